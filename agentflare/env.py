@@ -1,0 +1,74 @@
+"""Typed reading of environment variables, for settings.py alone."""
+
+import os
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable's value; `default` when it is unset or empty.
+
+    Raises ImproperlyConfigured, naming the variable, when there is neither.
+    """
+    value = os.environ.get(name) or default
+    if value is None:
+        raise ImproperlyConfigured(f"Set the environment variable {name}.")
+    return value
+
+
+def integer(name: str, default: int) -> int:
+    value = os.environ.get(name)
+    if not value:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def flag(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+
+
+def words(name: str, default: list[str]) -> list[str]:
+    """A comma-separated list."""
+    value = os.environ.get(name)
+    if not value:
+        return default
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def postgres(name: str) -> dict[str, object]:
+    """`postgresql://user:password@host:port/database?sslmode=…` as Django's DATABASES entry.
+
+    Query parameters go to libpq as they are; `host=/run/postgresql` names a unix socket.
+    """
+    url = urlsplit(text(name))
+    if url.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"{name} must start with postgresql://")
+    options: dict[str, object] = dict(parse_qsl(url.query))
+    return {
+        "NAME": unquote(url.path.lstrip("/")),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": str(options.pop("host", "") or url.hostname or ""),
+        "PORT": str(url.port or ""),
+        "OPTIONS": options,
+    }
+
+
+def redis_database(url: str, number: int) -> str:
+    """The same Redis server, database `number`."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        query = f"{parts.query}&" if parts.query else ""
+        return f"redis+socket{url.removeprefix('unix').split('?')[0]}?{query}virtual_host={number}"
+    return parts._replace(path=f"/{number}").geturl()

@@ -1,0 +1,182 @@
+"""Every refusal a client may read, in OpenAI's envelope.
+
+Services raise these; `agentflare.api` and the middleware turn them into responses.
+OpenAI's clients choose their exception class by status and switch on `code`.
+"""
+
+from typing import Any
+
+
+class GatewayError(Exception):
+    """A refusal the client may read.
+
+    Subclasses set status, type and code as OpenAI does; `param` names the field at fault.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class InvalidRequestError(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class UnknownParamError(InvalidRequestError):
+    code = "unknown_parameter"
+
+    def __init__(self, param: str) -> None:
+        super().__init__(f"Unknown parameter: '{param}'.", param=param)
+
+
+class UnsupportedParamError(InvalidRequestError):
+    """The parameter exists, but not for this AI model."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthError(InvalidRequestError):
+    code = "context_length_exceeded"
+
+    def __init__(self, *, context_window: int, prompt_tokens: int) -> None:
+        super().__init__(
+            f"This model's maximum context length is {context_window} tokens. However, your "
+            f"messages resulted in about {prompt_tokens} tokens. Please reduce the length of "
+            "the messages.",
+            param="messages",
+        )
+
+
+class InvalidApiKeyError(GatewayError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class MissingApiKeyError(InvalidApiKeyError):
+    def __init__(self) -> None:
+        super().__init__(
+            "You didn't provide an API key. You need to provide your API key in an "
+            "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+        )
+
+
+class TenantSuspendedError(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "tenant_suspended"
+
+
+class NotFoundError(GatewayError):
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFoundError(NotFoundError):
+    code = "model_not_found"
+
+    def __init__(self, name: str, *, why: str | None = None) -> None:
+        why = why or "does not exist or you do not have access to it"
+        super().__init__(f"The model `{name}` {why}.", param="model")
+
+
+class MethodNotAllowedError(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class BodyTooLargeError(GatewayError):
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The request body is larger than {limit_bytes} bytes.")
+
+
+class UnsupportedMediaTypeError(GatewayError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class InsufficientCreditError(GatewayError):
+    """The balance does not pay for the call.
+
+    429, not 402: OpenAI answers an empty account so, and its clients have no class
+    for 402. They would retry a 429, unless this header forbids it.
+    """
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class CreditHeldError(GatewayError):
+    """The balance would pay, but the tenant's running calls hold it: retry later."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "credit_held"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"retry-after": "1"})
+
+
+class UpstreamError(GatewayError):
+    """Upstream failed in a way the client can do nothing about; its text is not shown."""
+
+    status = 502
+    code = "upstream_error"
+
+
+class UpstreamBusyError(UpstreamError):
+    status = 503
+    code = "upstream_busy"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"retry-after": "2"})
+
+
+class UpstreamTimeoutError(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class ServiceUnavailableError(GatewayError):
+    """One of our own stores is down. Nothing was called and nothing is charged."""
+
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(self, message: str = "The service is temporarily unavailable.") -> None:
+        super().__init__(message, headers={"retry-after": "1"})

@@ -1,0 +1,37 @@
+"""gunicorn's configuration: `gunicorn agentflare.wsgi:application -c agentflare/gunicorn.py`."""
+
+import os
+from typing import Any
+
+from gevent import monkey
+
+# Before anything else is imported: sockets, locks and threads become gevent's.
+monkey.patch_all()
+
+bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
+worker_class = "gevent"
+# Streams are cheap: a thousand of them fit in one worker.
+worker_connections = int(os.environ.get("WEB_WORKER_CONNECTIONS") or 4000)
+backlog = 4096
+keepalive = 75
+timeout = 60
+# How long running calls may take to end after SIGTERM.
+graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT_S") or 30)
+# Data URLs travel in the body; a header or a URL of this size is an attack.
+limit_request_line = 4094
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+
+
+def post_worker_init(worker: Any) -> None:
+    """What the first request would wait for otherwise: the vocabulary, and the catalogue."""
+    from inference.catalog.selectors import catalogue
+    from inference.tokens.counting import warm_up
+
+    warm_up()
+    try:
+        catalogue()
+    except Exception as exc:
+        worker.log.warning("The catalogue cannot be read yet: %s", exc)

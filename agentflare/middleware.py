@@ -1,0 +1,79 @@
+"""Around every request: its id, and errors below /v1 in OpenAI's envelope."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponseBase
+
+from agentflare import api, errors
+from agentflare.ids import uuid7
+
+logger = logging.getLogger(__name__)
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/v1/") or request.path_info == "/v1"
+
+
+class RequestIdMiddleware:
+    """Gives every request an id, and every answer `x-request-id`.
+
+    The id is ours and never the client's: it names the hold and the usage record,
+    and must not be used twice. Below /v1 the answer also tells `openai-processing-ms`.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        request.id = uuid7()  # type: ignore[attr-defined]  # Django offers no typed place for it
+        response = self.get_response(request)
+        response["x-request-id"] = f"req_{request.id.hex}"  # type: ignore[attr-defined]
+        if is_api(request):
+            elapsed_ms = (time.perf_counter() - started) * 1000
+            response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
+            response["openai-version"] = "2020-10-01"
+        return response
+
+
+class PublicSchemaMiddleware:
+    """Every request starts in the shared schema, whatever this thread did before.
+
+    Tenants are entered by name (`with tenant_schema(…)`), never by host.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if connection.schema_name != "public":
+            connection.set_schema_to_public()
+        return self.get_response(request)
+
+
+class ApiErrorMiddleware:
+    """Below /v1 nothing but OpenAI's envelope leaves the house: no HTML, no redirect."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_api(request):
+            return self.get_response(request)
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+            return api.error_response(errors.BodyTooLargeError(limit))
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponseBase | None:
+        if not is_api(request):
+            return None
+        if error := api.as_gateway_error(exc):
+            return api.error_response(error)
+        logger.exception("Unhandled error in %s %s", request.method, request.path)
+        return api.server_error()

@@ -1,0 +1,36 @@
+"""The connection to Redis: gate, holds, outbox and the cache of API keys.
+
+Celery's broker is another database, perhaps another server: see settings.
+"""
+
+from functools import cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError, TimeoutError
+from redis.retry import Retry
+
+# What a caller catches when Redis does not answer.
+RedisDownError = (ConnectionError, TimeoutError)
+
+
+@cache
+def get_redis() -> "redis.Redis[Any]":
+    """This process' client. Made at first use, hence after gunicorn or Celery has forked.
+
+    Commands that meet a broken connection are sent again: every script here is
+    idempotent by request id, and everything else is a read.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
+        settings.REDIS_URL,
+        max_connections=settings.REDIS_MAX_CONNECTIONS,
+        timeout=settings.REDIS_TIMEOUT_S,
+        socket_timeout=settings.REDIS_TIMEOUT_S,
+        socket_connect_timeout=settings.REDIS_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=3),
+        retry_on_error=[ConnectionError, TimeoutError],
+        decode_responses=True,
+    )
+    return redis.Redis(connection_pool=pool)

@@ -1,0 +1,279 @@
+"""Settings, all from the environment. docs/deploy.md lists the variables."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from agentflare import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Who we are -----------------------------------------------------------------
+
+SECRET_KEY = env.text("SECRET_KEY")
+DEBUG = env.flag("DEBUG")
+# The address people and programs use, without a slash at its end.
+AGENTFLARE_URL = env.text("AGENTFLARE_URL", "http://localhost:8000").rstrip("/")
+# On one machine with stand-ins for Cloudflare and Stripe: every page says so.
+SANDBOX = env.flag("AGENTFLARE_SANDBOX")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"] if SANDBOX else ["localhost", "127.0.0.1"])
+CSRF_TRUSTED_ORIGINS = [AGENTFLARE_URL]
+
+# --- Stores ---------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "tenants.postgresql",
+        **env.postgres("DATABASE_URL"),
+        "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+}
+# Every greenlet would open a connection of its own otherwise.
+DATABASES["default"]["OPTIONS"]["pool"] = {
+    "min_size": 1,
+    "max_size": env.integer("DATABASE_POOL_SIZE", 10),
+    "timeout": 5,
+}
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+
+# Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
+REDIS_URL = env.text("REDIS_URL")
+REDIS_TIMEOUT_S = 1.0
+REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64)
+
+# --- Apps -----------------------------------------------------------------------
+
+# Tables in the shared schema: what the operator owns.
+SHARED_APPS = [
+    "tenants.registry",  # before django_tenants: its create_tenant command is ours
+    "django_tenants",
+    "tenants.users",
+    "billing.prices",
+    "inference.catalog",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "allauth",
+    "allauth.account",
+]
+# Tables in each tenant's schema: what that tenant owns. Each is multiplied by every tenant.
+TENANT_APPS = [
+    "tenants.keys",
+    "tenants.audit",
+    "billing.ledger",
+    "billing.usage",
+]
+INSTALLED_APPS = SHARED_APPS + TENANT_APPS
+
+TENANT_MODEL = "registry.Tenant"
+TENANT_DOMAIN_MODEL = "registry.Domain"
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+# `SET search_path` once per checked-out connection and schema, not once per cursor.
+TENANT_LIMIT_SET_CALLS = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Web ------------------------------------------------------------------------
+
+ROOT_URLCONF = "agentflare.urls"
+WSGI_APPLICATION = "agentflare.wsgi.application"
+# All of /v1: no session, no cookie, no form. agentflare/wsgi.py makes a handler of its own
+# of these; ten middlewares less are a tenth of the gateway's own time.
+API_MIDDLEWARE = [
+    "agentflare.middleware.RequestIdMiddleware",
+    "agentflare.middleware.ApiErrorMiddleware",
+    "agentflare.middleware.PublicSchemaMiddleware",
+]
+MIDDLEWARE = [
+    *API_MIDDLEWARE,
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "agentflare.pages.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "agentflare.pages.site",
+            ],
+            "builtins": ["billing.templatetags.money"],
+        },
+    }
+]
+# A body over this gets 413. Images and audio travel inside JSON as base64.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", 25 * 1024 * 1024)
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files are served from where the packages keep them; `collectstatic` is not needed.
+WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- People ---------------------------------------------------------------------
+
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "tenants.users.adapter.AccountAdapter"
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "login": "30/m/ip"}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+    }
+}
+
+HTTPS = AGENTFLARE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_SSL_REDIRECT = False  # the proxy's work; /v1 must answer an error, not a redirect
+X_FRAME_OPTIONS = "DENY"
+
+UNFOLD = {
+    "SITE_TITLE": "AgentFlare",
+    "SITE_HEADER": "AgentFlare",
+    "SITE_SYMBOL": "local_fire_department",
+    "SITE_URL": reverse_lazy("home"),
+    "STYLES": [lambda request: static("admin.css")],
+}
+
+# --- API ------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.keys.authentication.ApiKeyAuthentication"],
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+# How long a process may believe a key it has just looked up. Revocation and suspension
+# take effect within this time everywhere; they promise a second.
+API_KEY_MEMORY_S = 0.5
+# How old a record in Redis may be before it is read again, and before it is dropped.
+API_KEY_REFRESH_S = 60
+API_KEY_CACHE_S = 24 * 3600
+
+# --- Money ----------------------------------------------------------------------
+
+# What we add to Cloudflare's price where the operator has set nothing else.
+MARKUP_PERCENT = Decimal(env.text("AGENTFLARE_MARKUP_PERCENT", "20"))
+if not 0 <= MARKUP_PERCENT <= 1000:
+    raise ImproperlyConfigured("AGENTFLARE_MARKUP_PERCENT must be between 0 and 1000.")
+# A hold that is not renewed for this long belongs to a process that has died.
+HOLD_TTL_S = 15
+HOLD_RENEW_S = 2
+# How long a captured call is remembered, to capture it only once.
+CAPTURE_MEMORY_S = 900
+# Captures of this last while are sent again after Redis has restarted: with
+# `appendfsync everysec` it may have lost what it had confirmed.
+CAPTURE_REPLAY_S = 10
+SETTLE_BATCH = 500
+
+# --- Upstream -------------------------------------------------------------------
+
+CLOUDFLARE_ACCOUNT_ID = env.text("CLOUDFLARE_ACCOUNT_ID", "sandbox")
+CLOUDFLARE_API_TOKEN = env.text("CLOUDFLARE_API_TOKEN", "sandbox")
+CLOUDFLARE_BASE_URL = env.text("CLOUDFLARE_BASE_URL", "https://api.cloudflare.com/client/v4")
+# The AI Gateway to go through; none: straight to Workers AI.
+CLOUDFLARE_GATEWAY_ID = env.text("CLOUDFLARE_GATEWAY_ID", " ").strip()
+UPSTREAM_CONNECT_TIMEOUT_S = 5
+# Longest silence: until the answer begins, and between two pieces of it.
+UPSTREAM_READ_TIMEOUT_S = env.integer("UPSTREAM_READ_TIMEOUT_S", 120)
+UPSTREAM_ATTEMPTS = 3
+# The output cap where the client names none. Upstream's own default is 256 on older models.
+DEFAULT_MAX_OUTPUT_TOKENS = 4096
+DEFAULT_MAX_REASONING_OUTPUT_TOKENS = 16_384
+
+# --- Celery ---------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", env.redis_database(REDIS_URL, 1))
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A task that was taken and not finished is given out again after this.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+CELERY_TASK_TIME_LIMIT = 50
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# A run that waited longer than its period is dropped: the next one does its work.
+CELERY_BEAT_SCHEDULE = {
+    "settle": {
+        "task": "billing.settlement.tasks.settle_task",
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
+    "expire-holds": {
+        "task": "billing.settlement.tasks.expire_holds_task",
+        "schedule": 2.0,
+        "options": {"expires": 5},
+    },
+    "save-last-used": {
+        "task": "tenants.keys.tasks.save_last_used_task",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+}
+
+# --- Logs -----------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {
+        # 4xx are the client's affair and no news of ours.
+        "django.request": {"level": "ERROR"},
+        "urllib3": {"level": "WARNING"},
+    },
+}

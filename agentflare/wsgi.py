@@ -1,0 +1,50 @@
+"""The WSGI application."""
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
+
+Environ = dict[str, Any]
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class Application:
+    """Sends /v1 to a handler with few middlewares, everything else to the full one.
+
+    Bodies that arrive chunked are given a length: Django reads CONTENT_LENGTH bytes and
+    no more, so it would take them for empty. Reading stops one byte past the limit; the
+    middleware then answers 413.
+    """
+
+    def __init__(self, *, api: WsgiApp, pages: WsgiApp, limit_bytes: int) -> None:
+        self.api = api
+        self.pages = pages
+        self.limit_bytes = limit_bytes
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            body = environ["wsgi.input"].read(self.limit_bytes + 1)
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        app = self.api if environ["PATH_INFO"].startswith("/v1/") else self.pages
+        return app(environ, start_response)
+
+
+def make_application() -> Application:
+    django.setup(set_prefix=False)
+    pages = WSGIHandler()
+    # A handler reads settings.MIDDLEWARE while it is made, and never again.
+    everything, settings.MIDDLEWARE = settings.MIDDLEWARE, settings.API_MIDDLEWARE
+    api = WSGIHandler()
+    settings.MIDDLEWARE = everything
+    return Application(api=api, pages=pages, limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
+application = make_application()

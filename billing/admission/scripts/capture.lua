@@ -1,0 +1,23 @@
+-- A call has ended: its hold ends, its cost is taken, its event enters the outbox.
+-- Works once per request id; a repeat answers what was captured first. Works without the
+-- hold too, if Redis has lost it: what was used is paid.
+-- KEYS gate, hold, partition's holds by expiry, done marker, outbox
+-- ARGV request id, tenant code, cost (nUSD), event, memory of the marker (s)
+-- Returns {cost captured, available}
+local gate, hold, holds, done, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local cost = redis.call('GET', done)
+if not cost then
+    cost = ARGV[3]
+    local amount = redis.call('HGET', hold, 'amount')
+    if amount then
+        redis.call('HINCRBY', gate, 'held', '-' .. amount)
+        redis.call('DEL', hold)
+        redis.call('ZREM', holds, ARGV[1])
+    end
+    redis.call('HINCRBY', gate, 'unsettled', cost)
+    redis.call('XADD', outbox, '*', 'tenant', ARGV[2], 'cost', cost, 'event', ARGV[4])
+    redis.call('SET', done, cost, 'EX', ARGV[5])
+end
+local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled')
+local available = tonumber(books[1] or '0') - tonumber(books[2] or '0') - tonumber(books[3] or '0')
+return {cost, string.format('%.0f', available)}

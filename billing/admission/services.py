@@ -1,0 +1,97 @@
+"""May this call start? And what did it cost in the end?"""
+
+import logging
+from dataclasses import dataclass
+
+from agentflare import errors
+from agentflare.money import format_usd
+from agentflare.redis_store import RedisDownError
+from billing.admission import gate, live_holds
+from billing.admission.live_holds import Hold
+from billing.ledger.services import sync_gate
+from billing.usage.events import UsageEvent
+from tenants.registry import status
+from tenants.registry.selectors import tenant_by_code
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The end of a hold, in nUSD. `available_nusd` is None while Redis is down."""
+
+    cost_nusd: int
+    available_nusd: int | None
+
+
+def admit(*, event: UsageEvent) -> Hold:
+    """Let a call start: hold `event.estimated_nusd`, the most it can cost.
+
+    event: the call's usage event as it would read if this process died at once. From
+        here on the hold is renewed, with the progress put into `hold.event`.
+    A second call for the same request id returns the hold that stands.
+    Raises InsufficientCreditError, CreditHeldError or TenantSuspendedError; then nothing
+    is held. Raises RedisDownError when Redis does not answer.
+    """
+    keys = gate.HoldKeys.of(event.tenant_code, event.request_id)
+    verdict, *facts = _ask_gate(keys, event)
+    if verdict == "cold":
+        warm_up(event.tenant_code)
+        verdict, *facts = _ask_gate(keys, event)
+    if verdict != "held":
+        raise _refusal(verdict, facts, event.estimated_nusd)
+    hold = Hold(keys=keys, event=event, available_nusd=int(facts[0]))
+    live_holds.add(hold)
+    return hold
+
+
+def capture(hold: Hold, event: UsageEvent) -> Captured:
+    """End a hold: take what the call cost, and hand its event to settlement.
+
+    A repeat returns what was captured first. While Redis is down the capture is kept in
+    this process and sent when it is back.
+    """
+    hold.event = event
+    live_holds.remove(hold)
+    try:
+        cost_nusd, available_nusd = live_holds.send_capture(hold)
+    except RedisDownError:
+        logger.warning("Redis is down: the capture of %s waits", event.request_id)
+        live_holds.send_later(hold)
+        return Captured(cost_nusd=event.cost_nusd, available_nusd=None)
+    return Captured(cost_nusd=cost_nusd, available_nusd=available_nusd)
+
+
+def warm_up(tenant_code: str) -> None:
+    """Rebuild a tenant's standing and gate from PostgreSQL. Safe at any time."""
+    status.publish(tenant_by_code(tenant_code))
+    sync_gate(tenant_code)
+
+
+def _ask_gate(keys: gate.HoldKeys, event: UsageEvent) -> tuple[str, ...]:
+    verdict = gate.admit(
+        keys,
+        request_id=event.request_id,
+        tenant_code=event.tenant_code,
+        amount_nusd=event.estimated_nusd,
+        event=event.dumps(),
+    )
+    return tuple(verdict)
+
+
+def _refusal(verdict: str, facts: list[str], amount_nusd: int) -> errors.GatewayError:
+    if verdict == "suspended":
+        return errors.TenantSuspendedError(f"This account is suspended: {facts[0]}")
+    needed = f"This call may cost up to ${format_usd(amount_nusd)}"
+    if verdict == "insufficient":
+        return errors.InsufficientCreditError(
+            f"You exceeded your current quota: your credit does not pay for this call. {needed}, "
+            f"and ${format_usd(int(facts[0]))} is available. Add credit in the dashboard, or "
+            "lower max_tokens."
+        )
+    if verdict == "credit_held":
+        return errors.CreditHeldError(
+            f"{needed}, and your running calls hold ${format_usd(int(facts[1]))} of your "
+            f"credit: ${format_usd(int(facts[0]))} is available. Retry when they have ended."
+        )
+    raise AssertionError(f"admit.lua answered {verdict!r}")

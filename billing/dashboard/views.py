@@ -1,0 +1,54 @@
+"""The tenant's pages about money and use."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from agentflare.redis_store import RedisDownError
+from billing.admission.selectors import books
+from billing.usage.selectors import recent_calls, spend_by_model
+from tenants.keys.services import list_api_keys
+from tenants.registry.models import Tenant
+from tenants.registry.schemas import tenant_schema
+from tenants.users.models import User
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    """The only workspace, or the list of them."""
+    tenants = tenants_of(request)
+    if len(tenants) == 1:
+        return redirect("overview", slug=tenants[0].slug)
+    return render(request, "home.html", {"tenants": tenants})
+
+
+@login_required
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    """Balance, keys, spend by AI model and the latest calls of a workspace."""
+    tenant = member_tenant(request, slug)
+    try:
+        gate = books(tenant)
+    except RedisDownError:
+        gate = None
+    with tenant_schema(tenant.code):
+        context = {
+            "tenant": tenant,
+            "gate": gate,
+            "keys": list_api_keys(tenant=tenant),
+            "calls": recent_calls(limit=20),
+            "spend": spend_by_model(days=30),
+        }
+    return render(request, "overview.html", context)
+
+
+def tenants_of(request: HttpRequest) -> list[Tenant]:
+    assert isinstance(request.user, User)
+    return list(Tenant.objects.filter(memberships__user=request.user))
+
+
+def member_tenant(request: HttpRequest, slug: str) -> Tenant:
+    """The workspace, if this person belongs to it; else it does not exist for them."""
+    for tenant in tenants_of(request):
+        if tenant.slug == slug:
+            return tenant
+    raise Http404

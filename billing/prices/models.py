@@ -1,0 +1,79 @@
+"""What we charge: dated sets of rates, shared schema. Never edited, only followed by newer ones."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from django.db import models
+
+from agentflare.money import NUSD_PER_NEURON
+
+
+class Unit(models.TextChoices):
+    """What we count. Each rate is for one of it: one token, one minute, one tile."""
+
+    INPUT_TOKENS = "input_tokens"
+    CACHED_INPUT_TOKENS = "cached_input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    CHARACTERS = "characters"
+    AUDIO_MINUTE = "audio_minute"
+    AUDIO_MINUTE_WEBSOCKET = "audio_minute_websocket"
+    IMAGES = "images"
+    STEP = "step"
+    OUTPUT_TILE = "output_tile_512"
+    INPUT_TILE = "input_tile_512"
+    OUTPUT_TILE_STEP = "output_tile_512_step"
+    INPUT_TILE_STEP = "input_tile_512_step"
+    FIRST_MEGAPIXEL = "first_megapixel"
+    SUBSEQUENT_MEGAPIXEL = "subsequent_megapixel"
+    INPUT_MEGAPIXEL = "input_image_megapixel"
+
+
+class PriceVersion(models.Model):
+    """The rates of one AI model from `starts_at` until the next version starts."""
+
+    class Source(models.TextChoices):
+        CATALOGUE = "catalogue", "Cloudflare's price with the default markup"
+        OPERATOR = "operator", "set by the operator"
+
+    ai_model = models.CharField("AI model", max_length=80, db_index=True)
+    starts_at = models.DateTimeField()
+    markup_percent = models.DecimalField(max_digits=7, decimal_places=2)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("ai_model", "-starts_at", "-id")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(markup_percent__gte=0), name="price_markup_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ai_model} from {self.starts_at:%Y-%m-%d}"
+
+
+class Rate(models.Model):
+    """Neurons for one unit. What a tenant pays follows from the version's markup."""
+
+    price_version = models.ForeignKey(
+        PriceVersion, on_delete=models.CASCADE, related_name="rates"
+    )
+    unit = models.CharField(max_length=30, choices=Unit.choices)
+    neurons = models.DecimalField(max_digits=24, decimal_places=12, help_text="for one unit")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["price_version", "unit"], name="rate_once_per_unit"),
+            models.CheckConstraint(
+                condition=models.Q(neurons__gte=0), name="rate_neurons_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit}: {self.neurons} neurons"
+
+    def provider_nusd(self) -> Decimal:
+        """What one unit costs us, in nUSD."""
+        return self.neurons * NUSD_PER_NEURON

@@ -1,0 +1,225 @@
+"""From the outbox into the ledger, exactly once.
+
+Per partition a batch of events is read; per tenant one transaction books those that are new:
+usage records, their sums by the hour, and one journal entry. Then one atomic step takes the
+events out of outbox and gate. A crash anywhere and a second delivery change nothing: the
+records' primary key is the request id, and only new records are summed.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
+
+from agentflare.partitions import PARTITIONS, partition_key
+from agentflare.redis_store import get_redis
+from billing.admission import gate
+from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
+from billing.ledger.services import Line, lock_accounts, post_entry
+from billing.usage.events import UsageEvent
+from billing.usage.models import Status, UsageRecord
+from tenants.registry.schemas import tenant_schema
+
+logger = logging.getLogger(__name__)
+
+_ADD_TO_HOUR = """
+INSERT INTO usage_hourlyusage AS sums (hour, key_id, ai_model, calls, failed_calls, input_tokens,
+    cached_input_tokens, output_tokens, cost_nusd, provider_cost_nusd)
+SELECT date_trunc('hour', started_at, 'UTC'), key_id, ai_model, count(*),
+       count(*) FILTER (WHERE status = ANY(%(failed)s)), sum(input_tokens),
+       sum(cached_input_tokens), sum(output_tokens), sum(cost_nusd), sum(provider_cost_nusd)
+  FROM usage_usagerecord WHERE entry_id = %(entry)s
+ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+ON CONFLICT (hour, key_id, ai_model) DO UPDATE SET
+    calls = sums.calls + excluded.calls,
+    failed_calls = sums.failed_calls + excluded.failed_calls,
+    input_tokens = sums.input_tokens + excluded.input_tokens,
+    cached_input_tokens = sums.cached_input_tokens + excluded.cached_input_tokens,
+    output_tokens = sums.output_tokens + excluded.output_tokens,
+    cost_nusd = sums.cost_nusd + excluded.cost_nusd,
+    provider_cost_nusd = sums.provider_cost_nusd + excluded.provider_cost_nusd
+"""
+FAILED = [Status.UPSTREAM_FAILED, Status.UPSTREAM_BROKE, Status.PROCESS_DIED]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event as it stands in the outbox."""
+
+    stream_id: str
+    cost_nusd: int
+    event: UsageEvent
+
+
+def busy_partitions() -> list[int]:
+    """Partitions whose outbox holds anything."""
+    pipeline = get_redis().pipeline(transaction=False)
+    for partition in range(PARTITIONS):
+        pipeline.xlen(gate.outbox_key(partition))
+    return [number for number, length in enumerate(pipeline.execute()) if length]
+
+
+def settle_partition(*, partition: int) -> int:
+    """Book the partition's outbox until it is empty. Returns how many events left it.
+
+    Safe to run twice at once, and after a crash at any point.
+    """
+    settled = 0
+    while deliveries := read_outbox(partition, limit=settings.SETTLE_BATCH):
+        by_tenant = defaultdict(list)
+        for delivery in deliveries:
+            by_tenant[delivery.event.tenant_code].append(delivery)
+        left = 0
+        for tenant_code, batch in by_tenant.items():
+            left += settle_or_bury(partition, tenant_code, batch)
+        settled += left
+        if not left:
+            break  # another worker is at it
+    return settled
+
+
+def read_outbox(partition: int, *, limit: int) -> list[Delivery]:
+    """The oldest events. One that cannot be read goes to the dead letters, loudly."""
+    deliveries = []
+    for stream_id, fields in get_redis().xrange(gate.outbox_key(partition), count=limit):
+        try:
+            event = UsageEvent.loads(fields["event"])
+            delivery = Delivery(stream_id, int(fields["cost"]), event)
+        except (KeyError, TypeError, ValueError):
+            logger.exception("Outbox of partition %d: unreadable event %s", partition, stream_id)
+            bury(partition, stream_id, fields)
+            continue
+        deliveries.append(delivery)
+    return deliveries
+
+
+def settle_or_bury(partition: int, tenant_code: str, batch: Sequence[Delivery]) -> int:
+    """Settle, or find the one event that the ledger cannot take and bury it.
+
+    One bad event must not keep back the money of all others in its partition.
+    """
+    try:
+        return settle_tenant(tenant_code=tenant_code, deliveries=batch)
+    except (DataError, IntegrityError, ProgrammingError):
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return settle_or_bury(partition, tenant_code, batch[:half]) + settle_or_bury(
+                partition, tenant_code, batch[half:]
+            )
+        (bad,) = batch
+        logger.exception("The ledger cannot take event %s", bad.event.request_id)
+        fields = {"tenant": tenant_code, "cost": str(bad.cost_nusd), "event": bad.event.dumps()}
+        bury(partition, bad.stream_id, fields)
+        return 1
+
+
+def bury(partition: int, stream_id: str, fields: dict[str, str]) -> None:
+    """Move an event to the dead letters. What it cost stays in `unsettled`, to be seen."""
+    pipeline = get_redis().pipeline(transaction=True)
+    pipeline.xadd(partition_key(partition, "dead_letters"), {**fields, "id": stream_id})
+    pipeline.xdel(gate.outbox_key(partition), stream_id)
+    pipeline.execute()
+
+
+def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
+    """Book one tenant's events and take them out of the outbox. Returns how many left it."""
+    with tenant_schema(tenant_code):
+        credit = book([delivery.event for delivery in deliveries])
+    return gate.settle(
+        tenant_code=tenant_code,
+        posted_nusd=credit.balance_nusd,
+        version=credit.version,
+        events=[(delivery.stream_id, delivery.cost_nusd) for delivery in deliveries],
+    )
+
+
+@transaction.atomic
+def book(events: Iterable[UsageEvent]) -> LedgerAccount:
+    """Book those events that the schema does not have yet. Returns the credit account.
+
+    The account's lock lets one settlement of a tenant run at a time, so what is new stays
+    new until the commit.
+    """
+    credit = lock_accounts([AccountCode.CREDIT])[AccountCode.CREDIT]
+    by_id = {UUID(event.request_id): event for event in events}
+    known = UsageRecord.objects.filter(pk__in=by_id).values_list("pk", flat=True)
+    for request_id in known:
+        del by_id[request_id]
+    if not by_id:
+        return credit
+
+    cost_nusd = sum(event.cost_nusd for event in by_id.values())
+    lines = []
+    if cost_nusd:
+        lines.append(Line(AccountCode.CREDIT, AccountCode.USAGE, cost_nusd))
+    # The smallest id names the batch: it is in no other entry.
+    entry, _ = post_entry(
+        reference=f"usage:{min(by_id).hex}", kind=JournalEntry.Kind.USAGE, lines=lines
+    )
+    UsageRecord.objects.bulk_create(
+        as_record(request_id, event, entry) for request_id, event in by_id.items()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
+    credit.refresh_from_db()
+    return credit
+
+
+def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry) -> UsageRecord:
+    return UsageRecord(
+        request_id=request_id,
+        entry=entry,
+        key_id=event.key_id,
+        endpoint=event.endpoint,
+        ai_model=event.ai_model,
+        upstream_model=event.upstream_model,
+        status=event.status,
+        truth=event.truth,
+        is_stream=event.is_stream,
+        input_tokens=event.input_tokens,
+        cached_input_tokens=event.cached_input_tokens,
+        output_tokens=event.output_tokens,
+        reasoning_tokens=event.reasoning_tokens,
+        neurons=None if event.neurons is None else Decimal(event.neurons),
+        estimated_nusd=event.estimated_nusd,
+        cost_nusd=event.cost_nusd,
+        provider_cost_nusd=event.provider_cost_nusd,
+        price_version_id=event.price_version_id,
+        started_at=datetime.fromtimestamp(event.started_at, UTC),
+        first_token_ms=event.first_token_ms,
+        duration_ms=event.duration_ms,
+        attempts=event.attempts,
+        upstream_request_id=event.upstream_request_id[:80],
+        finish_reason=event.finish_reason[:20],
+        error_code=event.error_code[:60],
+    )
+
+
+def expire_holds() -> int:
+    """Capture the holds of dead processes by their progress. Returns how many.
+
+    Waits while Redis is younger than a hold: after an outage its owners must have the
+    time to renew.
+    """
+    redis = get_redis()
+    if int(redis.info("server")["uptime_in_seconds"]) < settings.HOLD_TTL_S:
+        return 0
+    now_ms = time.time() * 1000
+    pipeline = redis.pipeline(transaction=False)
+    for partition in range(PARTITIONS):
+        pipeline.zrangebyscore(gate.holds_key(partition), "-inf", now_ms, start=0, num=1000)
+    expired = 0
+    for partition, request_ids in enumerate(pipeline.execute()):
+        for request_id in request_ids:
+            expired += gate.expire(partition=partition, request_id=request_id)
+    if expired:
+        logger.warning("Captured %d holds whose process had died", expired)
+    return expired
+

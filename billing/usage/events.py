@@ -1,0 +1,63 @@
+"""The usage event: what a call leaves in the outbox, and settlement books.
+
+Written by the web process at capture (and, as "what if I died now", with every renewal
+of the hold), read by the worker. The wire form is JSON; money and neurons are exact in it.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from billing.usage.models import Status, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One call. Tokens are whole numbers, `cost_nusd` is what the tenant pays."""
+
+    request_id: str
+    tenant_code: str
+    key_id: str
+    endpoint: str
+    ai_model: str
+    upstream_model: str
+    is_stream: bool
+    estimated_nusd: int
+    price_version_id: int
+    # Seconds since 1970.
+    started_at: float
+    status: str = Status.PROCESS_DIED
+    truth: str = Truth.COUNTED
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    neurons: str | None = None
+    cost_nusd: int = 0
+    provider_cost_nusd: int = 0
+    first_token_ms: int | None = None
+    duration_ms: int = 0
+    attempts: int = 0
+    upstream_request_id: str = ""
+    finish_reason: str = ""
+    error_code: str = ""
+
+    def with_(self, **changes: Any) -> "UsageEvent":
+        return replace(self, **changes)
+
+    def dumps(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def loads(cls, text: str) -> "UsageEvent":
+        """Raises ValueError or TypeError for anything that `dumps` did not write."""
+        event = cls(**orjson.loads(text))
+        UUID(event.request_id)
+        if event.neurons is not None:
+            Decimal(event.neurons)
+        if event.cost_nusd < 0:
+            raise ValueError("a call cannot cost less than nothing")
+        return event

@@ -1,0 +1,99 @@
+"""What each call used and cost, and its sums by the hour: tenant's schema."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Status(models.TextChoices):
+    """How a call ended."""
+
+    COMPLETED = "completed"
+    EMPTY = "empty", "nothing came back"
+    CLIENT_GONE = "client_gone", "the client left before the end"
+    UPSTREAM_FAILED = "upstream_failed", "upstream failed before the first token"
+    UPSTREAM_BROKE = "upstream_broke", "upstream failed after the first token"
+    PROCESS_DIED = "process_died", "our own process died during the call"
+
+
+class Truth(models.TextChoices):
+    """How a record's quantities are known."""
+
+    PROVIDER = "provider", "upstream said so"
+    COUNTED = "counted", "counted from what was relayed"
+    ESTIMATED = "estimated"
+
+
+class UsageRecord(models.Model):
+    """The facts of one call. Written once, by settlement."""
+
+    request_id = models.UUIDField(primary_key=True)
+    entry = models.ForeignKey("ledger.JournalEntry", on_delete=models.PROTECT, related_name="+")
+    key_id = models.CharField(max_length=8)
+    endpoint = models.CharField(max_length=40)
+    ai_model = models.CharField(max_length=80)
+    upstream_model = models.CharField(max_length=120)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    truth = models.CharField(max_length=10, choices=Truth.choices)
+    is_stream = models.BooleanField()
+
+    input_tokens = models.PositiveBigIntegerField(default=0, help_text="cached ones not counted")
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="part of the output")
+    quantities = models.JSONField(default=dict, help_text="other units: minutes, tiles, …")
+    neurons = models.DecimalField(max_digits=24, decimal_places=12, null=True)
+
+    estimated_nusd = models.BigIntegerField(help_text="what was held")
+    cost_nusd = models.BigIntegerField()
+    provider_cost_nusd = models.BigIntegerField()
+    price_version_id = models.BigIntegerField()
+
+    started_at = models.DateTimeField()
+    first_token_ms = models.PositiveIntegerField(null=True)
+    duration_ms = models.PositiveIntegerField()
+    attempts = models.PositiveSmallIntegerField(default=1)
+    upstream_request_id = models.CharField(max_length=80, blank=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-request_id",)
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["entry"], name="usage_by_entry"),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(cost_nusd__gte=0), name="usage_cost_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id.hex} {self.ai_model}"
+
+
+class HourlyUsage(models.Model):
+    """Sums of usage records, by the hour a call started in, key and AI model."""
+
+    hour = models.DateTimeField()
+    key_id = models.CharField(max_length=8)
+    ai_model = models.CharField(max_length=80)
+    calls = models.PositiveBigIntegerField(default=0)
+    failed_calls = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+    provider_cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ("-hour",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["hour", "key_id", "ai_model"], name="rollup_once_per_hour"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"

@@ -1,0 +1,104 @@
+"""Loading the catalogue from the project's own data file.
+
+`data/workers_ai.json` is a list of what is known of each Workers AI model. It is the source
+for new installations and releases; prices follow it unless the operator has set others.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from billing.prices.services import set_catalogue_price
+from inference.catalog.models import AIModel
+
+DATA_FILE = Path(__file__).parent / "data" / "workers_ai.json"
+LIVE = {"active", "active_unlisted"}
+
+# The first fragment found in Cloudflare's id names the vocabulary.
+_VOCABULARIES = {
+    "gpt-oss": "o200k",
+    "deepseek-r1-distill-qwen": "qwen",
+    "deepseek": "deepseek",
+    "qwen": "qwen",
+    "qwq": "qwen",
+    "glm": "glm",
+    "kimi": "kimi",
+    "mistral-small": "mistral",
+    "mistral": "llama2",
+    "llama-2": "llama2",
+    "llava": "llama2",
+    "llama": "llama3",
+    "gemma": "gemma",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load changed: counts."""
+
+    models: int
+    new_prices: int
+
+
+@transaction.atomic
+def load_catalogue(path: Path = DATA_FILE) -> Loaded:
+    """Bring models and their catalogue prices up to the file. A repeat changes nothing."""
+    rows = json.loads(path.read_text())
+    new_prices = 0
+    for row in rows:
+        AIModel.objects.update_or_create(name=row["friendly_id"], defaults=model_fields(row))
+        if neurons := neurons_by_unit(row):
+            new_prices += set_catalogue_price(
+                ai_model=row["friendly_id"],
+                neurons=neurons,
+                markup_percent=settings.MARKUP_PERCENT,
+            )
+    return Loaded(models=len(rows), new_prices=new_prices)
+
+
+def model_fields(row: dict[str, Any]) -> dict[str, Any]:
+    flags = row["flags"]
+    capabilities = ("streaming", "function_calling", "reasoning", "vision", "json_mode", "lora")
+    is_live = row["status"] in LIVE
+    return {
+        "upstream_model": row["id"],
+        "kind": row["kind"],
+        "vendor": row["vendor"],
+        "state": AIModel.State.OFFERED if is_live else AIModel.State.RETIRED,
+        "released_on": date.fromisoformat(row["created"]) if row["created"] else None,
+        "context_window": row["context_window"],
+        "max_output_tokens": row["max_output_tokens"] or row.get("max_output_tokens_third_party"),
+        "capabilities": [name for name in capabilities if flags[name]],
+        "json_mode": json_mode(flags),
+        "request_form": row["request_form"],
+        "answer_form": row["run_output"],
+        "vocabulary": vocabulary(row["id"]),
+        "notes": "\n".join(row["notes"] or []),
+    }
+
+
+def json_mode(flags: dict[str, Any]) -> str:
+    """ "response_format", "guided_json" or "" as the model takes it."""
+    if not flags["json_mode"]:
+        return ""
+    return "guided_json" if flags["json_mode_how"] == "guided_json" else "response_format"
+
+
+def vocabulary(upstream_model: str) -> str:
+    found = (name for part, name in _VOCABULARIES.items() if part in upstream_model)
+    return next(found, "unknown")
+
+
+def neurons_by_unit(row: dict[str, Any]) -> dict[str, Decimal]:
+    """Unit → neurons for one of it, exact. Empty: no price is known."""
+    neurons = {}
+    for price in row["pricing"] or []:
+        amount = price["neurons"] if price["neurons"] is not None else price["neurons_derived"]
+        neurons[price["unit"]] = Decimal(str(amount)) / price["per"]
+    return neurons

@@ -1,0 +1,67 @@
+"""What a chat model's answer consists of, in whatever form upstream sends it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Delta:
+    """A piece of choice `index`: text, reasoning, or fragments of tool calls (OpenAI's form)."""
+
+    index: int = 0
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    refusal: str = ""
+    logprobs: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.content or self.reasoning or self.tool_calls or self.refusal)
+
+
+@dataclass(slots=True)
+class Finish:
+    """Choice `index` is complete. reason: stop, length, tool_calls or content_filter."""
+
+    index: int
+    reason: str
+
+
+Event = Delta | Finish
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a call used. `prompt_tokens` includes cached ones, `completion_tokens` reasoning."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    neurons: str | None = None
+
+    @classmethod
+    def parse(cls, usage: dict[str, Any]) -> "Usage":
+        """From OpenAI's usage object, as Cloudflare extends it. Odd values count as 0."""
+        prompt_details = usage.get("prompt_tokens_details")
+        completion_details = usage.get("completion_tokens_details")
+        neurons = usage.get("neurons")
+        prompt = _count(usage.get("prompt_tokens"))
+        return cls(
+            prompt_tokens=prompt,
+            cached_tokens=min(prompt, _detail(prompt_details, "cached_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
+            reasoning_tokens=_detail(completion_details, "reasoning_tokens"),
+            neurons=str(neurons) if isinstance(neurons, int | float) else None,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.prompt_tokens or self.completion_tokens)
+
+
+def _count(value: Any) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0

@@ -1,0 +1,217 @@
+"""The body of POST /v1/chat/completions: OpenAI's parameters, checked.
+
+Unknown parameters are refused; some that clients send by habit are accepted and mean
+nothing here (`user`, `metadata`, `store` …); some that only Workers AI's engines know are
+passed on (`top_k`, `repetition_penalty` …).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from agentflare.errors import InvalidRequestError
+
+MAX_MESSAGES = 5_000
+
+
+class _Open(BaseModel):
+    """Clients send more than we need to know here, and more with every version."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ImageUrl(_Open):
+    url: str
+    detail: str | None = None
+
+
+class TextPart(_Open):
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(_Open):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(_Open):
+    type: Literal["refusal"]
+    refusal: str
+
+
+ContentPart = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
+
+
+class FunctionCall(_Open):
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(_Open):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Message(_Open):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    def text(self) -> str:
+        """All text of the message, in order."""
+        if isinstance(self.content, str):
+            return self.content
+        parts = self.content or []
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+
+    def images(self) -> list[ImagePart]:
+        if isinstance(self.content, list):
+            return [part for part in self.content if isinstance(part, ImagePart)]
+        return []
+
+
+class Function(_Open):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Open):
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(_Open):
+    name: str
+
+
+class NamedToolChoice(_Open):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(_Open):
+    name: str
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ResponseFormat(_Open):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(_Open):
+    include_usage: bool | None = None
+
+
+Cap = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class ChatCompletionParams(BaseModel):
+    """Null counts as absent everywhere, as it does at OpenAI."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Annotated[str, StringConstraints(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Cap | None = None
+    max_completion_tokens: Cap | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    # Known to Workers AI's engines, not to OpenAI's: sent through `extra_body`.
+    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+    # Accepted, and without meaning here.
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    verbosity: str | None = None
+    modalities: list[Literal["text"]] | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(stop, list) and len(stop) > 4:
+            raise ValueError("at most 4 stop sequences are allowed")
+        return stop
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
+
+    @property
+    def output_cap(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stops(self) -> list[str]:
+        """Without empty strings, which would stop everything."""
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [stop for stop in stops if stop]
+
+    @property
+    def includes_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def wants_json(self) -> bool:
+        return self.response_format is not None and self.response_format.type != "text"
+
+    def check(self) -> None:
+        """Rules between fields. Raises InvalidRequestError."""
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequestError(
+                "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+                param="stream_options",
+            )
+        if self.tool_choice not in (None, "none", "auto") and not self.tools:
+            raise InvalidRequestError(
+                "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice"
+            )
+        if isinstance(self.tool_choice, NamedToolChoice):
+            wanted = self.tool_choice.function.name
+            if wanted not in {tool.function.name for tool in self.tools or []}:
+                raise InvalidRequestError(
+                    f"Tool choice '{wanted}' not found in 'tools' parameter.", param="tool_choice"
+                )
+        form = self.response_format
+        if form and form.type == "json_schema" and not (form.json_schema and form.json_schema.schema_):
+            raise InvalidRequestError(
+                "Missing required parameter: 'response_format.json_schema.schema'.",
+                param="response_format.json_schema.schema",
+                code="missing_required_parameter",
+            )
+        if self.top_logprobs is not None and not self.logprobs:
+            raise InvalidRequestError(
+                "'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs"
+            )

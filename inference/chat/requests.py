@@ -1,0 +1,230 @@
+"""From OpenAI's parameters to what an AI model takes upstream, in either form."""
+
+from typing import Any
+
+from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from inference.catalog.selectors import Offer
+from inference.chat.params import ChatCompletionParams, Message, NamedToolChoice, RefusalPart
+
+# Native models take a seed from 1 to this.
+_MAX_NATIVE_SEED = 9_999_999_999
+
+
+def check_supported(params: ChatCompletionParams, offer: Offer) -> None:
+    """Refuse what the model cannot do, before anything is held.
+
+    Raises UnsupportedParamError or InvalidRequestError, naming the field.
+    """
+    name = params.model
+    if params.tools and params.tool_choice != "none" and not offer.can("function_calling"):
+        raise UnsupportedParamError(f"The model `{name}` does not support tools.", param="tools")
+    if params.wants_json and not offer.json_mode:
+        raise UnsupportedParamError(
+            f"The model `{name}` does not support structured output.", param="response_format"
+        )
+    _check_images(params, offer)
+    if offer.is_native:
+        if params.logprobs:
+            raise UnsupportedParamError(
+                f"The model `{name}` does not support logprobs.", param="logprobs"
+            )
+        if params.logit_bias:
+            raise UnsupportedParamError(
+                f"The model `{name}` does not support logit_bias.", param="logit_bias"
+            )
+
+
+def _check_images(params: ChatCompletionParams, offer: Offer) -> None:
+    for position, message in enumerate(params.messages):
+        for image in message.images():
+            param = f"messages[{position}].content"
+            if not offer.can("vision"):
+                raise InvalidRequestError(
+                    f"The model `{params.model}` does not take images.", param=param
+                )
+            if not image.image_url.url.startswith("data:image/"):
+                raise InvalidRequestError(
+                    "Images must be sent as a data URL (data:image/png;base64,…).", param=param
+                )
+
+
+def upstream_body(
+    params: ChatCompletionParams, offer: Offer, *, output_cap: int, stream: bool
+) -> dict[str, Any]:
+    """The body of one upstream call. The output cap is always set: upstream's own default
+    is 256 tokens on older models."""
+    make = _native_body if offer.is_native else _openai_body
+    body = make(params, offer, output_cap)
+    if stream:
+        body["stream"] = True
+    return body
+
+
+def answers_all_choices(offer: Offer) -> bool:
+    """Whether one call returns all `n` choices; native models answer one at a time."""
+    return not offer.is_native
+
+
+def can_stream(params: ChatCompletionParams, offer: Offer) -> bool:
+    """Native models do not stream in JSON mode: they are asked whole, and relayed as one chunk."""
+    return offer.can("streaming") and not (offer.is_native and params.wants_json)
+
+
+# --- OpenAI's form ------------------------------------------------------------------
+
+
+def _openai_body(params: ChatCompletionParams, offer: Offer, output_cap: int) -> dict[str, Any]:
+    body = _common(params)
+    body["messages"] = [_openai_message(message) for message in params.messages]
+    body["max_completion_tokens"] = output_cap
+    body.update(
+        _given(
+            n=params.n if params.choices > 1 else None,
+            seed=params.seed,
+            stop=params.stops or None,
+            logit_bias=params.logit_bias or None,
+            logprobs=params.logprobs,
+            top_logprobs=params.top_logprobs,
+            top_p=params.top_p,
+            reasoning_effort=_effort(params),
+            chat_template_kwargs=params.chat_template_kwargs,
+        )
+    )
+    if params.tools:
+        body["tools"] = [_tool(tool) for tool in _dump_all(params.tools)]
+        body.update(
+            _given(
+                tool_choice=_dump(params.tool_choice),
+                parallel_tool_calls=params.parallel_tool_calls,
+            )
+        )
+    if params.wants_json:
+        body["response_format"] = _dump(params.response_format)
+    return body
+
+
+def _openai_message(message: Message) -> dict[str, Any]:
+    document: dict[str, Any] = _dump(message)
+    if message.role == "developer":
+        document["role"] = "system"
+    # Where upstream expects the reasoning of earlier turns.
+    if reasoning := document.pop("reasoning_content", None):
+        document["reasoning"] = reasoning
+    if isinstance(message.content, list):
+        document["content"] = [_openai_part(part) for part in document["content"]]
+    elif message.content is None:
+        document["content"] = ""
+    return document
+
+
+def _openai_part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "refusal":
+        return {"type": "text", "text": part["refusal"]}
+    return part
+
+
+def _effort(params: ChatCompletionParams) -> str | None:
+    """Upstream knows low, medium and high."""
+    nearest = {"none": "low", "minimal": "low", "xhigh": "high"}
+    effort = params.reasoning_effort
+    return nearest.get(effort, effort) if effort else None
+
+
+# --- Workers AI's own form ----------------------------------------------------------
+
+
+def _native_body(params: ChatCompletionParams, offer: Offer, output_cap: int) -> dict[str, Any]:
+    body = _common(params)
+    body["messages"] = [_native_message(message, offer) for message in params.messages]
+    body["max_tokens"] = output_cap
+    if params.seed is not None:
+        body["seed"] = params.seed % _MAX_NATIVE_SEED + 1
+    if params.top_p is not None:
+        body["top_p"] = max(params.top_p, 0.001)
+    if params.tools and params.tool_choice != "none":
+        body["tools"] = [_tool(tool) for tool in _dump_all(_chosen_tools(params))]
+        if params.tool_choice in ("auto", "required"):
+            body["tool_choice"] = params.tool_choice
+        elif params.tool_choice:
+            body["tool_choice"] = "required"
+    if params.wants_json:
+        body.update(_native_json_mode(params, offer))
+    return body
+
+
+def _chosen_tools(params: ChatCompletionParams) -> list[Any]:
+    """Native models cannot be told to call one tool; offering only that one comes close."""
+    tools = params.tools or []
+    if isinstance(params.tool_choice, NamedToolChoice):
+        name = params.tool_choice.function.name
+        return [tool for tool in tools if tool.function.name == name]
+    return tools
+
+
+def _native_message(message: Message, offer: Offer) -> dict[str, Any]:
+    """Text as one string, never null: older models refuse anything else."""
+    document: dict[str, Any] = {"role": message.role, "content": _native_content(message, offer)}
+    if message.role == "developer":
+        document["role"] = "system"
+    if message.role == "function":
+        document["role"] = "tool"
+    if message.tool_calls:
+        document["tool_calls"] = _dump_all(message.tool_calls)
+    document.update(_given(tool_call_id=message.tool_call_id, name=message.name))
+    return document
+
+
+def _native_content(message: Message, offer: Offer) -> Any:
+    if message.images():
+        return [_openai_part(part) for part in _dump(message)["content"]]
+    text = message.text()
+    refusals = [
+        part.refusal for part in message.content or [] if isinstance(part, RefusalPart)
+    ]
+    return "\n".join([text, *refusals]) if refusals else text
+
+
+def _native_json_mode(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
+    """Native models take the bare schema, without OpenAI's wrapper."""
+    assert params.response_format is not None
+    schema = params.response_format.json_schema
+    if schema is None or schema.schema_ is None:
+        if offer.json_mode == "guided_json":
+            return {"guided_json": {"type": "object"}}
+        return {"response_format": {"type": "json_object"}}
+    if offer.json_mode == "guided_json":
+        return {"guided_json": schema.schema_}
+    return {"response_format": {"type": "json_schema", "json_schema": schema.schema_}}
+
+
+# --- both ---------------------------------------------------------------------------
+
+
+def _common(params: ChatCompletionParams) -> dict[str, Any]:
+    return _given(
+        temperature=params.temperature,
+        top_k=params.top_k,
+        repetition_penalty=params.repetition_penalty,
+        presence_penalty=params.presence_penalty,
+        frequency_penalty=params.frequency_penalty,
+    )
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """A missing description is refused upstream (8001)."""
+    tool["function"].setdefault("description", "")
+    return tool
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _dump(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_none=True, by_alias=True)
+    return value
+
+
+def _dump_all(values: list[Any]) -> list[Any]:
+    return [_dump(value) for value in values]

@@ -1,0 +1,81 @@
+"""Endpoints below /v1: parse, call the pipeline, answer."""
+
+from collections.abc import Callable, Iterator
+
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+
+from agentflare.api import ApiView, JsonResponse, not_found, read_params
+from inference import disconnects
+from inference.catalog.selectors import catalogue
+from inference.chat.params import ChatCompletionParams
+from inference.model_objects import model_object
+from inference.pipeline import ChatRun, start_chat
+
+
+class ChatCompletionsView(ApiView):
+    """POST /v1/chat/completions, as in OpenAI's API reference."""
+
+    def post(self, request: Request) -> HttpResponseBase:
+        params = read_params(request, ChatCompletionParams)
+        run = start_chat(caller=request.auth, params=params, request_id=request.id)
+        if params.stream:
+            return EventStream(run, client_socket=request.META.get("gunicorn.socket"))
+        completion = run.completion()
+        return JsonResponse(completion, headers=run.headers())
+
+
+class EventStream(StreamingHttpResponse):
+    """A run as server-sent events. Closing it, as servers do when the client has left,
+    ends the run, read or not."""
+
+    def __init__(self, run: ChatRun, *, client_socket: object) -> None:
+        self._run = run
+        self._stop_watching: Callable[[], None] = disconnects.watch(
+            client_socket, run.client_left
+        )
+        super().__init__(
+            self._chunks(),
+            content_type="text/event-stream; charset=utf-8",
+            headers={
+                **run.headers(),
+                "Cache-Control": "no-cache, no-transform",
+                # Proxies (nginx) would gather the chunks otherwise.
+                "X-Accel-Buffering": "no",
+            },
+        )
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            yield from self._run.chunks()
+        finally:
+            self._stop_watching()
+
+    def close(self) -> None:
+        super().close()
+        self._stop_watching()
+        self._run.close()
+
+
+class ModelListView(ApiView):
+    """GET /v1/models: every AI model that is served, with context, capabilities and prices."""
+
+    def get(self, request: Request) -> JsonResponse:
+        offers = catalogue().offers.values()
+        return JsonResponse({"object": "list", "data": [model_object(offer) for offer in offers]})
+
+
+class ModelView(ApiView):
+    """GET /v1/models/{id}, by friendly id or Cloudflare's."""
+
+    def get(self, request: Request, name: str) -> JsonResponse:
+        return JsonResponse(model_object(catalogue().find(name)))
+
+
+class NotFoundView(ApiView):
+    """Whatever else is asked for below /v1."""
+
+    authentication_classes = ()
+
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> JsonResponse:
+        return not_found(request)

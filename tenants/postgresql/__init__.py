@@ -1,0 +1,1 @@
+"""The database backend: django-tenants' with a guarantee for pooled connections."""
