@@ -4,13 +4,21 @@
 -- KEYS gate, hold, partition's holds by expiry, done marker, outbox
 -- ARGV request id, tenant code, cost (nUSD), event, memory of the marker (s)
 -- Returns {cost captured, available}
+
+-- "-0" is no number to Redis.
+local function give_back(key, field, amount)
+    if amount ~= '0' then
+        redis.call('HINCRBY', key, field, '-' .. amount)
+    end
+end
+
 local gate, hold, holds, done, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local cost = redis.call('GET', done)
 if not cost then
     cost = ARGV[3]
     local amount = redis.call('HGET', hold, 'amount')
     if amount then
-        redis.call('HINCRBY', gate, 'held', '-' .. amount)
+        give_back(gate, 'held', amount)
         redis.call('DEL', hold)
         redis.call('ZREM', holds, ARGV[1])
     end

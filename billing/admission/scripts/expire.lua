@@ -2,6 +2,14 @@
 -- KEYS gate, hold, partition's holds by expiry, done marker, outbox
 -- ARGV request id, memory of the marker (s)
 -- Returns 1, or 0 when the hold was renewed or ended meanwhile.
+
+-- "-0" is no number to Redis.
+local function give_back(key, field, amount)
+    if amount ~= '0' then
+        redis.call('HINCRBY', key, field, '-' .. amount)
+    end
+end
+
 local gate, hold, holds, done, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,7 +22,7 @@ local fields = redis.call('HMGET', hold, 'tenant', 'amount', 'cost', 'event')
 if not fields[2] then
     return 0
 end
-redis.call('HINCRBY', gate, 'held', '-' .. fields[2])
+give_back(gate, 'held', fields[2])
 redis.call('DEL', hold)
 if redis.call('EXISTS', done) == 0 then
     redis.call('HINCRBY', gate, 'unsettled', fields[3])

@@ -3,11 +3,19 @@
 -- KEYS gate, outbox
 -- ARGV ledger's balance, ledger's version, then per event: stream id, cost
 -- Returns how many events left.
+
+-- "-0" is no number to Redis.
+local function give_back(key, field, amount)
+    if amount ~= '0' then
+        redis.call('HINCRBY', key, field, '-' .. amount)
+    end
+end
+
 local gate, outbox = KEYS[1], KEYS[2]
 local left = 0
 for i = 3, #ARGV, 2 do
     if redis.call('XDEL', outbox, ARGV[i]) == 1 then
-        redis.call('HINCRBY', gate, 'unsettled', '-' .. ARGV[i + 1])
+        give_back(gate, 'unsettled', ARGV[i + 1])
         left = left + 1
     end
 end

@@ -1,0 +1,157 @@
+"""The fixed cast of all tests, and the running gateway.
+
+PostgreSQL and Valkey are real (sandbox.pytest_services starts them). Every test has tenants of
+its own, made from the template in some 30 ms, so nothing is rolled back or flushed: acme has
+credit, globex must never see acme's things.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from django.core.management import call_command
+from pytest_django.plugin import DjangoDbBlocker
+
+from sandbox.testing import RunningSandbox, start_sandbox
+
+USD = 1_000_000_000
+
+
+@dataclass
+class Cast:
+    """A tenant, its owner and its key."""
+
+    tenant: Any
+    key: str
+    owner: Any
+    password: str = "correct-horse-1"
+
+    @property
+    def code(self) -> str:
+        return str(self.tenant.code)
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """One database for the whole run, upgraded as a deployment would."""
+    with django_db_blocker.unblock():
+        call_command("upgrade", verbosity=0, stdout=open(os.devnull, "w"))
+        yield
+
+
+def make_cast(name: str, *, credit_nusd: int) -> Cast:
+    from billing.ledger.services import grant_credit
+    from tenants.keys.services import create_api_key
+    from tenants.registry.services import create_tenant
+    from tenants.users.models import User
+
+    slug = f"{name}-{uuid.uuid4().hex[:8]}"
+    email = f"owner@{slug}.test"
+    tenant = create_tenant(
+        slug=slug, name=name.title(), owner_email=email, owner_password=Cast.password
+    )
+    if credit_nusd:
+        grant_credit(tenant=tenant, amount_nusd=credit_nusd, reference="test", actor="test")
+    _, key = create_api_key(tenant=tenant, name="test", actor="test")
+    return Cast(tenant=tenant, key=key, owner=User.objects.get(email=email))
+
+
+@pytest.fixture
+def acme(_database: None) -> Cast:
+    """Has $25 of credit and one key."""
+    return make_cast("acme", credit_nusd=25 * USD)
+
+
+@pytest.fixture
+def globex(_database: None) -> Cast:
+    """Another tenant, with $25 of its own."""
+    return make_cast("globex", credit_nusd=25 * USD)
+
+
+@dataclass
+class Gateway:
+    """The whole product, running: web, worker, beat, and the stand-in for Workers AI."""
+
+    sandbox: RunningSandbox
+    casts: list[Cast] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.sandbox.url
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def cast(self, *, credit_nusd: int = 25 * USD, name: str = "acme") -> Cast:
+        return make_cast(name, credit_nusd=credit_nusd)
+
+    def post(self, cast: Cast, path: str, body: Any, **options: Any) -> requests.Response:
+        url = f"{self.base_url}/{path}"
+        return requests.post(url, json=body, headers=cast.auth, timeout=30, **options)
+
+    def chat(self, cast: Cast, text: str, **params: Any) -> requests.Response:
+        body = {
+            "model": "llama-3.3-70b-fast",
+            "messages": [{"role": "user", "content": text}],
+            **params,
+        }
+        return self.post(cast, "chat/completions", body)
+
+    def upstream_calls(self, match: str) -> list[dict[str, Any]]:
+        """What the stand-in was asked whose body has this text in it."""
+        standin = self.sandbox.env["CLOUDFLARE_BASE_URL"].removesuffix("/client/v4")
+        answer = requests.get(f"{standin}/__sandbox/calls", params={"match": match}, timeout=5)
+        calls = answer.json()
+        return list(calls["calls"] if isinstance(calls, dict) else calls)
+
+
+@pytest.fixture(scope="session")
+def _running_sandbox(
+    _database: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningSandbox]:
+    """On the tests' PostgreSQL, but on a Redis database of its own: its worker must not
+    settle what a test of the ledger wants to settle itself."""
+    sandbox = start_sandbox(
+        tmp_path_factory.mktemp("gateway"),
+        variables={
+            "DATABASE_URL": os.environ["DATABASE_URL"],
+            "REDIS_URL": gateway_redis_url(),
+            "CELERY_BROKER_URL": f"{os.environ['REDIS_URL'].rpartition('/')[0]}/5",
+            "WEB_CONCURRENCY": "2",
+        },
+    )
+    sandbox.wait_until_ready()
+    yield sandbox
+    sandbox.stop()
+
+
+def gateway_redis_url() -> str:
+    return f"{os.environ['REDIS_URL'].rpartition('/')[0]}/4"
+
+
+@pytest.fixture
+def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway]:
+    """Services that a test calls itself talk to the gateway's Redis meanwhile."""
+    settings.REDIS_URL = gateway_redis_url()
+    forget_redis()
+    yield Gateway(_running_sandbox)
+    forget_redis()
+
+
+def forget_redis() -> None:
+    from agentflare.redis_store import get_redis
+    from billing.admission.gate import script
+    from tenants.keys.lookup import forget_all
+
+    get_redis.cache_clear()
+    script.cache_clear()
+    forget_all()
