@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from django.conf import settings
@@ -68,9 +68,9 @@ class ApiView(APIView):
     long lists of messages (docs/adr/0003).
     """
 
-    parser_classes: ClassVar[list[Any]] = []
-    throttle_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
+    parser_classes = ()
+    throttle_classes = ()
+    permission_classes = ()
 
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)

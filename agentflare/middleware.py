@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -51,8 +52,9 @@ class PublicSchemaMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if connection.schema_name != "public":
-            connection.set_schema_to_public()
+        database: Any = connection  # Django's proxy of tenants.postgresql's wrapper
+        if database.schema_name != "public":
+            database.set_schema_to_public()
         return self.get_response(request)
 
 

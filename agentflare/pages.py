@@ -1,13 +1,19 @@
 """What all pages (not /v1) share: their security headers, context and error pages."""
 
+import sys
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from agentflare import api
 from agentflare.middleware import GetResponse, is_api
+from agentflare.redis_store import RedisDownError
+
+# A page that needs a store which does not answer: not our fault, and it passes.
+STORE_DOWN = (OperationalError, InterfaceError, *RedisDownError)
 
 # Scripts and styles come from our own files alone. The admin's theme (django-unfold, with
 # Alpine.js) evaluates expressions in its markup and styles inline: it has its own line.
@@ -44,7 +50,15 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", status=404)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return render(request, "403.html", {"is_form": True}, status=403)
+
+
 def handler500(request: HttpRequest) -> HttpResponse:
+    """Django calls it while the exception is being handled."""
     if is_api(request):
         return api.server_error()
-    return render(request, "500.html", status=500)
+    is_store_down = isinstance(sys.exc_info()[1], STORE_DOWN)
+    return render(
+        request, "500.html", {"is_store_down": is_store_down}, status=503 if is_store_down else 500
+    )

@@ -8,17 +8,20 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from redis import exceptions
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError, TimeoutError
 from redis.retry import Retry
 
 # What a caller catches when Redis does not answer.
-RedisDownError = (ConnectionError, TimeoutError)
+RedisDownError = (exceptions.ConnectionError, exceptions.TimeoutError)
 
 
 @cache
-def get_redis() -> "redis.Redis[Any]":
-    """This process' client. Made at first use, hence after gunicorn or Celery has forked.
+def get_redis() -> Any:
+    """This process' client, a redis.Redis that answers in str.
+
+    Typed Any: redis-py's stubs answer bytes, str and awaitables at once. Made at first use,
+    hence after gunicorn or Celery has forked.
 
     Commands that meet a broken connection are sent again: every script here is
     idempotent by request id, and everything else is a read.
@@ -30,7 +33,7 @@ def get_redis() -> "redis.Redis[Any]":
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=3),
-        retry_on_error=[ConnectionError, TimeoutError],
+        retry_on_error=list(RedisDownError),
         decode_responses=True,
     )
     return redis.Redis(connection_pool=pool)

@@ -51,11 +51,11 @@ REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64)
 # Tables in the shared schema: what the operator owns.
 SHARED_APPS = [
     "tenants.registry",  # before django_tenants: its create_tenant command is ours
+    "unfold",  # before django_tenants and django.contrib.admin, whose templates it replaces
     "django_tenants",
     "tenants.users",
     "billing.prices",
     "inference.catalog",
-    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -119,6 +119,7 @@ TEMPLATES = [
                 "agentflare.pages.site",
             ],
             "builtins": ["billing.templatetags.money"],
+            "libraries": {"figures": "billing.templatetags.figures"},
         },
     }
 ]
@@ -126,15 +127,15 @@ TEMPLATES = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", 25 * 1024 * 1024)
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Files are served from where the packages keep them; `collectstatic` is not needed.
+# Files are served from where we and the packages keep them: no `collectstatic`, no STATIC_ROOT.
 WHITENOISE_USE_FINDERS = True
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = ["agentflare.formats"]
 
 # --- People ---------------------------------------------------------------------
 
@@ -156,6 +157,11 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "tenants.users.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "tenants.users.forms.SignInForm",
+    "change_password": "tenants.users.forms.OwnPasswordForm",
+}
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "login": "30/m/ip"}
 CACHES = {
     "default": {
@@ -173,13 +179,40 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_SSL_REDIRECT = False  # the proxy's work; /v1 must answer an error, not a redirect
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "agentflare.pages.csrf_failure"
 
 UNFOLD = {
     "SITE_TITLE": "AgentFlare",
     "SITE_HEADER": "AgentFlare",
-    "SITE_SYMBOL": "local_fire_department",
+    "SITE_SUBHEADER": "Operator",
     "SITE_URL": reverse_lazy("home"),
-    "STYLES": [lambda request: static("admin.css")],
+    "SITE_ICON": lambda request: static("favicon.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("favicon.svg"),
+        }
+    ],
+    "ENVIRONMENT": "agentflare.operator_pages.environment",
+    "LOGIN": {"form": "tenants.users.forms.OperatorSignInForm"},
+    "SIDEBAR": {"navigation": "agentflare.operator_pages.sidebar"},
+    # The accent of static/site.css, and its lighter and darker neighbours.
+    "COLORS": {
+        "primary": {
+            "50": "#fff6ee",
+            "100": "#ffe9d5",
+            "200": "#fed0aa",
+            "300": "#fdb074",
+            "400": "#fb9a4b",
+            "500": "#f07a22",
+            "600": "#b93a0b",
+            "700": "#96300a",
+            "800": "#7a2b10",
+            "900": "#632611",
+            "950": "#361006",
+        }
+    },
 }
 
 # --- API ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ urlpatterns = [
     path("v1/", include("inference.urls")),
     # the tenant's people
     path("", include("billing.dashboard.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("tenants.users.urls")),
     # the operator
     path("admin/", admin.site.urls),
     # whoever deploys it

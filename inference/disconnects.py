@@ -20,7 +20,7 @@ def watch(client_socket: Any, on_gone: Callable[[], None]) -> Callable[[], None]
     if client_socket is None or not is_module_patched("socket"):
         return lambda: None
     watcher = gevent.spawn(_wait_for_end, client_socket, on_gone)
-    return watcher.kill
+    return lambda: watcher.kill(block=False)
 
 
 def _wait_for_end(client_socket: Any, on_gone: Callable[[], None]) -> None:

@@ -36,17 +36,16 @@ from inference.chat.upstream import UpstreamChat
 from inference.meter import Meter
 from inference.tokens.counting import count_tokens
 from inference.workers_ai.client import CallContext, configured_account
-from inference.workers_ai.failures import UpstreamFailure
+from inference.workers_ai.failures import UpstreamCallError
 from tenants.keys.lookup import KeyRecord
 
 logger = logging.getLogger(__name__)
 
 
-def start_chat(*, caller: KeyRecord, params: ChatCompletionParams, request_id: UUID) -> "ChatRun":
-    """Steps 3 to 6, up to the first piece of upstream's answer.
+def admit_chat(*, caller: KeyRecord, params: ChatCompletionParams, request_id: UUID) -> "ChatRun":
+    """Steps 3 to 5: the run, with its money held. The caller starts it, or closes it.
 
-    Raises GatewayError. What it raises before the call costs nothing and leaves no hold;
-    what it raises after it is recorded at no cost.
+    Raises GatewayError; then nothing is held and upstream is not called.
     """
     params.check()
     offer = route(params.model, kind="chat")
@@ -75,9 +74,7 @@ def start_chat(*, caller: KeyRecord, params: ChatCompletionParams, request_id: U
         context=CallContext(caller.tenant_code, caller.key_id, request_id.hex),
         meter=meter,
     )
-    run = ChatRun(params, estimate=estimate, meter=meter, upstream=upstream, request_id=request_id)
-    run.start()
-    return run
+    return ChatRun(params, estimate=estimate, meter=meter, upstream=upstream, request_id=request_id)
 
 
 def route(name: str, *, kind: str) -> Offer:
@@ -97,7 +94,7 @@ def route(name: str, *, kind: str) -> Offer:
 
 
 class ChatRun:
-    """A chat that upstream answers: read it with `completion` or `chunks`, once.
+    """An admitted chat: `start` it, then read it with `completion` or `chunks`, once.
 
     Whatever happens, the call is captured exactly once: at its end, when the client leaves
     (`close`, `client_left`), or when upstream breaks.
@@ -124,12 +121,15 @@ class ChatRun:
         meter.usage_so_far = self._usage_so_far
 
     def start(self) -> None:
-        """Wait for the first piece of the answer. Raises GatewayError; then nothing is owed."""
+        """Step 6: call, and wait for the first piece of the answer.
+
+        Raises GatewayError; then the call is recorded, and costs nothing.
+        """
         events = self.upstream.events()
         try:
             first = next(events, None)
-        except UpstreamFailure as failure:
-            self._fail(failure, Status.UPSTREAM_FAILED)
+        except UpstreamCallError as failure:
+            self._fail(failure)
             raise failure.error from failure
         except BaseException:
             self.meter.finish(
@@ -148,8 +148,10 @@ class ChatRun:
         """The chat.completion object. Raises GatewayError when upstream breaks off."""
         try:
             choices = shape.gather(self._events)
-        except UpstreamFailure as failure:
-            self._fail(failure, Status.UPSTREAM_FAILED)
+        except UpstreamCallError as failure:
+            # Nothing of it reaches the client.
+            self._delivered = False
+            self._fail(failure)
             raise failure.error from failure
         usage, truth = self._final_usage(choices)
         self._capture(self._good_end(), usage, truth)
@@ -170,9 +172,9 @@ class ChatRun:
             if self.params.includes_usage:
                 yield writer.write_usage(shape.usage_object(usage, self.told()))
             yield shape.DONE
-        except UpstreamFailure as failure:
+        except UpstreamCallError as failure:
+            self._fail(failure)
             if not self._client_gone:
-                self._fail(failure, Status.UPSTREAM_BROKE)
                 yield shape.chunk(failure.error.body())
         finally:
             self.close()
@@ -218,12 +220,17 @@ class ChatRun:
     def _good_end(self) -> Status:
         return Status.COMPLETED if self._delivered else Status.EMPTY
 
-    def _fail(self, failure: UpstreamFailure, status: Status) -> None:
-        """Upstream failed: before the first token nothing is owed, after it what was delivered."""
+    def _fail(self, failure: UpstreamCallError) -> None:
+        """Upstream failed: before the first token nothing is owed, after it what was delivered.
+
+        An answer that we broke off because the client has left fails too.
+        """
+        if self._client_gone:
+            self.close()
+            return
         logger.warning("Upstream failed: %s", failure.detail)
         usage, _ = self.upstream.usage()
-        if not self._delivered:
-            status = Status.UPSTREAM_FAILED
+        status = Status.UPSTREAM_BROKE if self._delivered else Status.UPSTREAM_FAILED
         error: GatewayError = failure.error
         self.meter.finish(
             status=status,
@@ -264,7 +271,7 @@ class ChatRun:
     def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
             if self.meter.hold.lost:
-                raise UpstreamFailure.broken("the hold was taken for dead")
+                raise UpstreamCallError.broken("the hold was taken for dead")
             if isinstance(event, Delta):
                 if not self._delivered:
                     self._delivered = True

@@ -1,6 +1,7 @@
 """Endpoints below /v1: parse, call the pipeline, answer."""
 
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
@@ -10,7 +11,8 @@ from inference import disconnects
 from inference.catalog.selectors import catalogue
 from inference.chat.params import ChatCompletionParams
 from inference.model_objects import model_object
-from inference.pipeline import ChatRun, start_chat
+from inference.pipeline import ChatRun, admit_chat
+from tenants.keys.lookup import KeyRecord
 
 
 class ChatCompletionsView(ApiView):
@@ -18,22 +20,40 @@ class ChatCompletionsView(ApiView):
 
     def post(self, request: Request) -> HttpResponseBase:
         params = read_params(request, ChatCompletionParams)
-        run = start_chat(caller=request.auth, params=params, request_id=request.id)
+        run = admit_chat(caller=caller(request), params=params, request_id=request_id(request))
         if params.stream:
             return EventStream(run, client_socket=request.META.get("gunicorn.socket"))
+        run.start()
         completion = run.completion()
         return JsonResponse(completion, headers=run.headers())
 
 
+def caller(request: Request) -> KeyRecord:
+    assert isinstance(request.auth, KeyRecord)
+    return request.auth
+
+
+def request_id(request: Request) -> UUID:
+    """As RequestIdMiddleware made it."""
+    made: UUID = request._request.id  # type: ignore[attr-defined]
+    return made
+
+
 class EventStream(StreamingHttpResponse):
-    """A run as server-sent events. Closing it, as servers do when the client has left,
-    ends the run, read or not."""
+    """A run, started here, as server-sent events.
+
+    Closing it, as servers do when the client has left, ends the run, read or not.
+    Raises GatewayError when upstream fails before the first token.
+    """
 
     def __init__(self, run: ChatRun, *, client_socket: object) -> None:
         self._run = run
-        self._stop_watching: Callable[[], None] = disconnects.watch(
-            client_socket, run.client_left
-        )
+        self._stop_watching: Callable[[], None] = disconnects.watch(client_socket, run.client_left)
+        try:
+            run.start()
+        except BaseException:
+            self._stop_watching()
+            raise
         super().__init__(
             self._chunks(),
             content_type="text/event-stream; charset=utf-8",

@@ -80,7 +80,8 @@ def outbox_key(partition: int) -> str:
 @cache
 def script(name: str) -> Script:
     text = (_SCRIPTS / f"{name}.lua").read_text()
-    return get_redis().register_script(text)
+    registered: Script = get_redis().register_script(text)
+    return registered
 
 
 def admit(

@@ -12,6 +12,9 @@ from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.users.models import User
 
+# What the quickstart asks for.
+QUICKSTART_MODEL = "llama-3.3-70b-fast"
+
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
@@ -25,18 +28,23 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """Balance, keys, spend by AI model and the latest calls of a workspace."""
-    tenant = member_tenant(request, slug)
+    tenants = tenants_of(request)
+    tenant = tenant_among(tenants, slug)
     try:
         gate = books(tenant)
     except RedisDownError:
         gate = None
     with tenant_schema(tenant.code):
+        spend = spend_by_model(days=30)
         context = {
             "tenant": tenant,
+            "tenants": tenants,
             "gate": gate,
             "keys": list_api_keys(tenant=tenant),
             "calls": recent_calls(limit=20),
-            "spend": spend_by_model(days=30),
+            "spend": spend,
+            "spent_nusd": sum(row["cost_nusd"] for row in spend),
+            "quickstart_model": QUICKSTART_MODEL,
         }
     return render(request, "overview.html", context)
 
@@ -46,9 +54,9 @@ def tenants_of(request: HttpRequest) -> list[Tenant]:
     return list(Tenant.objects.filter(memberships__user=request.user))
 
 
-def member_tenant(request: HttpRequest, slug: str) -> Tenant:
-    """The workspace, if this person belongs to it; else it does not exist for them."""
-    for tenant in tenants_of(request):
+def tenant_among(tenants: list[Tenant], slug: str) -> Tenant:
+    """The workspace, if it is one of this person's; else it does not exist for them."""
+    for tenant in tenants:
         if tenant.slug == slug:
             return tenant
     raise Http404

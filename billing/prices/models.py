@@ -18,6 +18,7 @@ class Unit(models.TextChoices):
     AUDIO_MINUTE = "audio_minute"
     AUDIO_MINUTE_WEBSOCKET = "audio_minute_websocket"
     IMAGES = "images"
+    REQUESTS = "requests"
     STEP = "step"
     OUTPUT_TILE = "output_tile_512"
     INPUT_TILE = "input_tile_512"
@@ -57,9 +58,7 @@ class PriceVersion(models.Model):
 class Rate(models.Model):
     """Neurons for one unit. What a tenant pays follows from the version's markup."""
 
-    price_version = models.ForeignKey(
-        PriceVersion, on_delete=models.CASCADE, related_name="rates"
-    )
+    price_version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="rates")
     unit = models.CharField(max_length=30, choices=Unit.choices)
     neurons = models.DecimalField(max_digits=24, decimal_places=12, help_text="for one unit")
 

@@ -111,6 +111,4 @@ def as_price(version: PriceVersion) -> Price:
     factor = 1 + version.markup_percent / 100
     neurons = {rate.unit: rate.neurons for rate in version.rates.all()}
     rates = {unit: amount * NUSD_PER_NEURON * factor for unit, amount in neurons.items()}
-    return Price(
-        version_id=version.pk, starts_at=version.starts_at, rates=rates, neurons=neurons
-    )
+    return Price(version_id=version.pk, starts_at=version.starts_at, rates=rates, neurons=neurons)

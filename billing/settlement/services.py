@@ -222,4 +222,3 @@ def expire_holds() -> int:
     if expired:
         logger.warning("Captured %d holds whose process had died", expired)
     return expired
-

@@ -9,16 +9,17 @@ register = template.Library()
 
 @register.filter
 def usd(amount_nusd: int | None) -> str:
-    """Dollars with the digits that matter: two, or as many as it takes to show something.
+    """Dollars with the digits that matter, cut and never rounded up: money is not shown
+    that is not there.
 
-    25 dollars are $25.00, 1,234 nUSD are $0.000001234.
+    From a dollar on up to four digits after the point: $25.00, $24.9998. Below it as many
+    as there are: 1,234 nUSD are $0.000001234.
     """
     if amount_nusd is None:
         return "–"
     sign = "-" if amount_nusd < 0 else ""
     amount = abs(amount_nusd)
-    if amount == 0 or amount >= NUSD_PER_USD:
-        return f"{sign}${amount / NUSD_PER_USD:,.2f}"
-    digits = format_usd(amount).rstrip("0")
-    whole, _, decimals = digits.partition(".")
-    return f"{sign}${whole}.{decimals.ljust(2, '0')}"
+    whole, _, decimals = format_usd(amount).partition(".")
+    if amount >= NUSD_PER_USD:
+        decimals = decimals[:4]
+    return f"{sign}${int(whole):,}.{decimals.rstrip('0').ljust(2, '0')}"

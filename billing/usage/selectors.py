@@ -17,7 +17,7 @@ def recent_calls(*, limit: int) -> list[UsageRecord]:
 def spend_by_model(*, days: int) -> list[dict[str, Any]]:
     """`{ai_model, calls, tokens…, cost_nusd}` of the last days, dearest first."""
     since = timezone.now() - timedelta(days=days)
-    return list(
+    sums = (
         HourlyUsage.objects.filter(hour__gte=since)
         .values("ai_model")
         .annotate(
@@ -28,3 +28,4 @@ def spend_by_model(*, days: int) -> list[dict[str, Any]]:
         )
         .order_by("-cost_nusd")
     )
+    return [dict(row) for row in sums]

@@ -69,9 +69,7 @@ def cap_output(params: ChatCompletionParams, offer: Offer, *, likely_prompt: int
         return cap
     left = offer.context_window - likely_prompt
     if left <= 0:
-        raise ContextLengthError(
-            context_window=offer.context_window, prompt_tokens=likely_prompt
-        )
+        raise ContextLengthError(context_window=offer.context_window, prompt_tokens=likely_prompt)
     return min(cap, left)
 
 
@@ -79,7 +77,9 @@ def prompt_text(params: ChatCompletionParams) -> str:
     """All that upstream will read as text: messages, tool calls, tools, the schema."""
     parts = [text for message in params.messages for text in message_texts(message)]
     if params.tools:
-        parts.append(orjson.dumps([tool.model_dump(exclude_none=True) for tool in params.tools]).decode())
+        parts.append(
+            orjson.dumps([tool.model_dump(exclude_none=True) for tool in params.tools]).decode()
+        )
     if params.response_format and params.response_format.json_schema:
         parts.append(orjson.dumps(params.response_format.json_schema.schema_).decode())
     return "\n".join(parts)

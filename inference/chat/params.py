@@ -205,7 +205,11 @@ class ChatCompletionParams(BaseModel):
                     f"Tool choice '{wanted}' not found in 'tools' parameter.", param="tool_choice"
                 )
         form = self.response_format
-        if form and form.type == "json_schema" and not (form.json_schema and form.json_schema.schema_):
+        if (
+            form
+            and form.type == "json_schema"
+            and not (form.json_schema and form.json_schema.schema_)
+        ):
             raise InvalidRequestError(
                 "Missing required parameter: 'response_format.json_schema.schema'.",
                 param="response_format.json_schema.schema",

@@ -10,7 +10,7 @@ import orjson
 
 from agentflare.ids import random_code
 from inference.chat.events import Delta, Event, Finish, Usage
-from inference.workers_ai.failures import UpstreamFailure
+from inference.workers_ai.failures import UpstreamCallError
 
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 
@@ -48,17 +48,17 @@ class AnswerReader:
                 yield from self._finish(_index(choice), choice.get("finish_reason") or "stop")
             return
         if "response" not in result and "tool_calls" not in result:
-            raise UpstreamFailure.unreadable(f"no choices and no response: {list(result)[:5]}")
+            raise UpstreamCallError.unreadable(f"no choices and no response: {list(result)[:5]}")
         yield from self._read_native(result)
         yield from self._finish_native()
 
     # --- a stream ---------------------------------------------------------------
 
     def read_frames(self, frames: Iterable[dict[str, Any]]) -> Iterator[Event]:
-        """Raises UpstreamFailure when upstream reports an error inside the stream."""
+        """Raises UpstreamCallError when upstream reports an error inside the stream."""
         for frame in frames:
             if frame.get("errors") or frame.get("error"):
-                raise UpstreamFailure.broken(orjson.dumps(frame)[:500].decode())
+                raise UpstreamCallError.broken(orjson.dumps(frame)[:500].decode())
             self._note_label(frame)
             if "choices" in frame:
                 yield from self._read_chunk(frame)
@@ -66,11 +66,11 @@ class AnswerReader:
                 yield from self._read_native_frame(frame)
 
     def finish_stream(self, *, saw_done: bool) -> Iterator[Event]:
-        """Call it at the stream's end. Raises UpstreamFailure when something is missing."""
+        """Call it at the stream's end. Raises UpstreamCallError when something is missing."""
         if self._is_native and not self._finished and (saw_done or self._totals):
             yield from self._finish_native()
         if not self._finished:
-            raise UpstreamFailure.broken("the stream ended without a finish")
+            raise UpstreamCallError.broken("the stream ended without a finish")
 
     def _read_chunk(self, frame: dict[str, Any]) -> Iterator[Event]:
         self._saw_choices = True
@@ -127,9 +127,7 @@ class AnswerReader:
             if not function.get("name"):
                 continue
             self._called_tools.add((choice, index))
-            clean.append(
-                _tool_call(index, fragment.get("id"), function["name"], arguments)
-            )
+            clean.append(_tool_call(index, fragment.get("id"), function["name"], arguments))
         return clean
 
     def _read_native(self, result: dict[str, Any]) -> Iterator[Delta]:

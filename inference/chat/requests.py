@@ -178,9 +178,7 @@ def _native_content(message: Message, offer: Offer) -> Any:
     if message.images():
         return [_openai_part(part) for part in _dump(message)["content"]]
     text = message.text()
-    refusals = [
-        part.refusal for part in message.content or [] if isinstance(part, RefusalPart)
-    ]
+    refusals = [part.refusal for part in message.content or [] if isinstance(part, RefusalPart)]
     return "\n".join([text, *refusals]) if refusals else text
 
 

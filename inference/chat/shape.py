@@ -117,9 +117,7 @@ def gather(events: Iterator[Event]) -> list[Choice]:
     return [choices[index] for index in sorted(choices)]
 
 
-def completion_object(
-    shape: Shape, choices: list[Choice], usage: dict[str, Any]
-) -> dict[str, Any]:
+def completion_object(shape: Shape, choices: list[Choice], usage: dict[str, Any]) -> dict[str, Any]:
     return {
         **shape.head("chat.completion"),
         "choices": [choice.object() for choice in choices],
@@ -154,9 +152,7 @@ class ChunkWriter:
 
     def write_usage(self, usage: dict[str, Any]) -> bytes:
         """The last chunk: no choices, the totals."""
-        return chunk(
-            {**self.shape.head("chat.completion.chunk"), "choices": [], "usage": usage}
-        )
+        return chunk({**self.shape.head("chat.completion.chunk"), "choices": [], "usage": usage})
 
     def _chunk(
         self,

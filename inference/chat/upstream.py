@@ -17,7 +17,7 @@ from inference.chat.stops import stop_at
 from inference.meter import Meter
 from inference.workers_ai import client
 from inference.workers_ai.client import Account, Answer, CallContext
-from inference.workers_ai.failures import UpstreamFailure
+from inference.workers_ai.failures import UpstreamCallError
 
 _BACKOFF_S = 0.15
 
@@ -52,7 +52,7 @@ class UpstreamChat:
         self._answer: Answer | None = None
 
     def events(self) -> Iterator[Event]:
-        """Raises UpstreamFailure, also in the middle."""
+        """Raises UpstreamCallError, also in the middle."""
         if answers_all_choices(self.offer):
             yield from self._one_call()
             return
@@ -112,14 +112,14 @@ class UpstreamChat:
                 answer = self._call()
                 rest = self._read(answer, reader)
                 first = next(rest, None)
-            except (UpstreamFailure, *client.BROKEN) as exc:
+            except (UpstreamCallError, *client.BROKEN) as exc:
                 failure = _as_failure(exc)
                 if answer:
                     answer.close()
                 is_last = attempt == settings.UPSTREAM_ATTEMPTS
                 if is_last or self.is_aborted or not failure.may_retry:
                     raise failure from exc
-                time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))
+                time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
                 continue
             self._readers.append(reader)
             return answer, [] if first is None else [first], rest
@@ -145,11 +145,11 @@ class UpstreamChat:
         yield from reader.finish_stream(saw_done=answer.saw_done)
 
 
-def _as_failure(exc: Exception) -> UpstreamFailure:
-    if isinstance(exc, UpstreamFailure):
+def _as_failure(exc: Exception) -> UpstreamCallError:
+    if isinstance(exc, UpstreamCallError):
         return exc
     if "timed out" in str(exc).lower():
-        return UpstreamFailure.timeout(str(exc))
-    failure = UpstreamFailure.broken(str(exc))
+        return UpstreamCallError.timeout(str(exc))
+    failure = UpstreamCallError.broken(str(exc))
     failure.may_retry = True
     return failure

@@ -7,6 +7,7 @@ used for all models: what is known of streams, usage and errors was seen there.
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from inference.workers_ai import sse
-from inference.workers_ai.failures import UpstreamFailure, failure_of
+from inference.workers_ai.failures import UpstreamCallError, failure_of
 
 # What reading an answer may raise.
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -79,7 +80,7 @@ class Answer:
         return self._response.headers.get("content-type", "").startswith("text/event-stream")
 
     def result(self) -> dict[str, Any]:
-        """The whole answer out of its envelope. Raises UpstreamFailure or one of BROKEN."""
+        """The whole answer out of its envelope. Raises UpstreamCallError or one of BROKEN."""
         body = self._response.content
         failure = failure_of(self._response.status_code, body)
         if failure:
@@ -87,11 +88,11 @@ class Answer:
         document = orjson.loads(body)
         result = document.get("result", document)
         if not isinstance(result, dict):
-            raise UpstreamFailure.unreadable("the result is no object")
+            raise UpstreamCallError.unreadable("the result is no object")
         return result
 
     def frames(self) -> Iterator[dict[str, Any]]:
-        """The frames of a stream up to `[DONE]`. Raises UpstreamFailure or one of BROKEN.
+        """The frames of a stream up to `[DONE]`. Raises UpstreamCallError or one of BROKEN.
 
         `saw_done` tells afterwards whether it ended so.
         """
@@ -102,17 +103,15 @@ class Answer:
             try:
                 frame = orjson.loads(payload)
             except orjson.JSONDecodeError:
-                raise UpstreamFailure.unreadable("a frame is no JSON") from None
+                raise UpstreamCallError.unreadable("a frame is no JSON") from None
             if isinstance(frame, dict):
                 yield frame
 
     def abort(self) -> None:
         """Break the connection off, also while another greenlet reads from it."""
         if self._socket is not None:
-            try:
+            with suppress(OSError):  # upstream was faster
                 self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # upstream was faster
 
     def close(self) -> None:
         self._response.close()
@@ -125,7 +124,7 @@ def run(
     *,
     context: CallContext,
 ) -> Answer:
-    """Call a model. Raises UpstreamFailure for anything but an answer."""
+    """Call a model. Raises UpstreamCallError for anything but an answer."""
     request = requests.PreparedRequest()
     request.method = "POST"
     request.url = account.url(upstream_model)
@@ -137,9 +136,9 @@ def run(
     try:
         response = _adapter().send(request, stream=True, timeout=timeout)
     except requests.Timeout as exc:
-        raise UpstreamFailure.timeout(str(exc)) from exc
+        raise UpstreamCallError.timeout(str(exc)) from exc
     except BROKEN as exc:
-        raise UpstreamFailure.unreachable(str(exc)) from exc
+        raise UpstreamCallError.unreachable(str(exc)) from exc
     answer = Answer(response)
     if response.status_code == 200:
         return answer

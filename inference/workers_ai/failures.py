@@ -6,6 +6,7 @@ been seen under 200. The code inside the envelope decides.
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +17,13 @@ from agentflare import errors
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"\s*\([0-9a-f-]{36}\)\s*$")
-_CONTEXT_TEXT = re.compile(r"context (window|length)|maximum context|too many tokens", re.IGNORECASE)
+_CONTEXT_TEXT = re.compile(
+    r"context (window|length)|maximum context|too many tokens", re.IGNORECASE
+)
 
 # By upstream's code. Sources: Cloudflare's error page, and what has been observed.
-_INVALID_INPUT = {3003, 5004, 5006, 8001, 8002, 8006, 8007, 3030, 5005, 5024}
-_NO_SUCH_MODEL = {5007, 3042, 7003}
+_INVALID_INPUT = {3003, 3030, 5004, 5005, 5006, 5023, 5024, 5025, 8001, 8002, 8006, 8007}
+_NO_SUCH_MODEL = {3042, 5007, 5028, 7003}
 _CONTEXT = {5021}
 _TOO_LARGE = {3006}
 _RATE_LIMITED = {3021, 2003}
@@ -33,7 +36,7 @@ _RETRYABLE = _BUSY | _BREAKDOWNS | {0}
 
 
 @dataclass(slots=True, eq=False)
-class UpstreamFailure(Exception):
+class UpstreamCallError(Exception):
     """A call that upstream did not answer. `error` is what the client reads.
 
     code: upstream's own; 0 where there is none. may_retry: another attempt makes sense.
@@ -46,38 +49,38 @@ class UpstreamFailure(Exception):
     request_id: str = field(default="")
 
     @classmethod
-    def unreachable(cls, detail: str) -> "UpstreamFailure":
+    def unreachable(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamError("The upstream service could not be reached.")
         return cls(0, detail, error, may_retry=True)
 
     @classmethod
-    def timeout(cls, detail: str) -> "UpstreamFailure":
+    def timeout(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamTimeoutError("The upstream service did not answer in time.")
         return cls(0, detail, error, may_retry=False)
 
     @classmethod
-    def unreadable(cls, detail: str) -> "UpstreamFailure":
+    def unreadable(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamError("The upstream service sent an answer that cannot be read.")
         return cls(0, detail, error, may_retry=True)
 
     @classmethod
-    def broken(cls, detail: str) -> "UpstreamFailure":
+    def broken(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamError("The upstream service broke off its answer.")
         return cls(0, detail, error, may_retry=False)
 
 
-def failure_of(status: int, body: bytes) -> UpstreamFailure | None:
+def failure_of(status: int, body: bytes) -> UpstreamCallError | None:
     """The failure that an answer stands for; None for a success."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _from_status(status)
     if not isinstance(document, dict):
-        return UpstreamFailure.unreadable("the answer is no object")
+        return UpstreamCallError.unreadable("the answer is no object")
     if status == 200 and document.get("success", True) is not False:
         return None
     code, message = _first_error(document)
-    return UpstreamFailure(
+    return UpstreamCallError(
         code=code,
         detail=f"HTTP {status}, code {code}: {message}",
         error=client_error(code, message, status),
@@ -111,11 +114,11 @@ def client_error(code: int, message: str, status: int) -> errors.GatewayError:
     return errors.UpstreamError("The upstream service failed to answer.")
 
 
-def _from_status(status: int) -> UpstreamFailure:
+def _from_status(status: int) -> UpstreamCallError:
     """An answer that is no JSON: a page of the edge, or one that was cut."""
     if status in {408, 504, 522, 524}:
-        return UpstreamFailure.timeout(f"HTTP {status} without JSON")
-    return UpstreamFailure.unreadable(f"HTTP {status} without JSON")
+        return UpstreamCallError.timeout(f"HTTP {status} without JSON")
+    return UpstreamCallError.unreadable(f"HTTP {status} without JSON")
 
 
 def _first_error(document: dict[str, Any]) -> tuple[int, str]:
@@ -138,8 +141,6 @@ def _clean(message: str) -> str:
     while message.startswith("AiError: "):
         message = message.removeprefix("AiError: ")
     if message.startswith("{"):
-        try:
+        with suppress(orjson.JSONDecodeError, AttributeError):
             message = str(orjson.loads(message).get("message", message))
-        except (orjson.JSONDecodeError, AttributeError):
-            pass
     return message

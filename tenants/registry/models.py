@@ -53,3 +53,6 @@ class SchemaTemplate(models.Model):
     fingerprint = models.CharField(max_length=64, primary_key=True)
     sql = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.fingerprint[:12]

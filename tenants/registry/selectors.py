@@ -9,7 +9,7 @@ class TenantNotFoundError(Exception):
 
 def tenant_by_slug(slug: str) -> Tenant:
     """Raises TenantNotFoundError."""
-    tenant = Tenant.objects.filter(slug=slug).first()
+    tenant: Tenant | None = Tenant.objects.filter(slug=slug).first()
     if tenant is None:
         raise TenantNotFoundError(f"there is no tenant {slug}")
     return tenant
@@ -17,7 +17,7 @@ def tenant_by_slug(slug: str) -> Tenant:
 
 def tenant_by_code(code: str) -> Tenant:
     """Raises TenantNotFoundError."""
-    tenant = Tenant.objects.filter(code=code).first()
+    tenant: Tenant | None = Tenant.objects.filter(code=code).first()
     if tenant is None:
         raise TenantNotFoundError(f"there is no tenant with the code {code}")
     return tenant

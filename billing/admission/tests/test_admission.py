@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError
+from redis import exceptions
 
 from agentflare.errors import CreditHeldError, InsufficientCreditError, TenantSuspendedError
 from agentflare.ids import uuid7
@@ -43,9 +43,7 @@ def outbox_of(cast: Any) -> list[UsageEvent]:
     partition = gate.partition_of(cast.code)
     entries = get_redis().xrange(gate.outbox_key(partition))
     return [
-        UsageEvent.loads(fields["event"])
-        for _, fields in entries
-        if fields["tenant"] == cast.code
+        UsageEvent.loads(fields["event"]) for _, fields in entries if fields["tenant"] == cast.code
     ]
 
 
@@ -205,7 +203,7 @@ def test_a_capture_waits_in_the_process_while_redis_is_down(
     hold = admit(event=event(acme, 5 * USD))
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise ConnectionRefusedRedis
+        raise exceptions.ConnectionError("Redis is down")
 
     with monkeypatch.context() as down:
         down.setattr(gate, "capture", refuse)
@@ -274,10 +272,6 @@ def test_tenants_do_not_share_credit(acme: Any, globex: Any) -> None:
     assert books(acme.tenant).held == books(globex.tenant).held == 25 * USD
 
 
-class ConnectionRefusedRedis(ConnectionError):
-    """Redis is down."""
-
-
 def forget(cast: Any, hold: Hold) -> None:
     """As if Redis had come back empty."""
     get_redis().delete(hold.keys.gate, hold.keys.hold, hold.keys.done, hold.keys.standing)
@@ -298,5 +292,3 @@ def die(hold: Hold) -> None:
     """As if the process had been killed a while ago."""
     live_holds.remove(hold)
     get_redis().zadd(hold.keys.holds, {hold.request_id: 1})
-
-

@@ -38,9 +38,7 @@ def test_a_grant_with_the_same_reference_is_booked_once(acme: Any) -> None:
 def test_grants_at_once_add_up(acme: Any) -> None:
     def grant(number: int) -> None:
         try:
-            grant_credit(
-                tenant=acme.tenant, amount_nusd=1, reference=str(number), actor="test"
-            )
+            grant_credit(tenant=acme.tenant, amount_nusd=1, reference=str(number), actor="test")
         finally:
             connection.close()
 
@@ -104,5 +102,5 @@ def test_commands_grant_and_print_the_balance(acme: Any) -> None:
 
 @pytest.mark.parametrize("arguments", [["nobody", "5"], ["{slug}", "five"], ["{slug}", "-5"]])
 def test_commands_refuse_in_one_line(acme: Any, arguments: list[str]) -> None:
-    with pytest.raises(CommandError, match="^[^\n]+$"):
+    with pytest.raises(CommandError, match=r"^[^\n]+$"):
         call_command("grant_credit", "--", *(x.format(slug=acme.tenant.slug) for x in arguments))

@@ -49,7 +49,12 @@ def test_a_batch_becomes_records_one_entry_and_hourly_sums(acme: Any) -> None:
         assert {record.entry_id for record in records} == {entry.pk}
         assert entry.postings.get().amount_nusd == 12
         sums = HourlyUsage.objects.get()
-        assert (sums.calls, sums.cost_nusd, sums.input_tokens, sums.output_tokens) == (3, 12, 30, 15)
+        assert (sums.calls, sums.cost_nusd, sums.input_tokens, sums.output_tokens) == (
+            3,
+            12,
+            30,
+            15,
+        )
     assert books(acme.tenant) == Gate(posted=25 * USD - 12, held=0, unsettled=0)
     assert violations(acme) == []
 

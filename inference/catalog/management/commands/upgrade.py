@@ -1,5 +1,6 @@
 from typing import Any
 
+import psycopg
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
@@ -15,8 +16,12 @@ class Command(BaseCommand):
     help = "Bring the database up to this release: schemas, template, catalogue. Repeat at will."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        # On a connection of its own: migrating gives Django's back to the pool.
+        with psycopg.connect(**connection.get_connection_params()) as lock:
+            lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+            self.upgrade()
+
+    def upgrade(self) -> None:
         call_command("migrate_schemas", shared=True, interactive=False, verbosity=0)
         self.stdout.write("Shared schema: up to date.")
         build_template()

@@ -1,0 +1,58 @@
+# make help tells what there is. Needs GNU make and Python 3.11 or newer, nothing else.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# The first Python that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast check clean
+
+help: ## Show this
+	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
+	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
+	@echo 'make test       all tests (make test-fast: without the slow ones)'
+	@echo 'make check      lint, format, types, imports, migrations'
+	@echo 'make clean      remove what make has installed; data in .sandbox stays'
+	@echo 'PYTHON=python3.12 chooses the Python for .venv. More: sandbox/README.md'
+
+# exec: a signal to make reaches the sandbox itself, not a shell in between.
+run: $(VENV)/.installed
+	@if [ -z "$$SANDBOX_SCRIPTED" ] && [ ! -e $(VENV)/models/*.gguf ]; then $(PY) -m sandbox.install.model; fi
+	@exec $(PY) -m sandbox run
+
+test: $(VENV)/.installed-dev
+	@exec $(PY) -m pytest
+
+test-fast: $(VENV)/.installed-dev
+	@exec $(PY) -m pytest -m "not slow"
+
+check: $(VENV)/.installed-dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) -m sandbox exec -- $(PY) manage.py makemigrations --check --dry-run
+	@$(PY) -m sandbox exec -- $(PY) manage.py check
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Installing: once, and again when the requirements change ---------------------
+
+$(VENV)/.installed: requirements.txt sandbox/requirements.txt | $(PY)
+	@$(PY) -m sandbox.install.packages $@ requirements.txt sandbox/requirements.txt
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@$(PY) -m sandbox.install.packages $@ requirements-dev.txt
+
+$(PY):
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'make: Python 3.11 or newer is needed ($(or $(PYTHON),none found)); name one: PYTHON=/path/to/python3 make run' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo 'make: $(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo '  Making $(VENV) with $(PYTHON)'
+	@"$(PYTHON)" -m venv --clear $(VENV)

@@ -1,0 +1,52 @@
+"""What the admin's theme asks of us: its sidebar, and the label in its head."""
+
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+class Page(NamedTuple):
+    """A list in the admin. icon: a name from Material Symbols."""
+
+    title: str
+    icon: str
+    app: str
+    model: str
+
+
+SIDEBAR = {
+    "Customers": [
+        Page("Tenants", "apartment", "registry", "tenant"),
+        Page("Domains", "language", "registry", "domain"),
+        Page("Users", "group", "users", "user"),
+    ],
+    "Offer": [
+        Page("AI models", "neurology", "catalog", "aimodel"),
+        Page("Prices", "sell", "prices", "priceversion"),
+    ],
+}
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Groups of links to what this operator may see."""
+    return [
+        {"title": title, "separator": True, "items": [_link(page) for page in pages]}
+        for title, pages in SIDEBAR.items()
+    ]
+
+
+def _link(page: Page) -> dict[str, Any]:
+    permission = f"{page.app}.view_{page.model}"
+    return {
+        "title": page.title,
+        "icon": page.icon,
+        "link": reverse(f"admin:{page.app}_{page.model}_changelist"),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
+def environment(request: HttpRequest) -> tuple[str, str] | None:
+    """A label at the top of every page: text and colour."""
+    return ("Sandbox", "warning") if settings.SANDBOX else None

@@ -1,0 +1,343 @@
+"""The pages that a workspace's people see."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from django.test import Client
+from redis import exceptions
+
+from agentflare.partitions import partition_of
+from billing.admission.services import admit, capture
+from billing.admission.tests.test_admission import event
+from billing.dashboard import views
+from billing.ledger.services import grant_credit
+from billing.settlement.services import settle_partition
+from billing.templatetags.figures import duration, whole
+from tenants.keys.services import create_api_key, list_api_keys, revoke_api_key
+from tenants.registry.services import create_tenant, suspend_tenant
+from tenants.users.models import Role, User
+from tenants.users.services import add_member
+
+USD = 1_000_000_000
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def overview(cast: Any) -> str:
+    """The page as its owner gets it."""
+    response = signed_in(cast.owner).get(f"/t/{cast.tenant.slug}/")
+    assert response.status_code == 200
+    return text(response)
+
+
+def text(response: Any) -> str:
+    """The markup, with every run of white space as one space, and without its CSRF token."""
+    markup = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", response.content.decode())
+    return " ".join(markup.split())
+
+
+def call(cast: Any, cost_nusd: int, **fields: Any) -> None:
+    """A finished call, captured and not settled yet."""
+    hold = admit(event=event(cast, cost_nusd, started_at=time.time()))
+    ended = {"status": "completed", "duration_ms": 1240, **fields}
+    capture(hold, hold.event.with_(cost_nusd=cost_nusd, **ended))
+
+
+def settle(cast: Any) -> None:
+    settle_partition(partition=partition_of(cast.code))
+
+
+# --- Who sees what ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/t/some-workspace/"])
+def test_signed_out_people_are_sent_to_the_sign_in_page(client: Client, path: str) -> None:
+    response = client.get(path)
+
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"/accounts/login/?next={path}"
+
+
+def test_a_member_of_one_workspace_does_not_find_another(acme: Any, globex: Any) -> None:
+    client = signed_in(acme.owner)
+
+    theirs = client.get(f"/t/{globex.tenant.slug}/")
+    nobodys = client.get("/t/no-such-workspace/")
+
+    assert theirs.status_code == nobodys.status_code == 404
+    assert globex.tenant.name not in text(theirs)
+    assert "There is no such page" in text(theirs)
+    # Nothing tells the one from the other.
+    assert text(theirs).replace(globex.tenant.slug, "no-such-workspace") == text(nobodys)
+
+
+def test_a_member_who_was_removed_does_not_find_the_workspace_any_more(acme: Any) -> None:
+    client = signed_in(acme.owner)
+    acme.owner.memberships.all().delete()
+
+    assert client.get(f"/t/{acme.tenant.slug}/").status_code == 404
+
+
+def test_an_operator_sees_no_workspace_without_a_membership(acme: Any) -> None:
+    operator = User.objects.create_superuser(f"op@{acme.tenant.slug}.test")
+
+    assert signed_in(operator).get(f"/t/{acme.tenant.slug}/").status_code == 404
+
+
+def test_home_leads_to_the_only_workspace(acme: Any) -> None:
+    response = signed_in(acme.owner).get("/")
+
+    assert response.headers["Location"] == f"/t/{acme.tenant.slug}/"
+
+
+def test_home_lists_several_workspaces_and_no_others(acme: Any, globex: Any) -> None:
+    other = create_tenant(slug=f"other-{acme.code}", name="Acme Labs")
+    add_member(tenant=other, email=acme.owner.email, role=Role.VIEWER)
+
+    page = text(signed_in(acme.owner).get("/"))
+
+    assert f'href="/t/{acme.tenant.slug}/"' in page
+    assert f'href="/t/{other.slug}/"' in page
+    assert globex.tenant.slug not in page
+
+
+def test_home_says_what_to_do_without_a_workspace(acme: Any) -> None:
+    acme.owner.memberships.all().delete()
+
+    page = text(signed_in(acme.owner).get("/"))
+
+    assert "You are in no workspace yet" in page
+    assert acme.owner.email in page
+
+
+# --- Balance ----------------------------------------------------------------------
+
+
+def figures(page: str) -> dict[str, str]:
+    """The balance's parts as they are shown."""
+    parts = re.findall(r"<dt>(?:<span[^>]*>− </span>)?(\w+)</dt> <dd class=\"figure\">(.*?)<", page)
+    available = re.search(r'<p class="amount[^"]*">(.*?)<', page)
+    assert available
+    return {"Available": available[1], **dict(parts)}
+
+
+def test_the_balance_is_shown_with_its_parts(acme: Any) -> None:
+    call(acme, 2 * USD)
+    settle(acme)
+    call(acme, 3 * USD)
+    running = admit(event=event(acme, 5 * USD))
+
+    assert figures(overview(acme)) == {
+        "Available": "$15.00",
+        "Posted": "$23.00",
+        "Held": "$5.00",
+        "Unsettled": "$3.00",
+    }
+    capture(running, running.event.with_(cost_nusd=0, status="completed"))
+
+
+def test_without_credit_the_page_says_that_calls_are_refused(acme: Any) -> None:
+    call(acme, 25 * USD)
+
+    page = overview(acme)
+
+    assert figures(page)["Available"] == "$0.00"
+    assert "calls are refused" in page
+
+
+def test_while_redis_is_down_the_balance_is_said_to_be_unreadable_and_the_rest_stands(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(acme, 2 * USD)
+    settle(acme)
+
+    def down(tenant: Any) -> None:
+        raise exceptions.ConnectionError
+
+    monkeypatch.setattr(views, "books", down)
+
+    page = overview(acme)
+
+    assert "The balance cannot be read now" in page
+    assert "Posted" not in page
+    assert "$2.00" in page
+
+
+def test_a_suspended_workspace_reads_why(acme: Any) -> None:
+    suspend_tenant(tenant=acme.tenant, reason="The card was refused.", actor="test")
+
+    page = overview(acme)
+
+    assert "This workspace is suspended" in page
+    assert "The card was refused." in page
+
+
+# --- Usage ------------------------------------------------------------------------
+
+
+def test_settled_calls_are_shown_with_their_facts_and_summed_by_ai_model(
+    acme: Any, globex: Any
+) -> None:
+    call(acme, 4 * USD, input_tokens=1200, cached_input_tokens=34, output_tokens=567)
+    call(acme, 2 * USD, ai_model="gpt-oss-20b", status="upstream_broke")
+    call(globex, 7 * USD, ai_model="qwen-3-30b")
+    settle(acme)
+    settle(globex)
+
+    page = overview(acme)
+
+    assert '<span class="figure">$6.00</span> <span class="muted">in all</span>' in page
+    assert "1 call · 1,234 tokens in · 567 out" in page
+    assert '<rect class="bar-fill" width="1000"' in page
+    assert '<rect class="bar-fill" width="500"' in page
+    assert "1.24 s" in page
+    assert "Upstream failed after the first token" in page
+    assert "qwen-3-30b" not in page
+
+
+def test_only_the_latest_twenty_calls_are_listed(acme: Any) -> None:
+    for _ in range(21):
+        call(acme, 1)
+    settle(acme)
+
+    assert overview(acme).count('role="rowheader" class="lead">llama-3.3-70b-fast') == 20
+
+
+def test_a_new_workspace_says_what_will_be_where(acme: Any) -> None:
+    page = overview(acme)
+
+    assert "Nothing spent yet." in page
+    assert "No call has been settled yet." in page
+
+
+# --- Keys and quickstart ----------------------------------------------------------
+
+
+def test_keys_are_listed_by_their_beginning_and_state_and_never_whole(acme: Any) -> None:
+    (active,) = list_api_keys(tenant=acme.tenant)
+    revoked, whole_key = create_api_key(tenant=acme.tenant, name="old laptop", actor="test")
+    revoke_api_key(tenant=acme.tenant, key_id=revoked.key_id, actor="test")
+
+    page = overview(acme)
+
+    assert f"{active.prefix}…" in page
+    assert f"{revoked.prefix}…" in page
+    assert page.count("Active</span>") == page.count("Revoked</span>") == 1
+    assert acme.key not in page
+    assert whole_key not in page
+
+
+def test_a_workspace_without_keys_says_how_to_get_one(acme: Any) -> None:
+    keyless = create_tenant(slug=f"keyless-{acme.code}", name="Keyless")
+    add_member(tenant=keyless, email=acme.owner.email, role=Role.DEVELOPER)
+
+    page = text(signed_in(acme.owner).get(f"/t/{keyless.slug}/"))
+
+    assert f"manage.py create_api_key {keyless.slug}" in page
+
+
+def test_the_quickstart_has_the_address_in_every_language(acme: Any, settings: Any) -> None:
+    settings.AGENTFLARE_URL = "https://ai.example.com"
+
+    page = overview(acme)
+
+    assert "curl https://ai.example.com/v1/chat/completions" in page
+    assert 'base_url="https://ai.example.com/v1"' in page
+    assert 'baseURL: "https://ai.example.com/v1"' in page
+
+
+# --- The pages themselves ---------------------------------------------------------
+
+
+def test_what_people_named_is_escaped(acme: Any) -> None:
+    acme.tenant.name = "<script>alert(1)</script>"
+    acme.tenant.save()
+    create_api_key(tenant=acme.tenant, name="<img src=x onerror=alert(2)>", actor="test")
+
+    page = overview(acme)
+
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.mark.parametrize("is_sandbox", [True, False])
+def test_a_sandbox_says_so_on_every_page(
+    acme: Any, client: Client, settings: Any, is_sandbox: bool
+) -> None:
+    settings.SANDBOX = is_sandbox
+    notice = "never from the model that was asked for"
+
+    assert (notice in overview(acme)) is is_sandbox
+    assert (notice in text(client.get("/accounts/login/"))) is is_sandbox
+    assert (notice in text(client.get("/no-such-page"))) is is_sandbox
+
+
+def test_pages_obey_their_own_policy(acme: Any, client: Client) -> None:
+    call(acme, USD)
+    settle(acme)
+    slug = acme.tenant.slug
+    for user, path in [
+        (acme.owner, f"/t/{slug}/"),
+        (acme.owner, "/accounts/password/change/"),
+        (None, "/accounts/login/"),
+        (None, "/accounts/signup/"),
+        (None, "/no-such-page"),
+    ]:
+        response = (signed_in(user) if user else client).get(path)
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self'; ")
+        assert "unsafe" not in policy
+        page = text(response)
+        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
+        assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
+        assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
+
+
+def test_styles_and_scripts_are_served_without_collecting_them(acme: Any, client: Client) -> None:
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', overview(acme))
+
+    assert {"/static/site.css", "/static/copy.js", "/static/times.js"} <= set(files)
+    for file in files:
+        assert client.get(file).status_code == 200
+
+
+def test_our_own_failure_is_answered_with_a_page_that_names_the_request(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(tenant: Any) -> None:
+        raise RuntimeError("not for the reader")
+
+    monkeypatch.setattr(views, "books", broken)
+    client = signed_in(acme.owner)
+    client.raise_request_exception = False
+
+    response = client.get(f"/t/{acme.tenant.slug}/")
+
+    assert response.status_code == 500
+    assert response.headers["x-request-id"] in text(response)
+    assert "not for the reader" not in text(response)
+
+
+def test_a_grant_shows_at_once(acme: Any) -> None:
+    grant_credit(tenant=acme.tenant, amount_nusd=5 * USD, reference="gift", actor="test")
+
+    assert figures(overview(acme))["Available"] == "$30.00"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [(0, "0 ms"), (999, "999 ms"), (1000, "1.00 s"), (59_994, "59.99 s"), (125_900, "2 min 5 s")],
+)
+def test_durations_are_written_in_the_unit_that_fits(milliseconds: int, words: str) -> None:
+    assert duration(milliseconds) == words
+
+
+def test_counts_have_their_thousands_apart() -> None:
+    assert whole(1234567) == "1,234,567"

@@ -1,0 +1,192 @@
+"""Prices in the admin: read, and followed by newer ones. Never edited.
+
+`inference.catalog.admin` registers this, with the catalogue's names to choose from.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Now
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from billing.prices.models import PriceVersion, Rate, Unit
+from billing.prices.services import as_price
+from billing.templatetags.money import usd
+
+# Tokens are quoted by the million, everything else by the piece.
+_BY_THE_MILLION = {
+    Unit.INPUT_TOKENS,
+    Unit.CACHED_INPUT_TOKENS,
+    Unit.OUTPUT_TOKENS,
+    Unit.CHARACTERS,
+}
+
+
+def charge(version: PriceVersion, unit: str) -> str:
+    """What a tenant pays, in words: "$0.35 per million"."""
+    count, per = (1_000_000, "million") if unit in _BY_THE_MILLION else (1, "unit")
+    return f"{usd(as_price(version).charge_nusd({unit: count}))} per {per}"
+
+
+def sentence(version: PriceVersion) -> str:
+    """Such as "input tokens $0.35 per million; output tokens $2.70 per million"."""
+    return "; ".join(
+        f"{rate.get_unit_display().lower()} {charge(version, rate.unit)}"
+        for rate in version.rates.all()
+    )
+
+
+def latest_price(ai_model: str) -> PriceVersion | None:
+    """The price in force now."""
+    return (
+        PriceVersion.objects.filter(ai_model=ai_model, starts_at__lte=timezone.now())
+        .order_by("-starts_at", "-id")
+        .first()
+    )
+
+
+class PriceVersionForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = PriceVersion
+        fields = ("ai_model", "starts_at", "markup_percent", "note")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "starts_at" in self.fields:
+            self.fields["starts_at"].required = False
+            self.fields[
+                "starts_at"
+            ].help_text = "UTC. Empty: now. Calls that were admitted before keep their price."
+            self.fields["markup_percent"].initial = settings.MARKUP_PERCENT
+
+    def clean_starts_at(self) -> Any:
+        now = timezone.now()
+        starts_at = self.cleaned_data["starts_at"] or now
+        if starts_at < now:
+            raise forms.ValidationError("A price cannot start in the past.")
+        return starts_at
+
+    def clean_markup_percent(self) -> Decimal:
+        markup_percent: Decimal = self.cleaned_data["markup_percent"]
+        if markup_percent < 0:
+            raise forms.ValidationError("A markup below zero would sell at a loss.")
+        return markup_percent
+
+
+class RateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """A price must have a rate for all that calls of its AI model can use."""
+
+    def required_units(self) -> set[str]:
+        latest = latest_price(self.instance.ai_model)
+        if latest is None:
+            return set()
+        units = set(latest.rates.values_list("unit", flat=True))
+        # Without a rate of its own, cached input costs what input costs.
+        return units - {Unit.CACHED_INPUT_TOKENS}
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        units = {form.cleaned_data["unit"] for form in self.forms if form.cleaned_data}
+        if missing := self.required_units() - units:
+            names = ", ".join(sorted(Unit(unit).label.lower() for unit in missing))
+            raise forms.ValidationError(f"Calls of this AI model also need a rate for: {names}.")
+
+
+class RateInline(TabularInline):
+    model = Rate
+    formset = RateFormSet
+    extra = 1
+    min_num = 1
+    validate_min = True
+    hide_title = True
+    readonly_fields = ("charged",)
+
+    def get_fields(self, request: HttpRequest, obj: PriceVersion | None = None) -> tuple[str, ...]:
+        return ("unit", "neurons", "charged") if obj else ("unit", "neurons")
+
+    def has_add_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
+        return obj is None
+
+    def has_change_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
+        return False
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Begin with no unit, so that an empty row stays empty."""
+        kwargs["choices"] = db_field.get_choices()
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    @display(description="Tenants pay")
+    def charged(self, rate: Rate) -> str:
+        return charge(rate.price_version, rate.unit)
+
+
+class PriceVersionAdmin(ModelAdmin):
+    form = PriceVersionForm
+    inlines = (RateInline,)
+
+    list_display = ("ai_model", "state", "starts_at", "pays", "markup", "set_by", "note")
+    list_filter = ("source",)
+    search_fields = ("ai_model", "note")
+
+    def get_fields(self, request: HttpRequest, obj: PriceVersion | None = None) -> tuple[str, ...]:
+        form_fields = ("ai_model", "starts_at", "markup_percent", "note")
+        return (*form_fields, "source", "state", "created_at") if obj else form_fields
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: PriceVersion | None = None
+    ) -> tuple[str, ...]:
+        return ("source", "state", "created_at") if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PriceVersion]:
+        in_force = (
+            PriceVersion.objects.filter(ai_model=OuterRef("ai_model"), starts_at__lte=Now())
+            .order_by("-starts_at", "-id")
+            .values("pk")[:1]
+        )
+        versions: QuerySet[PriceVersion] = super().get_queryset(request)
+        return versions.annotate(in_force=Subquery(in_force)).prefetch_related("rates")
+
+    def has_change_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
+        return False
+
+    def save_model(
+        self, request: HttpRequest, obj: PriceVersion, form: forms.Form, change: bool
+    ) -> None:
+        obj.source = PriceVersion.Source.OPERATOR
+        super().save_model(request, obj, form, change)
+
+    @display(
+        description="State",
+        label={"In force": "success", "To come": "info", "Followed by another": "default"},
+    )
+    def state(self, version: Any) -> str:
+        if version.pk == version.in_force:
+            return "In force"
+        return "To come" if version.starts_at > timezone.now() else "Followed by another"
+
+    @display(description="Markup", ordering="markup_percent")
+    def markup(self, version: PriceVersion) -> str:
+        return f"{version.markup_percent.normalize():f} %"
+
+    @display(description="Set by", ordering="source")
+    def set_by(self, version: PriceVersion) -> str:
+        return str(PriceVersion.Source(version.source).name).capitalize()
+
+    @display(description="Tenants pay")
+    def pays(self, version: PriceVersion) -> str:
+        return sentence(version)

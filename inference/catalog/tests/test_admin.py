@@ -1,0 +1,172 @@
+"""The catalogue and its prices in the admin."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing.dashboard.views import QUICKSTART_MODEL
+from billing.prices.models import PriceVersion, Rate
+from billing.prices.services import prices_at
+from inference.catalog.models import AIModel
+from inference.catalog.services import load_catalogue
+from tenants.users.tests.builders import operator_browser
+
+# A chat model and one that takes input only; no other test calls them.
+CHAT = "glm-5.2"
+EMBEDDINGS = "bge-small-en"
+
+LIST = "/admin/prices/priceversion/"
+
+
+@pytest.fixture
+def operator(_database: None) -> Iterator[Client]:
+    """A browser in which an operator has signed in. Prices set in it are taken back."""
+    yield operator_browser()
+    PriceVersion.objects.filter(source=PriceVersion.Source.OPERATOR).delete()
+
+
+def set_price(client: Client, model: str, neurons: dict[str, str], **fields: Any) -> Any:
+    form = {
+        "ai_model": model,
+        "markup_percent": "50",
+        "note": "a promise",
+        "rates-TOTAL_FORMS": len(neurons) + 1,
+        "rates-INITIAL_FORMS": 0,
+        "rates-MIN_NUM_FORMS": 1,
+        **fields,
+    }
+    for number, (unit, amount) in enumerate(neurons.items()):
+        form |= {f"rates-{number}-unit": unit, f"rates-{number}-neurons": amount}
+    return client.post(f"{LIST}add/", form)
+
+
+def operators_prices() -> int:
+    return PriceVersion.objects.filter(source=PriceVersion.Source.OPERATOR).count()
+
+
+def test_a_new_price_takes_force_at_once_and_the_old_one_stays(operator: Client) -> None:
+    before = prices_at(timezone.now())[CHAT]
+
+    response = set_price(operator, CHAT, {"input_tokens": "0.1", "output_tokens": "0.2"})
+
+    assert response.status_code == 302
+    price = prices_at(timezone.now())[CHAT]
+    assert price.rates["output_tokens"] == Decimal("0.2") * 11_000 * Decimal("1.5")
+    version = PriceVersion.objects.get(pk=price.version_id)
+    assert version.source == PriceVersion.Source.OPERATOR
+    assert PriceVersion.objects.get(pk=before.version_id).rates.exists()
+
+
+def test_the_operators_price_outlasts_a_release(operator: Client) -> None:
+    set_price(operator, CHAT, {"input_tokens": "0.1", "output_tokens": "0.2"})
+
+    load_catalogue()
+
+    price = prices_at(timezone.now())[CHAT]
+    assert PriceVersion.objects.get(pk=price.version_id).note == "a promise"
+
+
+def test_a_price_may_start_later(operator: Client) -> None:
+    before = prices_at(timezone.now())[EMBEDDINGS]
+    start = timezone.now() + timedelta(days=2)
+
+    response = set_price(
+        operator,
+        EMBEDDINGS,
+        {"input_tokens": "0.1"},
+        starts_at_0=start.strftime("%Y-%m-%d"),
+        starts_at_1=start.strftime("%H:%M:%S"),
+    )
+
+    assert response.status_code == 302
+    assert prices_at(timezone.now())[EMBEDDINGS] == before
+    assert prices_at(start)[EMBEDDINGS] != before
+    assert "To come" in operator.get(LIST, {"q": EMBEDDINGS}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"ai_model": "no-such-model"}, "ai_model"),
+        ({"ai_model": "phi-2"}, "ai_model"),
+        ({"starts_at_0": "2020-01-01", "starts_at_1": "00:00"}, "starts_at"),
+        ({"starts_at_0": "soon", "starts_at_1": ""}, "starts_at"),
+        ({"markup_percent": "-1"}, "markup_percent"),
+        ({"markup_percent": ""}, "markup_percent"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused_beside_its_field(
+    operator: Client, fields: dict[str, str], field: str
+) -> None:
+    neurons = {"input_tokens": "0.1", "output_tokens": "0.2"}
+
+    response = set_price(operator, CHAT, neurons, **fields)
+
+    assert response.status_code == 200
+    assert field in response.context["adminform"].form.errors
+    assert operators_prices() == 0
+
+
+@pytest.mark.parametrize(
+    ("neurons", "words"),
+    [
+        ({}, "This field is required."),
+        ({"input_tokens": "0.1"}, "also need a rate for: output tokens."),
+        ({"input_tokens": "0.1", "output_tokens": "-0.2"}, "rates-1"),
+        ({"input_tokens": "0.1", "output_tokens": ""}, "This field is required."),
+    ],
+)
+def test_a_price_without_a_rate_for_all_that_is_counted_is_refused(
+    operator: Client, neurons: dict[str, str], words: str
+) -> None:
+    response = set_price(operator, CHAT, neurons)
+
+    assert response.status_code == 200
+    assert words in response.content.decode()
+    assert operators_prices() == 0
+
+
+def test_a_price_is_followed_and_never_edited_or_deleted(operator: Client) -> None:
+    version = PriceVersion.objects.filter(ai_model=CHAT).get()
+    page = f"{LIST}{version.pk}"
+
+    assert operator.get(f"{page}/change/").status_code == 200
+    assert operator.post(f"{page}/change/", {"markup_percent": "0"}).status_code == 403
+    assert operator.post(f"{page}/delete/", {"post": "yes"}).status_code == 403
+    selected = {"action": "delete_selected", "_selected_action": [version.pk], "post": "yes"}
+    operator.post(LIST, selected)
+
+    assert PriceVersion.objects.get(pk=version.pk).markup_percent == version.markup_percent
+
+
+def test_ai_models_are_read_only_and_tell_their_price(operator: Client) -> None:
+    page = f"/admin/catalog/aimodel/{CHAT}"
+
+    markup = operator.get(f"{page}/change/").content.decode()
+
+    assert "per million" in markup
+    assert f"{LIST}add/?ai_model={CHAT}" in markup
+    assert operator.post(f"{page}/change/", {"state": "retired"}).status_code == 403
+    assert operator.post(f"{page}/delete/", {"post": "yes"}).status_code == 403
+    assert operator.get("/admin/catalog/aimodel/add/").status_code == 403
+
+
+def test_prices_can_be_shown_whatever_units_they_have(operator: Client) -> None:
+    assert operator.get(LIST, {"all": ""}).status_code == 200
+    for unit in Rate.objects.order_by("unit").values_list("unit", flat=True).distinct():
+        version = PriceVersion.objects.filter(rates__unit=unit).latest("pk")
+        assert operator.get(f"{LIST}{version.pk}/change/").status_code == 200, unit
+        model = operator.get(f"/admin/catalog/aimodel/{version.ai_model}/change/")
+        assert model.status_code == 200, unit
+
+
+def test_the_quickstarts_ai_model_is_on_offer() -> None:
+    model = AIModel.objects.get(name=QUICKSTART_MODEL)
+
+    assert (model.state, model.kind) == (AIModel.State.OFFERED, "chat")
+    assert QUICKSTART_MODEL in prices_at(timezone.now())

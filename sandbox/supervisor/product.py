@@ -1,0 +1,100 @@
+"""The product's processes and commands, as seen from outside: command lines, environment."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.embedded.ports import HOST
+from sandbox.supervisor.choices import Choices
+from sandbox.supervisor.folder import State
+
+TENANT = "acme"
+OWNER_EMAIL = "owner@acme.test"
+OPERATOR_EMAIL = "operator@agentflare.test"
+GRANT_USD = "25"
+
+MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+# Streams still running get this long when we stop; then the web server ends them
+# itself, which books what was delivered.
+WEB_GRACE_S = 2
+
+Command = list[str]
+
+
+def product_environment(choices: Choices, state: State, urls: Mapping[str, str]) -> dict[str, str]:
+    """What all of the product's processes get.
+
+    urls: of the parts started here, by variable.
+    """
+    defaults = {
+        "SECRET_KEY": state.secret_key,
+        "AGENTFLARE_URL": choices.url,
+        "AGENTFLARE_SANDBOX": "1",
+        "WEB_CONCURRENCY": "2",
+        "WEB_GRACEFUL_TIMEOUT_S": str(WEB_GRACE_S),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if "CLOUDFLARE_ACCOUNT_ID" not in choices.environment:
+        defaults |= {"CLOUDFLARE_ACCOUNT_ID": "sandbox", "CLOUDFLARE_API_TOKEN": "sandbox"}
+    return {**defaults, **choices.environment, **urls}
+
+
+def python(*arguments: str) -> Command:
+    return [sys.executable, "-m", *arguments]
+
+
+def web(port: int) -> Command:
+    application = ["agentflare.wsgi:application", "-c", "agentflare/gunicorn.py"]
+    # Its control socket lies in the home folder: two sandboxes would share it.
+    application += ["--no-control-socket"]
+    return python("gunicorn", *application, "--bind", f"{HOST}:{port}")
+
+
+def worker() -> Command:
+    # Alone on its broker: nobody to gossip or mingle with, and a second saved.
+    alone = ["--without-gossip", "--without-mingle"]
+    options = ["--concurrency", "2", "--loglevel", "WARNING", *alone]
+    return python("celery", "-A", "agentflare", "worker", *options)
+
+
+def beat() -> Command:
+    # The plain scheduler keeps its state in memory and writes no file.
+    scheduler = ["-S", "celery.beat.Scheduler", "--pidfile="]
+    return python("celery", "-A", "agentflare", "beat", *scheduler, "--loglevel", "WARNING")
+
+
+def workers_ai(port: int, *, scripted: bool) -> Command:
+    model = Path(sys.prefix) / "models" / MODEL_FILE
+    options = ["--scripted-only"] if scripted else []
+    if not scripted and model.exists():
+        options = ["--model-file", str(model)]
+    return python("sandbox.workers_ai", "--port", str(port), *options)
+
+
+def manage(*arguments: str) -> Command:
+    return [sys.executable, "manage.py", *arguments]
+
+
+def upgrade() -> Command:
+    return manage("upgrade")
+
+
+def create_tenant(state: State) -> Command:
+    owner = ["--owner-email", OWNER_EMAIL, "--owner-password", state.owner_password]
+    return manage("create_tenant", TENANT, "--name", "Acme", *owner, "--if-missing")
+
+
+def grant_credit() -> Command:
+    # Booked once, however often it is asked for.
+    return manage("grant_credit", TENANT, GRANT_USD, "--reference", "sandbox:welcome")
+
+
+def create_operator(state: State) -> Command:
+    password = ["--password", state.operator_password]
+    return manage("create_operator", OPERATOR_EMAIL, *password, "--if-missing")
+
+
+def create_api_key() -> Command:
+    """Prints {"key": "oi_…"}."""
+    return manage("create_api_key", TENANT, "--name", "demo", "--json")

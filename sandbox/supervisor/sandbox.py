@@ -1,0 +1,212 @@
+"""The sandbox itself: what starts after what."""
+
+import errno
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+from sandbox.embedded import Postgres, Server, Valkey, children
+from sandbox.embedded.ports import HOST, is_free
+from sandbox.errors import SandboxError
+from sandbox.supervisor import product
+from sandbox.supervisor.choices import Choices, check_answers
+from sandbox.supervisor.console import Console
+from sandbox.supervisor.folder import DataFolder, write_private
+from sandbox.supervisor.household import Household
+from sandbox.supervisor.processes import Program, complaint
+from sandbox.supervisor.ready import demo_env, ready_block, status_of
+from sandbox.supervisor.requests import StopRequested
+
+READY_TIMEOUT_S = 90.0
+IDLE_S = 1.0
+
+# Before it has served once, a program that ends this often will not come up.
+HOPELESS_DEATHS = 3
+
+# Faults of the machine, not of ours: told in a line, without a traceback.
+DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+def run(choices: Choices) -> int:
+    """Run until Ctrl-C or SIGTERM. Returns the exit status: 0, or 1 after a complaint."""
+    console = Console()
+    sandbox = Sandbox(choices, console)
+    try:
+        sandbox.start()
+        sandbox.household.wait(lambda: False, every_s=IDLE_S)
+    except StopRequested:
+        console.say("\nStopping.")
+    except SandboxError as exc:
+        return fail(console, str(exc))
+    except OSError as exc:
+        if exc.errno not in DISK_TROUBLES:
+            raise
+        return fail(console, f"{exc.strerror}: {exc.filename or choices.folder}")
+    finally:
+        sandbox.household.stop()
+    return 0
+
+
+def fail(console: Console, message: str) -> int:
+    console.close_line()
+    print(f"make run: {message}", file=sys.stderr, flush=True)
+    return 1
+
+
+class Sandbox:
+    def __init__(self, choices: Choices, console: Console) -> None:
+        self.choices = choices
+        self.console = console
+        self.folder = DataFolder(choices.folder)
+        self.household = Household(self.folder, console)
+        # Addresses of the parts started here, by environment variable.
+        self.urls: dict[str, str] = {}
+        self.workers_ai_port: int | None = None
+        self.environment: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Everything, up to the ready block. Raises SandboxError or StopRequested."""
+        self.check_port()
+        self.folder.open(pause=self.household.requests.pause)
+        # Its presence says that the sandbox is ready.
+        self.folder.demo_env.unlink(missing_ok=True)
+        self.console.say(f"Starting AgentFlare; data and logs are in {self.folder.path}")
+
+        self.start_workers_ai()
+        self.start_valkey()
+        self.start_postgres()
+        self.environment = product.product_environment(self.choices, self.folder.state, self.urls)
+        self.step("Tables, template schema, catalogue", product.upgrade())
+        self.start_program("web", product.web(self.choices.port), self.environment)
+        if not self.folder.state.api_key:
+            self.provision()
+        with self.console.step("Web server"):
+            self.wait_until_ready()
+        if not self.key_stands():
+            self.provision()
+        # Last: nobody waits for them, and on two cores they would slow the others down.
+        self.start_program("worker", product.worker(), self.environment)
+        self.start_program("beat", product.beat(), self.environment)
+
+        write_private(self.folder.demo_env, demo_env(self.choices, self.folder, self.environment))
+        self.console.say(ready_block(self.choices, self.folder))
+
+    def check_port(self) -> None:
+        port = self.choices.port
+        try:
+            free = is_free(port)
+        except PermissionError:
+            raise SandboxError(
+                f"port {port} is for root only. Choose another: PORT=8000 make run"
+            ) from None
+        if not free:
+            raise SandboxError(f"port {port} is in use. Choose another: PORT={port + 1} make run")
+
+    # --- The parts --------------------------------------------------------------
+
+    def start_workers_ai(self) -> None:
+        if not self.choices.starts_workers_ai:
+            return
+        port = self.workers_ai_port = self.folder.port_for("workers_ai")
+        self.urls["CLOUDFLARE_BASE_URL"] = f"http://{HOST}:{port}/client/v4"
+        command = product.workers_ai(port, scripted=self.choices.scripted)
+        # Needed only once there is something to answer: not waited for here.
+        self.start_program("workers_ai", command, dict(self.choices.environment))
+
+    def start_valkey(self) -> None:
+        if not self.choices.starts_valkey:
+            check_answers(self.choices.environment, "REDIS_URL", 6379)
+            return
+        valkey = Valkey(
+            self.folder.path / "valkey",
+            password=self.folder.state.valkey_password,
+            port=self.folder.port_for("valkey"),
+            log=self.folder.log("valkey"),
+        )
+        self.start_server(valkey, "REDIS_URL")
+
+    def start_postgres(self) -> None:
+        if not self.choices.starts_postgres:
+            check_answers(self.choices.environment, "DATABASE_URL", 5432)
+            return
+        postgres = Postgres(
+            self.folder.path / "postgres",
+            password=self.folder.state.postgres_password,
+            port=self.folder.port_for("postgres"),
+            log=self.folder.log("postgres"),
+        )
+        self.start_server(postgres, "DATABASE_URL")
+
+    def start_server(self, server: Server, variable: str) -> None:
+        server.keep_fds = [self.folder.children_fd]
+        with self.console.step(server.title):
+            self.household.start_server(server)
+        self.urls[variable] = server.url
+
+    def start_program(self, name: str, argv: Sequence[str], env: dict[str, str]) -> None:
+        self.household.add_program(
+            Program(
+                name=name,
+                argv=argv,
+                cwd=self.choices.project,
+                env=env,
+                log=self.folder.log(name),
+                keep_fds=[self.folder.children_fd],
+            )
+        )
+
+    # --- Provisioning -----------------------------------------------------------
+
+    def provision(self) -> None:
+        """The demo tenant with credit, a key and logins. Harmless to repeat."""
+        state = self.folder.state
+        self.step("Demo tenant", product.create_tenant(state))
+        self.step("Credit", product.grant_credit())
+        self.step("Operator", product.create_operator(state))
+        printed = self.step("API key", product.create_api_key())
+        state.api_key = json.loads(printed.splitlines()[-1])["key"]
+        self.folder.save_state()
+
+    def key_stands(self) -> bool:
+        """Ask the product itself: the database may be a new one."""
+        key = self.folder.state.api_key
+        return status_of(self.choices.port, "/v1/models", api_key=key) != 401
+
+    def step(self, what: str, argv: Sequence[str]) -> str:
+        """Run a command of manage.py and return what it printed. Raises SandboxError."""
+        log = self.folder.log("steps")
+        with self.console.step(what), tempfile.TemporaryFile() as output:
+            with log.open("ab") as errors:
+                command = children.spawn(
+                    argv,
+                    cwd=self.choices.project,
+                    env=self.environment,
+                    output=output,
+                    errors=errors,
+                    keep_fds=[self.folder.children_fd],
+                )
+            if self.household.run(command) != 0:
+                raise SandboxError(f"`manage.py {argv[2]}` failed: {complaint(log)} (log: {log})")
+            output.seek(0)
+            return output.read().decode(errors="replace")
+
+    # --- Being ready ------------------------------------------------------------
+
+    def wait_until_ready(self) -> None:
+        """Raises SandboxError when it will not come up."""
+        self.wait_for("web", lambda: status_of(self.choices.port, "/health/ready") == 200)
+        if (port := self.workers_ai_port) is not None:
+            self.wait_for("workers_ai", lambda: status_of(port, "/health") == 200)
+
+    def wait_for(self, name: str, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+
+        def is_over() -> bool:
+            if self.household.deaths(name) >= HOPELESS_DEATHS or time.monotonic() > deadline:
+                log = self.folder.log(name)
+                raise SandboxError(f"{name} does not start: {complaint(log)} (log: {log})")
+            return condition()
+
+        self.household.wait(is_over)

@@ -1,0 +1,1 @@
+"""A stand-in for Cloudflare Workers AI: its own process, reached by URL like the real one."""

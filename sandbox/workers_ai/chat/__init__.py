@@ -1,0 +1,1 @@
+"""Text generation: one package for the kind `chat`."""

@@ -1,0 +1,199 @@
+"""Routes, authentication, and the record of every call."""
+
+import asyncio
+import re
+import secrets
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from sandbox.workers_ai.catalogue import Catalogue
+from sandbox.workers_ai.chat.inputs import Surface
+from sandbox.workers_ai.errors import (
+    AuthenticationError,
+    BadInputError,
+    GatewayError,
+    InvalidAccountError,
+    MethodNotAllowedError,
+    MissingHeaderOrBodyError,
+    NoRouteError,
+    NotServedYetError,
+    RequestTooLargeError,
+    StandInError,
+)
+from sandbox.workers_ai.exchange import Exchange, Services
+from sandbox.workers_ai.journal import End
+from sandbox.workers_ai.kinds import answer_fields, answer_run
+from sandbox.workers_ai.local_model import LocalModel
+from sandbox.workers_ai.settings import Settings
+
+MAX_BODY_BYTES = 100 * 2**20
+
+API_PATH = re.compile(r"/client/v4/accounts/([^/]+)/(.*)", re.DOTALL)
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+NOT_SERVED_PATHS = ("ai/v1/embeddings", "ai/v1/responses", "ai/v1/messages")
+
+services_key = web.AppKey("services", Services)
+
+
+def make_app(settings: Settings) -> web.Application:
+    """The stand-in as an aiohttp application."""
+    services = Services(
+        settings=settings,
+        catalogue=Catalogue.load(settings.catalogue),
+        local_model=LocalModel(settings.model_file, is_wanted=not settings.scripted_only),
+    )
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app[services_key] = services
+    app.on_startup.append(start_local_model)
+    app.on_cleanup.append(stop_local_model)
+    app.on_response_prepare.append(add_edge_headers)
+    app.router.add_get("/health", health)
+    app.router.add_get("/__sandbox/calls", list_calls)
+    app.router.add_delete("/__sandbox/calls", clear_calls)
+    app.router.add_route("*", "/{path:.*}", serve_api)
+    return app
+
+
+async def start_local_model(app: web.Application) -> None:
+    app[services_key].local_model.start()
+
+
+async def stop_local_model(app: web.Application) -> None:
+    await app[services_key].local_model.stop()
+
+
+async def add_edge_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["cf-ray"] = f"{secrets.token_hex(8)}-SBX"
+    response.headers["Server"] = "sandbox"
+
+
+async def health(request: web.Request) -> web.Response:
+    services = request.app[services_key]
+    return web.json_response({"status": "ok", "local_model": services.local_model.state})
+
+
+async def list_calls(request: web.Request) -> web.Response:
+    """GET /__sandbox/calls?since=N&match=text"""
+    since = request.query.get("since", "0")
+    if not since.isdecimal():
+        raise web.HTTPBadRequest(text="since is a call's number")
+    journal = request.app[services_key].journal
+    found = journal.calls(since=int(since), match=request.query.get("match", ""))
+    return web.json_response({"calls": [call.as_json() for call in found]})
+
+
+async def clear_calls(request: web.Request) -> web.Response:
+    services = request.app[services_key]
+    services.journal.clear()
+    services.failures.clear()
+    return web.json_response({"calls": []})
+
+
+async def serve_api(request: web.Request) -> web.StreamResponse:
+    """Answer one call of the API and record how it ended."""
+    services = request.app[services_key]
+    path = unquote(request.rel_url.raw_path)
+    match = API_PATH.fullmatch(path)
+    account, rest = match.groups() if match else ("", "")
+    record = services.journal.open(
+        account=account, method=request.method, path=path, headers=dict(request.headers)
+    )
+    exchange = Exchange(services=services, request=request, record=record, account=account)
+    try:
+        check_token(request, services.settings)
+        response = await route(exchange, rest) if match else refuse_path()
+    except StandInError as error:
+        response = exchange.error_response(error)
+        record.end(End.REFUSED)
+    except web.HTTPRequestEntityTooLarge:
+        response = exchange.error_response(RequestTooLargeError("Request is too large"))
+        record.end(End.REFUSED)
+    except (asyncio.CancelledError, ConnectionResetError):
+        # aiohttp cancels us the moment the connection is lost.
+        record.end(End.CLIENT_GONE)
+        raise
+    except BaseException:
+        record.end(End.FAULT)
+        raise
+    record.end(End.COMPLETED)
+    return response
+
+
+def check_token(request: web.Request, settings: Settings) -> None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or token in settings.reject_tokens:
+        raise AuthenticationError
+
+
+def refuse_path() -> web.StreamResponse:
+    raise NoRouteError
+
+
+async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
+    """`rest`: the path below the account."""
+    if not ACCOUNT_ID.fullmatch(exchange.account):
+        raise InvalidAccountError(exchange.request.path)
+    method = exchange.request.method
+    if rest == "ai/v1/models":
+        raise MethodNotAllowedError(method)
+    model_id = rest.removeprefix("ai/run/") if rest.startswith("ai/run/") else ""
+    known = ("ai/run", "ai/run/", "ai/v1/chat/completions", *NOT_SERVED_PATHS)
+    if rest not in known and not model_id:
+        raise NoRouteError
+    if method != "POST":
+        raise MethodNotAllowedError(method)
+    if model_id:
+        return await run_direct(exchange, model_id)
+    if rest in ("ai/run", "ai/run/"):
+        return await run_unified(exchange)
+    if rest in NOT_SERVED_PATHS:
+        raise NotServedYetError(f"the sandbox does not serve /{rest} yet")
+    return await complete_chat(exchange)
+
+
+async def run_direct(exchange: Exchange, model_id: str) -> web.StreamResponse:
+    """POST /ai/run/{model}"""
+    exchange.record.model = model_id
+    # Read first: the journal keeps the body of refused calls too.
+    exchange.record.keep_body(await exchange.request.read())
+    model = exchange.services.catalogue.resolve(model_id)
+    exchange.reached_model = True
+    if exchange.request.query.get("queueRequest") == "true":
+        raise NotServedYetError("the sandbox does not serve batch requests yet")
+    return await answer_run(exchange, model)
+
+
+async def run_unified(exchange: Exchange) -> web.StreamResponse:
+    """POST /ai/run, with the model in the body"""
+    body = await exchange.json_body()
+    model_id, fields = body.get("model"), body.get("input")
+    if not isinstance(model_id, str):
+        raise BadInputError("required properties at '/' are 'model'")
+    exchange.record.model = model_id
+    if not model_id.startswith("@"):
+        raise GatewayError(status=404, code=7003, text="Model not found")
+    if "cf-aig-gateway-id" not in exchange.request.headers:
+        raise MissingHeaderOrBodyError("Missing required header cf-aig-gateway-id")
+    model = exchange.services.catalogue.resolve(model_id)
+    exchange.reached_model = True
+    if not isinstance(fields, dict):
+        raise BadInputError("required properties at '/' are 'input'")
+    options = body.get("options")
+    if isinstance(options, dict) and options.get("background"):
+        raise NotServedYetError("the sandbox does not serve background calls yet")
+    return await answer_fields(exchange, model, fields, Surface.RUN)
+
+
+async def complete_chat(exchange: Exchange) -> web.StreamResponse:
+    """POST /ai/v1/chat/completions"""
+    body = await exchange.json_body()
+    model_id = body.get("model")
+    if not isinstance(model_id, str):
+        raise BadInputError("required properties at '/' are 'model'")
+    exchange.record.model = model_id
+    model = exchange.services.catalogue.resolve(model_id)
+    exchange.reached_model = True
+    return await answer_fields(exchange, model, body, Surface.V1)

@@ -1,0 +1,173 @@
+"""Tenants and domains in the admin."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from redis import exceptions
+
+from agentflare.redis_store import get_redis
+from tenants.audit.models import AuditEvent
+from tenants.registry import services
+from tenants.registry.admin import DEFAULT_REASON
+from tenants.registry.models import Domain, Tenant
+from tenants.registry.schemas import tenant_schema
+from tenants.registry.status import status_key
+from tenants.users.tests.builders import operator_browser
+
+LIST = "/admin/registry/tenant/"
+
+
+@pytest.fixture
+def operator(_database: None) -> Client:
+    return operator_browser()
+
+
+def act(client: Client, action: str, *tenants: Tenant) -> Any:
+    """Tick the tenants in the list and choose the action."""
+    fields = {"action": action, "_selected_action": [tenant.pk for tenant in tenants]}
+    return client.post(LIST, fields, follow=True)
+
+
+def suspension_in_redis(tenant: Tenant) -> str | None:
+    return get_redis().hget(status_key(tenant.code), "suspended")
+
+
+def change(client: Client, tenant: Tenant, **fields: Any) -> Any:
+    return client.post(
+        f"{LIST}{tenant.pk}/change/",
+        {
+            "name": tenant.name,
+            "slug": tenant.slug,
+            "memberships-TOTAL_FORMS": 0,
+            "memberships-INITIAL_FORMS": 0,
+            **fields,
+        },
+    )
+
+
+def test_suspending_stops_the_tenant_and_says_who_did_it(
+    acme: Any, globex: Any, operator: Client
+) -> None:
+    response = act(operator, "suspend", acme.tenant)
+
+    assert "Suspended Acme." in response.content.decode()
+    acme.tenant.refresh_from_db()
+    assert acme.tenant.is_suspended
+    assert acme.tenant.suspension_reason == DEFAULT_REASON
+    assert suspension_in_redis(acme.tenant) == DEFAULT_REASON
+    with tenant_schema(acme.code):
+        audited = AuditEvent.objects.get(action="tenant.suspended")
+    logged = LogEntry.objects.get(object_id=acme.tenant.pk, change_message="Suspended.")
+    assert audited.actor == logged.user.email
+
+    globex.tenant.refresh_from_db()
+    assert not globex.tenant.is_suspended
+
+
+def test_resuming_serves_it_again(acme: Any, globex: Any, operator: Client) -> None:
+    act(operator, "suspend", acme.tenant, globex.tenant)
+
+    act(operator, "resume", acme.tenant, globex.tenant)
+
+    for cast in (acme, globex):
+        cast.tenant.refresh_from_db()
+        assert not cast.tenant.is_suspended
+        assert suspension_in_redis(cast.tenant) == ""
+
+
+def test_while_redis_is_down_a_suspension_is_written_and_the_operator_told(
+    acme: Any, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(tenant: Tenant) -> None:
+        raise exceptions.ConnectionError
+
+    monkeypatch.setattr(services.status, "publish", down)
+
+    response = act(operator, "suspend", acme.tenant)
+
+    assert "Redis does not answer" in response.content.decode()
+    acme.tenant.refresh_from_db()
+    assert acme.tenant.is_suspended
+
+
+def test_a_tenant_is_neither_added_nor_deleted_here(acme: Any, operator: Client) -> None:
+    assert "manage.py create_tenant" in operator.get(LIST).content.decode()
+    assert operator.get(f"{LIST}add/").status_code == 403
+    assert operator.post(f"{LIST}{acme.tenant.pk}/delete/", {"post": "yes"}).status_code == 403
+    act(operator, "delete_selected", acme.tenant)
+    assert Tenant.objects.filter(pk=acme.tenant.pk).exists()
+
+
+def test_what_a_service_owns_cannot_be_sent_along(acme: Any, operator: Client) -> None:
+    before = Tenant.objects.get(pk=acme.tenant.pk)
+
+    response = change(
+        operator,
+        acme.tenant,
+        name="Acme Ltd",
+        code="zzzzzz",
+        schema_name="public",
+        suspended_at_0="2026-01-01",
+        suspension_reason="because",
+        status_version=99,
+    )
+
+    assert response.status_code == 302
+    after = Tenant.objects.get(pk=acme.tenant.pk)
+    assert after.name == "Acme Ltd"
+    for field in ("code", "schema_name", "suspended_at", "suspension_reason", "status_version"):
+        assert getattr(after, field) == getattr(before, field)
+
+
+@pytest.mark.parametrize("slug", ["Acme", "acme_1", "-acme", "acme-"])
+def test_a_slug_that_is_no_address_is_refused_beside_its_field(
+    acme: Any, operator: Client, slug: str
+) -> None:
+    response = change(operator, acme.tenant, slug=slug)
+
+    assert "slug" in response.context["adminform"].form.errors
+    assert Tenant.objects.get(pk=acme.tenant.pk).slug == acme.tenant.slug
+
+
+def test_a_domain_is_kept_in_small_letters(acme: Any, operator: Client) -> None:
+    domain = f"ai.{acme.tenant.slug}.test"
+    fields = {"domain": domain.upper(), "tenant": acme.tenant.pk}
+
+    response = operator.post("/admin/registry/domain/add/", fields)
+
+    assert response.status_code == 302
+    assert Domain.objects.get(domain=domain).tenant == acme.tenant
+
+
+@pytest.mark.parametrize("domain", ["https://x.test", "x.test/a", "x.test:80", "x", "a b.test"])
+def test_a_domain_that_is_no_host_name_is_refused_beside_its_field(
+    acme: Any, operator: Client, domain: str
+) -> None:
+    fields = {"domain": domain, "tenant": acme.tenant.pk}
+
+    response = operator.post("/admin/registry/domain/add/", fields)
+
+    assert "domain" in response.context["adminform"].form.errors
+    assert not acme.tenant.domains.exists()
+
+
+def test_every_list_opens_and_can_be_searched(operator: Client) -> None:
+    for page in (
+        "registry/tenant",
+        "registry/domain",
+        "users/user",
+        "catalog/aimodel",
+        "prices/priceversion",
+    ):
+        response = operator.get(f"/admin/{page}/", {"q": "acme"})
+        assert response.status_code == 200, page
+        assert f'href="/admin/{page}/"' in response.content.decode()
+
+
+def test_the_admin_has_a_policy_of_its_own(operator: Client) -> None:
+    policy = operator.get("/admin/").headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'self'; ")
+    assert "script-src 'self' 'unsafe-inline' 'unsafe-eval'" in policy

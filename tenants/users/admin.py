@@ -1,0 +1,58 @@
+"""People in the admin."""
+
+from typing import Any
+
+import allauth.account.admin  # noqa: F401  # registers EmailAddress
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.forms import AdminPasswordChangeForm
+
+from tenants.users.forms import NewUserForm, UserForm
+from tenants.users.models import Membership, User
+
+# Registered by the imports above; nothing here uses them.
+for unused in (Group, EmailAddress):
+    admin.site.unregister(unused)
+
+
+class MembershipInline(TabularInline):
+    """Shown with a person and with a tenant."""
+
+    model = Membership
+    extra = 0
+    hide_title = True
+    autocomplete_fields = ("user", "tenant")
+    fields = ("user", "tenant", "role", "created_at")
+    readonly_fields = ("created_at",)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A role is chosen: the theme would begin with the first one, the owner's."""
+        kwargs["choices"] = db_field.get_choices()
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
+    form = UserForm
+    add_form = NewUserForm
+    change_password_form = AdminPasswordChangeForm
+    inlines = (MembershipInline,)
+
+    list_display = ("email", "name", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
+    )
