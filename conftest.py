@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +134,15 @@ def _running_sandbox(
             "WEB_CONCURRENCY": "2",
         },
     )
+    sandbox.wait_until_ready()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def own_sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
+    """A sandbox with stores of its own, for tests that kill them."""
+    sandbox = start_sandbox(tmp_path / "sandbox")
     sandbox.wait_until_ready()
     yield sandbox
     sandbox.stop()

@@ -15,7 +15,7 @@ from sandbox.supervisor.requests import StopRequests
 POLL_S = 0.1
 
 # Together well below the 5 s in which everything must be gone.
-PROGRAMS_STOP_S = 3.2
+PROGRAMS_STOP_S = 3.0
 SERVERS_STOP_S = 1.0
 QUICK_STOP_S = 0.3
 
