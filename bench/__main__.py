@@ -89,19 +89,28 @@ def measure(plan: Plan) -> Findings:
         bench = Bench(stack)
         latency = [
             measure_latency(
-                bench, connections=connections, delay_s=delay_s, rounds=plan.rounds,
+                bench,
+                connections=connections,
+                delay_s=delay_s,
+                rounds=plan.rounds,
                 for_s=plan.round_s,
             )
             for connections, delay_s in plan.latencies
         ]
         throughput = measure_throughput(
-            bench, connections=plan.saturating_connections, rounds=plan.rounds,
+            bench,
+            connections=plan.saturating_connections,
+            rounds=plan.rounds,
             for_s=plan.throughput_s,
         )
         streams = [
             measure_streams(
-                bench, model=model, streams=count, chunks=plan.chunks,
-                interval_s=plan.interval_s, hold_s=plan.hold_s,
+                bench,
+                model=model,
+                streams=count,
+                chunks=plan.chunks,
+                interval_s=plan.interval_s,
+                hold_s=plan.hold_s,
             )
             for count, model in plan.streams
         ]

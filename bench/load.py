@@ -169,6 +169,11 @@ class StreamClient(Client):
     events: int
     measured: Callable[[], bool]
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.streams.open += 1
+        self.streams.most_open = max(self.streams.most_open, self.streams.open)
+        super().connection_made(transport)
+
     def send(self) -> None:
         super().send()
         self.in_body = False
@@ -176,8 +181,6 @@ class StreamClient(Client):
         self.last_at = 0.0
         self.end_of_body = b""
         self.is_measured = self.measured()
-        self.streams.open += 1
-        self.streams.most_open = max(self.streams.most_open, self.streams.open)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
@@ -200,6 +203,10 @@ class StreamClient(Client):
         if self.end_of_body.endswith(b"\r\n0\r\n\r\n"):
             self.finish()
 
+    def end(self) -> None:
+        self.streams.open -= 1
+        super().end()
+
     def note_piece(self, now: float) -> None:
         if not self.last_at:
             if self.is_measured:
@@ -214,7 +221,6 @@ class StreamClient(Client):
         if self.seen_events != self.events or b"data: [DONE]" not in self.end_of_body:
             self.fail(f"a stream had {self.seen_events} events, not {self.events}")
             return
-        self.streams.open -= 1
         self.told.add(self.end_of_body)
         self.send_next()
 
@@ -254,5 +260,10 @@ async def run(target: Target, make_client: Callable[[Callable[[], None]], Client
     """Connect one client and wait until it has ended."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    await loop.create_connection(lambda: make_client(ended.set), "127.0.0.1", target.port)
+    client = make_client(ended.set)
+    try:
+        await loop.create_connection(lambda: client, "127.0.0.1", target.port)
+    except OSError as exc:
+        client.told.failures.append(f"no connection: {exc}")
+        return
     await ended.wait()

@@ -49,9 +49,7 @@ class Bench:
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         key = self.stack.key
-        return Target.of(
-            self.stack.web_port, "/v1/chat/completions", orjson.dumps(body), key=key
-        )
+        return Target.of(self.stack.web_port, "/v1/chat/completions", orjson.dumps(body), key=key)
 
     def upstream(self, model: tuple[str, str], *, stream: bool = False) -> Target:
         body: dict[str, object] = {"messages": _MESSAGES, "max_tokens": 500}
@@ -163,9 +161,7 @@ class Throughput:
     p99_ms: float
 
 
-def measure_throughput(
-    bench: Bench, *, connections: int, rounds: int, for_s: float
-) -> Throughput:
+def measure_throughput(bench: Bench, *, connections: int, rounds: int, for_s: float) -> Throughput:
     bench.set_pace(Pace())
     target = bench.gateway(NATIVE_MODEL)
     bench.calls(target, connections=connections, for_s=min(for_s, 1.0))  # warm up

@@ -104,9 +104,9 @@ STREAM_HEAD = (
 @cache
 def whole_answer(is_native: bool) -> bytes:
     text = "word " * COMPLETION_TOKENS
-    result = {"response": text} if is_native else openai_completion(text)
+    result: dict[str, object] = {"response": text} if is_native else openai_completion(text)
     result["usage"] = usage(COMPLETION_TOKENS)
-    document = {"result": result, "success": True, "errors": [], "messages": []}
+    document: dict[str, object] = {"result": result, "success": True, "errors": [], "messages": []}
     body = json.dumps(document).encode()
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncf-ai-req-id: bench\r\n"

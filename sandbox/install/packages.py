@@ -7,6 +7,7 @@ Standard library only: it is what brings everything else.
 """
 
 import fcntl
+import importlib.util
 import re
 import subprocess
 import sys
@@ -24,6 +25,10 @@ SHOWN_ON_FAILURE = 25
 
 def main(arguments: list[str]) -> int:
     stamp, *requirements = arguments
+    # A .venv from before our time; the Makefile looks only at the Python it makes one with.
+    if sys.version_info < (3, 11):  # noqa: UP036
+        print(f"make: {sys.prefix} is of an old Python; `make clean`, then again", file=sys.stderr)
+        return 1
     with one_at_a_time(Path(sys.prefix)):
         if is_newer(Path(stamp), requirements):
             return 0  # another make did it while we waited
@@ -48,6 +53,9 @@ def is_newer(stamp: Path, requirements: list[str]) -> bool:
 
 
 def install(requirements: list[str]) -> int:
+    """Returns pip's exit status; its output is shown when it is not 0."""
+    if importlib.util.find_spec("pip") is None:  # a .venv made by another tool
+        subprocess.run([sys.executable, "-m", "ensurepip"], stdout=subprocess.DEVNULL, check=False)
     files = [option for file in requirements for option in ("-r", file)]
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-input", "--progress-bar", "off", *files]

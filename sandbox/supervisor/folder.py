@@ -157,8 +157,12 @@ class DataFolder:
             write_private(self.path / "pids.json", json.dumps(pids, indent=2) + "\n")
 
 
+def free_space_mb(path: Path) -> int:
+    return shutil.disk_usage(path).free // 1_000_000
+
+
 def check_space(path: Path) -> None:
-    free_mb = shutil.disk_usage(path).free // 1_000_000
+    free_mb = free_space_mb(path)
     if free_mb < NEEDED_MB:
         raise SandboxError(
             f"the disk is full: {free_mb} MB left for {path}, and {NEEDED_MB} MB are needed. "

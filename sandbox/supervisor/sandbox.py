@@ -13,7 +13,7 @@ from sandbox.errors import SandboxError
 from sandbox.supervisor import product
 from sandbox.supervisor.choices import Choices, check_answers
 from sandbox.supervisor.console import Console
-from sandbox.supervisor.folder import DataFolder, write_private
+from sandbox.supervisor.folder import DataFolder, free_space_mb, write_private
 from sandbox.supervisor.household import Household
 from sandbox.supervisor.processes import Program, complaint
 from sandbox.supervisor.ready import demo_env, ready_block, status_of
@@ -21,6 +21,9 @@ from sandbox.supervisor.requests import StopRequested
 
 READY_TIMEOUT_S = 90.0
 IDLE_S = 1.0
+
+# Below this the stores begin to refuse what they cannot write.
+LOW_SPACE_MB = 100
 
 # Before it has served once, a program that ends this often will not come up.
 HOPELESS_DEATHS = 3
@@ -35,7 +38,7 @@ def run(choices: Choices) -> int:
     sandbox = Sandbox(choices, console)
     try:
         sandbox.start()
-        sandbox.household.wait(lambda: False, every_s=IDLE_S)
+        sandbox.keep_running()
     except StopRequested:
         console.say("\nStopping.")
     except SandboxError as exc:
@@ -65,6 +68,7 @@ class Sandbox:
         self.urls: dict[str, str] = {}
         self.workers_ai_port: int | None = None
         self.environment: dict[str, str] = {}
+        self.disk_is_low = False
 
     def start(self) -> None:
         """Everything, up to the ready block. Raises SandboxError or StopRequested."""
@@ -103,6 +107,21 @@ class Sandbox:
             ) from None
         if not free:
             raise SandboxError(f"port {port} is in use. Choose another: PORT={port + 1} make run")
+
+    def keep_running(self) -> None:
+        """Until we are asked to stop; raises StopRequested then."""
+        self.household.wait(self.look_at_the_disk, every_s=IDLE_S)
+
+    def look_at_the_disk(self) -> bool:
+        """Tell when it fills up, once; always False."""
+        free_mb = free_space_mb(self.folder.path)
+        if free_mb < LOW_SPACE_MB and not self.disk_is_low:
+            self.console.say(
+                f"{time.strftime('%H:%M:%S')} the disk is nearly full: {free_mb} MB left for "
+                f"{self.folder.path}. Calls may fail until there is room again"
+            )
+        self.disk_is_low = free_mb < LOW_SPACE_MB
+        return False
 
     # --- The parts --------------------------------------------------------------
 

@@ -32,7 +32,10 @@ def make_key(tenant_code: str) -> str:
 
 def parse_key(key: str) -> KeyParts | None:
     """The key's parts and digest; None for anything that cannot be a key."""
-    if len(key) != LENGTH or not key.startswith(PREFIX) or not key.isascii():
+    if len(key) != LENGTH or not key.startswith(PREFIX):
+        return None
+    # The parts become names in Redis: nothing but base62, whatever the checksum says.
+    if not (key.isascii() and key[len(PREFIX) :].isalnum()):
         return None
     body = key[:-_CHECKSUM]
     if checksum(body) != key[-_CHECKSUM:]:

@@ -42,6 +42,13 @@ def test_noise_is_no_key(noise: str) -> None:
     assert parse_key(noise) is None
 
 
+@pytest.mark.parametrize("code", ["a}b{p1", "a:b:c:", "a b\nc\x00"])
+def test_a_right_checksum_does_not_carry_other_characters_into_a_store(code: str) -> None:
+    body = f"oi_{code}" + "x" * 40
+
+    assert parse_key(body + checksum(body)) is None
+
+
 def test_the_key_itself_is_kept_nowhere(acme: Any) -> None:
     lookup.resolve_key(acme.key)
 

@@ -1,0 +1,217 @@
+"""Upstream's answers in all the forms that were seen, as events."""
+
+from typing import Any
+
+import pytest
+
+from inference.chat.events import Delta, Event, Finish, Usage
+from inference.chat.reader import AnswerReader
+from inference.workers_ai.failures import UpstreamCallError
+
+
+def read(frames: list[dict[str, Any]], *, saw_done: bool = True, cap: int = 100) -> Any:
+    reader = AnswerReader(output_cap=cap)
+    events: list[Event] = list(reader.read_frames(iter(frames)))
+    events += reader.finish_stream(saw_done=saw_done)
+    return reader, events
+
+
+def text(events: list[Event]) -> str:
+    return "".join(event.content for event in events if isinstance(event, Delta))
+
+
+def finishes(events: list[Event]) -> list[str]:
+    return [event.reason for event in events if isinstance(event, Finish)]
+
+
+def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": None, **fields}
+    usage = choice.pop("usage", None)
+    return {"choices": [choice], **({"usage": usage} if usage else {})}
+
+
+def tokens(prompt: int, completion: int, **more: Any) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, **more}
+
+
+TERMINAL = {"response": "", "usage": tokens(14, 16, neurons=0.659)}
+
+
+def test_the_terminal_frame_has_the_totals_and_is_no_text() -> None:
+    reader, events = read(
+        [
+            chunk({"role": "assistant", "content": ""}, usage=tokens(14, 0)),
+            chunk({"reasoning_content": "Sum"}, usage=tokens(0, 1)),
+            chunk({"content": "4"}, finish_reason="stop", usage=tokens(0, 1)),
+            {"choices": [], "usage": tokens(0, 0)},
+            TERMINAL,
+        ]
+    )
+    assert text(events) == "4"
+    assert [e.reasoning for e in events if isinstance(e, Delta) and e.reasoning] == ["Sum"]
+    assert finishes(events) == ["stop"]
+    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=16, neurons="0.659")
+
+
+def test_without_a_terminal_frame_increments_are_added_up() -> None:
+    reader, _ = read(
+        [
+            chunk({"content": ""}, usage=tokens(14, 0)),
+            chunk({"content": "a"}, usage=tokens(0, 1)),
+            chunk({"content": "b"}, usage=tokens(0, 1), finish_reason="stop"),
+            {"choices": [], "usage": tokens(0, 0)},
+        ]
+    )
+    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=2)
+
+
+def test_sums_so_far_are_not_added_up() -> None:
+    reader, _ = read(
+        [
+            chunk({"content": "a"}, usage=tokens(14, 1)),
+            chunk({"content": "b"}, usage=tokens(14, 2)),
+            chunk({"content": "c"}, usage=tokens(14, 3), finish_reason="stop"),
+        ]
+    )
+    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=3)
+
+
+def test_a_total_on_the_last_chunk_without_choices_is_taken() -> None:
+    reader, _ = read(
+        [
+            chunk({"content": "a"}),
+            chunk({"content": "b"}, finish_reason="stop"),
+            {"choices": [], "usage": tokens(14, 2)},
+        ]
+    )
+    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=2)
+
+
+def test_a_native_stream() -> None:
+    reader, events = read(
+        [
+            {"response": "Li", "p": "abcdefgh"},
+            {"response": "ma", "p": "abcd"},
+            {"response": "", "usage": tokens(21, 2, neurons=1.17)},
+        ]
+    )
+    assert text(events) == "Lima"
+    assert finishes(events) == ["stop"]
+    assert reader.counted_tokens == 2
+    assert reader.usage() == Usage(prompt_tokens=21, completion_tokens=2, neurons="1.17")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("7", "7"), (7, "7"), (7.5, "7.5"), (None, ""), ({"a": 1}, '{"a":1}')]
+)
+def test_a_native_response_of_any_type_becomes_text(value: Any, expected: str) -> None:
+    _, events = read([{"response": value}, {"response": "", "usage": tokens(1, 1)}])
+    assert text(events) == expected
+
+
+def test_a_native_answer_that_used_the_whole_cap_was_cut() -> None:
+    _, events = read([{"response": "x"}, {"response": "", "usage": tokens(1, 5)}], cap=5)
+    assert finishes(events) == ["length"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "weather", "arguments": {"city": "Lima"}},
+        {"name": "weather", "arguments": '{"city":"Lima"}'},
+        {
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "weather", "arguments": {"city": "Lima"}},
+        },
+    ],
+)
+def test_native_tool_calls_of_every_spelling(call: dict[str, Any]) -> None:
+    reader = AnswerReader(output_cap=10)
+    delta, finish = reader.read_result({"response": None, "tool_calls": [call, call]})
+
+    assert isinstance(delta, Delta)
+    first, second = delta.tool_calls
+    assert first["function"] == {"name": "weather", "arguments": '{"city":"Lima"}'}
+    assert (first["index"], second["index"]) == (0, 1)
+    assert first["id"].startswith("c")
+    assert finish == Finish(0, "tool_calls")
+
+
+def test_fragments_of_tool_calls_keep_their_index_and_nulls_are_dropped() -> None:
+    _, events = read(
+        [
+            chunk(
+                {
+                    "tool_calls": [
+                        {"index": 0, "id": "c1", "type": "function", "function": {"name": "f"}}
+                    ]
+                }
+            ),
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a'}}]}),
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": '":1}'}}]}),
+            chunk({"tool_calls": [{"index": 0, "id": None, "function": {"name": None}}]}),
+            chunk(finish_reason="tool_calls"),
+        ]
+    )
+    fragments = [f for e in events if isinstance(e, Delta) for f in e.tool_calls]
+    assert fragments[0] == {
+        "index": 0,
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "f", "arguments": ""},
+    }
+    assert "".join(f["function"]["arguments"] for f in fragments) == '{"a":1}'
+    assert len(fragments) == 3
+
+
+def test_a_choice_without_an_index_is_the_first() -> None:
+    _, events = read([{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}])
+    assert events == [Delta(index=0, content="a"), Finish(0, "stop")]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [chunk({"content": "a"})],
+        [{"response": "a"}],
+        [],
+    ],
+)
+def test_a_stream_that_just_ends_is_broken(frames: list[dict[str, Any]]) -> None:
+    with pytest.raises(UpstreamCallError):
+        read(frames, saw_done=False)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"errors": [{"code": 3043, "message": "boom"}], "success": False},
+        {"error": {"message": "boom"}},
+        {"error": [{"code": 2003, "message": "limited"}]},
+    ],
+)
+def test_an_error_inside_a_stream_is_a_failure(frame: dict[str, Any]) -> None:
+    with pytest.raises(UpstreamCallError):
+        read([chunk({"content": "a"}), frame])
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({}, Usage()),
+        (tokens(-5, -1), Usage()),
+        ({"prompt_tokens": None, "completion_tokens": "9"}, Usage()),
+        (tokens(10, 2, prompt_tokens_details={"cached_tokens": 99}), Usage(10, 10, 2)),
+        (tokens(10, 2, prompt_tokens_details=None), Usage(10, 0, 2)),
+        (tokens(10, 2, completion_tokens_details={"reasoning_tokens": 1}), Usage(10, 0, 2, 1)),
+        (tokens(10, 2, neurons="much"), Usage(10, 0, 2)),
+    ],
+)
+def test_odd_usage_never_counts_below_nothing(usage: dict[str, Any], expected: Usage) -> None:
+    assert Usage.parse(usage) == expected
+
+
+def test_an_answer_of_no_known_form_is_a_failure() -> None:
+    with pytest.raises(UpstreamCallError):
+        list(AnswerReader(output_cap=1).read_result({"image": "…"}))
