@@ -119,6 +119,20 @@ def check_encoding(request: HttpRequest) -> None:
         )
 
 
+# OpenAI's codes by pydantic's; every other fault is of the type.
+_CODES = {
+    "value_error": "invalid_value",
+    "literal_error": "invalid_value",
+    "not_a_content_part": "invalid_value",
+    "greater_than_equal": "integer_below_min_value",
+    "less_than_equal": "integer_above_max_value",
+    "too_short": "empty_array",
+    "too_long": "array_above_max_length",
+    "string_too_short": "empty_string",
+    "string_too_long": "string_above_max_length",
+}
+
+
 def invalid_params(exc: ValidationError) -> errors.GatewayError:
     """The first fault pydantic found, as OpenAI words it."""
     fault = exc.errors(include_url=False)[0]
@@ -142,21 +156,21 @@ def invalid_params(exc: ValidationError) -> errors.GatewayError:
     return errors.InvalidRequestError(
         f"Invalid value for '{param}': {reason[:1].lower()}{reason[1:]}.",
         param=param,
-        code="invalid_value" if fault["type"] == "value_error" else "invalid_type",
+        code=_CODES.get(fault["type"], "invalid_type"),
     )
 
 
 def param_path(loc: tuple[int | str, ...]) -> str:
     """('messages', 0, 'content') as `messages[0].content`.
 
-    Pydantic puts the tried member of a union into the path too; those names start
-    with a capital or hold a bracket and are no field of ours.
+    Pydantic puts the member of a union into the path too. Tag members with a name that
+    starts with a colon: those are left out.
     """
     path = ""
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part.isidentifier() and part.islower() and part not in {"str", "dict", "list"}:
+        elif not part.startswith(":"):
             path += f".{part}" if path else part
     return path
 

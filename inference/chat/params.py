@@ -7,7 +7,15 @@ passed on (`top_k`, `repetition_penalty` …).
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+)
 
 from agentflare.errors import InvalidRequestError
 
@@ -40,7 +48,35 @@ class RefusalPart(_Open):
     refusal: str
 
 
-ContentPart = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
+def _part_class(part: Any) -> str | None:
+    names = {"text": ":textpart", "image_url": ":imagepart", "refusal": ":refusalpart"}
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return names.get(kind) if isinstance(kind, str) else None
+
+
+def _json_type(value: Any) -> str:
+    """Chooses the member of a union by its JSON type, so that a fault names the right one."""
+    return ":list" if isinstance(value, list) else ":object" if isinstance(value, dict) else ":text"
+
+
+ContentPart = Annotated[
+    Annotated[TextPart, Tag(":textpart")]
+    | Annotated[ImagePart, Tag(":imagepart")]
+    | Annotated[RefusalPart, Tag(":refusalpart")],
+    Discriminator(
+        _part_class,
+        custom_error_type="not_a_content_part",
+        custom_error_message="a content part must be an object with the type 'text' or 'image_url'",
+    ),
+]
+Content = Annotated[
+    Annotated[str, Tag(":text")] | Annotated[list[ContentPart], Tag(":list")],
+    Discriminator(
+        _json_type,
+        custom_error_type="neither_of_both",
+        custom_error_message="content must be a string or an array of content parts",
+    ),
+]
 
 
 class FunctionCall(_Open):
@@ -56,7 +92,7 @@ class ToolCall(_Open):
 
 class Message(_Open):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
+    content: Content | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     name: str | None = None
@@ -95,6 +131,17 @@ class NamedToolChoice(_Open):
     function: NamedFunction
 
 
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag(":text")]
+    | Annotated[NamedToolChoice, Tag(":object")],
+    Discriminator(
+        _json_type,
+        custom_error_type="neither_of_both",
+        custom_error_message="tool_choice must be a string or an object that names a function",
+    ),
+]
+
+
 class JsonSchema(_Open):
     name: str
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
@@ -111,6 +158,14 @@ class StreamOptions(_Open):
     include_usage: bool | None = None
 
 
+Stop = Annotated[
+    Annotated[str, Tag(":text")] | Annotated[list[str], Tag(":list")],
+    Discriminator(
+        _json_type,
+        custom_error_type="neither_of_both",
+        custom_error_message="stop must be a string or an array of up to 4 strings",
+    ),
+]
 Cap = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -132,12 +187,12 @@ class ChatCompletionParams(BaseModel):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: Stop | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
