@@ -54,7 +54,7 @@ def as_gateway_error(exc: Exception) -> errors.GatewayError | None:
         case OperationalError() | InterfaceError():
             logger.exception("PostgreSQL does not answer")
             return errors.ServiceUnavailableError()
-        case _ if isinstance(exc, RedisDownError):
+        case RedisDownError():
             logger.exception("Redis does not answer")
             return errors.ServiceUnavailableError()
     return None
@@ -71,6 +71,7 @@ class ApiView(APIView):
     parser_classes = ()
     throttle_classes = ()
     permission_classes = ()
+    metadata_class = None  # OPTIONS is refused like any other method
 
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)

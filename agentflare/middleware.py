@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from agentflare import api, errors
 from agentflare.ids import uuid7
@@ -39,7 +39,16 @@ class RequestIdMiddleware:
             elapsed_ms = (time.perf_counter() - started) * 1000
             response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
             response["openai-version"] = "2020-10-01"
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            drop_body(response)
         return response
+
+
+def drop_body(response: HttpResponse) -> None:
+    """The headers of a GET without its body, as HEAD asks."""
+    length = str(len(response.content))
+    response.content = b""
+    response["Content-Length"] = length
 
 
 class PublicSchemaMiddleware:

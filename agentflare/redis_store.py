@@ -12,8 +12,8 @@ from redis import exceptions
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-# What a caller catches when Redis does not answer.
-RedisDownError = (exceptions.ConnectionError, exceptions.TimeoutError)
+# What a caller catches when Redis does not do its work: away, loading, full, a replica.
+RedisDownError = exceptions.RedisError
 
 
 @cache
@@ -33,7 +33,7 @@ def get_redis() -> Any:
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=3),
-        retry_on_error=list(RedisDownError),
+        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
         decode_responses=True,
     )
     return redis.Redis(connection_pool=pool)

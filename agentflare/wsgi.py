@@ -33,7 +33,8 @@ class Application:
             body = environ["wsgi.input"].read(self.limit_bytes + 1)
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
-        app = self.api if environ["PATH_INFO"].startswith("/v1/") else self.pages
+        path = environ["PATH_INFO"]
+        app = self.api if path.startswith("/v1/") or path == "/v1" else self.pages
         return app(environ, start_response)
 
 

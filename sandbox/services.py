@@ -13,30 +13,33 @@ from pathlib import Path
 from types import FrameType
 
 from sandbox.embedded import start_postgres, start_valkey
+from sandbox.supervisor.choices import without_demo_env
 
 
 @contextmanager
 def temporary_services() -> Iterator[dict[str, str]]:
     """Start what the environment does not name; yields the variables to add to it.
 
-    A part whose URL is set already (DATABASE_URL, REDIS_URL) is not started.
+    A part whose URL is set already (DATABASE_URL, REDIS_URL) is not started, unless the
+    URL came out of a running sandbox's demo.env: tests must not work on its data.
     They do not sync to disk, and die with us. Raises SandboxError.
     """
+    given = without_demo_env(os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentflare-")))
         # mkdtemp closes it to everyone else, and PostgreSQL may run as someone else.
         folder.chmod(0o711)
         added = {}
-        if not os.environ.get("REDIS_URL"):
+        if "REDIS_URL" not in given:
             valkey = start_valkey(folder, durable=False)
             stack.callback(valkey.kill)
             added["REDIS_URL"] = valkey.url
-        if not os.environ.get("DATABASE_URL"):
+        if "DATABASE_URL" not in given:
             postgres = start_postgres(folder, durable=False)
             # Its data is thrown away: no need for a last checkpoint.
             stack.callback(postgres.stop_quickly)
             added["DATABASE_URL"] = postgres.url
-        if not os.environ.get("SECRET_KEY"):
+        if "SECRET_KEY" not in given:
             added["SECRET_KEY"] = secrets.token_urlsafe(32)
         yield added
 

@@ -144,9 +144,14 @@ def renew_all() -> None:
 
 
 def send_unsent() -> None:
-    while _unsent:
-        send_capture(_unsent[0])
-        _unsent.popleft()
+    """Send what waits. One that fails goes to the end, so that none keeps back the others."""
+    for _ in range(len(_unsent)):
+        hold = _unsent.popleft()
+        try:
+            send_capture(hold)
+        except RedisDownError:
+            _unsent.append(hold)
+            raise
 
 
 def repeat_captures() -> None:

@@ -159,7 +159,7 @@ def test_a_chunked_body_is_read(gateway: Any, cast: Any) -> None:
     assert response.status_code == 200, response.text
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_a_wrong_method_is_refused_with_the_right_one(gateway: Any, cast: Any, method: str) -> None:
     response = requests.request(
         method, f"{gateway.base_url}/chat/completions", headers=cast.auth, timeout=10
@@ -262,6 +262,17 @@ def test_a_connection_survives_errors_and_streams(gateway: Any, cast: Any) -> No
         connection.request("POST", "/v1/chat/completions", body=body, headers=headers)
         connection.getresponse().read()
     assert connection.sock is before
+
+
+def test_head_has_the_headers_of_get_and_no_body(gateway: Any, cast: Any) -> None:
+    got = requests.get(f"{gateway.base_url}/models", headers=cast.auth, timeout=10)
+    head = requests.head(f"{gateway.base_url}/models", headers=cast.auth, timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+
+
+def test_v1_itself_is_not_found_and_not_redirected(gateway: Any) -> None:
+    assert_envelope(requests.get(f"{gateway.url}/v1", timeout=10, allow_redirects=False), 404)
 
 
 def test_expect_100_continue_is_answered(gateway: Any, cast: Any) -> None:

@@ -27,7 +27,10 @@ def status_of(port: int, path: str, *, api_key: str = "", timeout_s: float = 5.0
 
 
 def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str]) -> str:
-    """The text of demo.env: one KEY=value a line, for any shell."""
+    """The text of demo.env: one KEY=value a line and nothing else, for any shell or parser.
+
+    With what manage.py needs to work on this sandbox.
+    """
     base_url = f"{choices.url}/v1"
     state = folder.state
     values = {
@@ -46,12 +49,14 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "DATABASE_URL": environment["DATABASE_URL"],
         "REDIS_URL": environment["REDIS_URL"],
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
+        "SECRET_KEY": environment["SECRET_KEY"],
+        "AGENTFLARE_SANDBOX": "1",
         "SANDBOX_DIR": str(folder.path),
         # Tells a later `make run` which variables come from here, and are no choice.
         "AGENTFLARE_DEMO_ENV": str(folder.demo_env),
     }
-    lines = [f"{name}={shlex.quote(value)}" for name, value in values.items() if value]
-    return "\n".join(["# Written by `make run`. Keep it private.", *lines]) + "\n"
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in values.items() if value)
+    return "".join(lines)
 
 
 def ready_block(choices: Choices, folder: DataFolder) -> str:

@@ -28,8 +28,9 @@ LOW_SPACE_MB = 100
 # Before it has served once, a program that ends this often will not come up.
 HOPELESS_DEATHS = 3
 
-# Faults of the machine, not of ours: told in a line, without a traceback.
-DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Faults of the machine, not ours: told in a line, without a traceback. ENOENT: somebody
+# has removed the data folder under our feet.
+DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT, errno.EIO)
 
 
 def run(choices: Choices) -> int:

@@ -1,10 +1,8 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from sandbox.supervisor import folder as folders
 from sandbox.supervisor.folder import DataFolder, State
 from sandbox.testing import wait_until
 from sandbox.tests.closed_folders import as_nobody, closed_folder, needs_root
+from sandbox.tests.disks import small_disk
 from sandbox.tests.process_list import still_alive
 
 
@@ -133,23 +132,12 @@ def check_refused(path: Path, reason: str) -> None:
     assert "SANDBOX_DIR=" in message
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """64 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("may not mount a file system here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    with small_disk(tmp_path, size_mb=64) as disk:
+        message = refusal_of(disk)
 
-
-def test_a_full_disk_is_told_before_anything_is_written(small_disk: Path) -> None:
-    message = refusal_of(small_disk)
-
-    assert "the disk is full: 67 MB left" in message
-    assert list(small_disk.iterdir()) == []
+        assert "the disk is full: 67 MB left" in message
+        assert list(disk.iterdir()) == []
 
 
 def test_processes_of_a_killed_sandbox_are_waited_for(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from sandbox.supervisor.choices import PROJECT
 from sandbox.supervisor.ready import status_of
 from sandbox.testing import RunningSandbox, wait_until
 from sandbox.tests.conftest import Starter
+from sandbox.tests.disks import fill, small_disk
 from sandbox.tests.fake_product import commands
 from sandbox.tests.process_list import descendants, still_alive
 
@@ -127,6 +128,9 @@ def test_demo_env_is_private_and_fit_for_a_shell(ready: RunningSandbox) -> None:
         check=True,
     )
     assert shell.stdout == f"http://localhost:{ready.port}/v1 acme\n"
+    # And for whoever splits lines at the first equals sign.
+    pairs = dict(line.split("=", 1) for line in path.read_text().splitlines())
+    assert {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"} <= pairs.keys()
 
 
 def test_two_run_side_by_side(start: Starter, tmp_path: Path) -> None:
@@ -209,6 +213,23 @@ def test_damaged_data_is_refused_with_the_reason(start: Starter) -> None:
     (first.folder / "postgres" / "global" / "pg_control").write_bytes(b"")
 
     assert "PostgreSQL does not start" in refusal(start())
+
+
+def test_a_disk_that_fills_up_is_told_and_survived(start: Starter, tmp_path: Path) -> None:
+    with small_disk(tmp_path, size_mb=420) as disk:
+        sandbox = start(disk / "data")
+        sandbox.wait_until_ready()
+        query(sandbox, "CREATE TABLE kept AS SELECT 42 AS answer")
+        filling = fill(disk)
+        with pytest.raises(psycopg.Error):
+            query(sandbox, "CREATE TABLE big AS SELECT generate_series(1, 3000000)")
+        time.sleep(1.5)  # it looks every second
+
+        filling.unlink()
+        wait_until(lambda: query(sandbox, "SELECT answer FROM kept") == [(42,)])
+        status, printed = sandbox.stop()
+        assert status == 0
+        assert printed.count("the disk is nearly full") == 1
 
 
 # --- Stopping ---------------------------------------------------------------------

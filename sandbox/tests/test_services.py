@@ -59,6 +59,24 @@ def test_given_servers_are_not_started(tmp_path: Path) -> None:
     assert files == []
 
 
+def test_servers_of_a_sourced_demo_env_are_left_alone(tmp_path: Path) -> None:
+    demo_env = tmp_path / "demo.env"
+    demo_env.write_text("DATABASE_URL=postgresql://sandbox\nREDIS_URL=redis://sandbox\n")
+
+    done = execute(
+        tmp_path,
+        "sh",
+        "-c",
+        "echo $DATABASE_URL $REDIS_URL",
+        DATABASE_URL="postgresql://sandbox",
+        REDIS_URL="redis://sandbox",
+        AGENTFLARE_DEMO_ENV=str(demo_env),
+    )
+
+    assert "@127.0.0.1" in done.stdout
+    assert "//sandbox" not in done.stdout
+
+
 def test_a_command_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
     done = execute(tmp_path, "no-such-command")
 

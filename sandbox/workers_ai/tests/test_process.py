@@ -140,7 +140,7 @@ def test_local_model_ends_with_a_killed_parent() -> None:
     process.kill()
     process.wait()
 
-    wait_until(lambda: not is_alive(child), 2)
+    wait_until(lambda: not is_alive(child), 15)
 
 
 @needs_model_and_proc

@@ -28,11 +28,13 @@ def test_a_schema_from_the_template_equals_one_from_the_migrations(
 def test_a_new_tenant_is_at_the_codes_version(acme: Any) -> None:
     assert acme.tenant.pk not in {tenant.pk for tenant in tenants_behind()}
 
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {acme.tenant.schema_name}.django_migrations WHERE app = 'keys'"
-        )
-    assert acme.tenant.pk in {tenant.pk for tenant in tenants_behind()}
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {acme.tenant.schema_name}.django_migrations WHERE app = 'keys'"
+            )
+        assert acme.tenant.pk in {tenant.pk for tenant in tenants_behind()}
+        transaction.set_rollback(True)
 
 
 def test_the_template_is_made_once_for_the_same_migrations() -> None:
