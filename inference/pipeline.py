@@ -272,6 +272,8 @@ class ChatRun:
         for event in events:
             if self.meter.hold.lost:
                 raise UpstreamCallError.broken("the hold was taken for dead")
+            if self._client_gone:
+                raise UpstreamCallError.broken("the client has left")
             if isinstance(event, Delta):
                 if not self._delivered:
                     self._delivered = True

@@ -133,7 +133,9 @@ class UpstreamChat:
         self.request_id = answer.request_id
         self._answer = answer
         if self.is_aborted:
-            answer.abort()
+            # What has arrived with the headers must not count as delivered.
+            answer.close()
+            raise UpstreamCallError.broken("broken off before the first token")
         return answer
 
     @staticmethod
