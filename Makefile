@@ -32,7 +32,7 @@ test-fast: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
+	@SECRET_KEY=x DATABASE_URL=postgresql://x/x REDIS_URL=redis://x $(PY) -m mypy  # its Django plugin reads the settings
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m sandbox exec -- $(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m sandbox exec -- $(PY) manage.py check
