@@ -12,7 +12,7 @@ def usd(amount_nusd: int | None) -> str:
     """Dollars with the digits that matter, cut and never rounded up: money is not shown
     that is not there.
 
-    From a dollar on up to four digits after the point: $25.00, $24.9998. Below it as many
+    From a dollar on two or four digits after the point: $25.00, $24.9990. Below it as many
     as there are: 1,234 nUSD are $0.000001234.
     """
     if amount_nusd is None:
@@ -21,5 +21,7 @@ def usd(amount_nusd: int | None) -> str:
     amount = abs(amount_nusd)
     whole, _, decimals = format_usd(amount).partition(".")
     if amount >= NUSD_PER_USD:
-        decimals = decimals[:4]
-    return f"{sign}${int(whole):,}.{decimals.rstrip('0').ljust(2, '0')}"
+        decimals = decimals[:4] if decimals[2:4] != "00" else decimals[:2]
+    else:
+        decimals = decimals.rstrip("0").ljust(2, "0")
+    return f"{sign}${int(whole):,}.{decimals}"

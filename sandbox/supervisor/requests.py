@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -11,6 +12,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A second Ctrl-C counts as one only after this: make and `timeout` may pass on to us
 # a signal that we got already.
 PATIENCE_S = 0.5
+
+
+# How often to look at make, which may want something without saying so.
+MAKE_LOOK_S = 0.25
 
 
 class StopRequested(BaseException):
@@ -27,8 +32,7 @@ class StopRequests:
     def __init__(self) -> None:
         self.first_at: float | None = None
         self.is_urgent = False
-        # Without a starter to watch, nobody's death concerns us (`nohup … &`).
-        self.starter = os.getppid() if "MAKELEVEL" in os.environ else None
+        self.make = Make(os.getppid()) if "MAKELEVEL" in os.environ else None
         self.wakeup, writing_end = os.pipe()
         os.set_blocking(self.wakeup, False)
         os.set_blocking(writing_end, False)
@@ -54,9 +58,36 @@ class StopRequests:
     def pause(self, seconds: float) -> None:
         """The same, but raises StopRequested when we are asked to stop."""
         if self.first_at is None:
-            self.sleep(seconds)
-        if self.starter is not None and os.getppid() != self.starter:
-            # `kill -9` of make: nobody is left who could pass on a Ctrl-C.
+            self.sleep(min(seconds, MAKE_LOOK_S) if self.make else seconds)
+        if self.make and self.make.wants_us_to_stop():
             self.first_at = self.first_at or time.monotonic()
         if self.first_at is not None:
             raise StopRequested
+
+
+class Make:
+    """The `make run` that started us. It passes on a SIGTERM, but not everything else."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.caught_sigint = catches(pid, signal.SIGINT)
+
+    def wants_us_to_stop(self) -> bool:
+        """Whether it was killed, or interrupted alone and not with all of its group.
+
+        `kill -INT` of make: it gives the signal back its default meaning and then waits
+        for us, without a word.
+        """
+        if os.getppid() != self.pid:
+            return True
+        return self.caught_sigint and not catches(self.pid, signal.SIGINT)
+
+
+def catches(pid: int, sign: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, as far as /proc tells (Linux)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    handlers = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(handlers.split()[1], 16) >> (sign - 1) & 1)

@@ -1,0 +1,25 @@
+import pytest
+
+from billing.templatetags.money import usd
+
+
+@pytest.mark.parametrize(
+    ("amount_nusd", "shown"),
+    [
+        (None, "–"),
+        (0, "$0.00"),
+        (1, "$0.000000001"),
+        (1_234, "$0.000001234"),
+        (500_000_000, "$0.50"),
+        (999_999_999, "$0.999999999"),
+        (25_000_000_000, "$25.00"),
+        (24_999_999_999, "$24.9999"),
+        (24_999_000_000, "$24.9990"),
+        (1_234_567_000_000_000, "$1,234,567.00"),
+        (-1_500_000_000, "-$1.50"),
+    ],
+)
+def test_money_has_the_digits_that_matter_and_is_never_rounded_up(
+    amount_nusd: int | None, shown: str
+) -> None:
+    assert usd(amount_nusd) == shown
