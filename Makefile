@@ -2,25 +2,27 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
+MODEL := $(VENV)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 # The first Python that is new enough; PYTHON=… chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check clean
+.PHONY: help run test test-fast check bench clean
 
 help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
 	@echo 'make test       all tests (make test-fast: without the slow ones)'
 	@echo 'make check      lint, format, types, imports, migrations'
+	@echo 'make bench      measure: latency, throughput, streams; some minutes'
 	@echo 'make clean      remove what make has installed; data in .sandbox stays'
 	@echo 'PYTHON=python3.12 chooses the Python for .venv. More: sandbox/README.md'
 
 # exec: a signal to make reaches the sandbox itself, not a shell in between.
 run: $(VENV)/.installed
-	@if [ -z "$$SANDBOX_SCRIPTED" ] && [ ! -e $(VENV)/models/*.gguf ]; then $(PY) -m sandbox.install.model; fi
+	@if [ -z "$$SANDBOX_SCRIPTED" ] && [ ! -e $(MODEL) ]; then $(PY) -m sandbox.install.model; fi
 	@exec $(PY) -m sandbox run
 
 test: $(VENV)/.installed-dev
@@ -28,6 +30,9 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest -m "not slow"
+
+bench: $(VENV)/.installed-dev
+	@exec $(PY) -m bench
 
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .

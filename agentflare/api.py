@@ -46,15 +46,13 @@ def as_gateway_error(exc: Exception) -> errors.GatewayError | None:
         case drf.NotFound() | Http404():
             return errors.NotFoundError("Not found.")
         case drf.APIException():
-            error = errors.InvalidRequestError(str(exc.detail))
-            error.status = exc.status_code
-            return error
+            return errors.InvalidRequestError(str(exc.detail))
         case RequestDataTooBig():
             return errors.BodyTooLargeError(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         case OperationalError() | InterfaceError():
             logger.exception("PostgreSQL does not answer")
             return errors.ServiceUnavailableError()
-        case RedisDownError():
+        case _ if isinstance(exc, RedisDownError):
             logger.exception("Redis does not answer")
             return errors.ServiceUnavailableError()
     return None
@@ -145,6 +143,10 @@ def invalid_params(exc: ValidationError) -> errors.GatewayError:
     param = param_path(fault["loc"])
     if fault["type"] == "extra_forbidden":
         return errors.UnknownParamError(param)
+    if fault["type"] == "none_required":
+        return errors.UnsupportedParamError(
+            f"The parameter '{param}' is not supported.", param=param
+        )
     if fault["type"] == "missing":
         return errors.InvalidRequestError(
             f"Missing required parameter: '{param}'.",

@@ -1,7 +1,7 @@
-"""Work that must not stop the other requests of a gevent worker."""
+"""Waiting and computing in a gevent worker, where one thread serves many requests."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import gevent
 from gevent.monkey import is_module_patched
@@ -18,3 +18,42 @@ def off_loop(work: Callable[[], Result]) -> Result:
         return work()
     result: Result = gevent.get_hub().threadpool.apply(work)
     return result
+
+
+class InterruptedWork(Exception):  # noqa: N818  # nothing went wrong
+    """`Interruptible.interrupt` was called."""
+
+
+class Interruptible(Generic[Result]):
+    """Work that another greenlet may break off while this one waits for it.
+
+    It runs in a greenlet of its own, so that breaking it off can hit nothing else. Without
+    gevent it runs in `result`, and cannot be broken off.
+    """
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work = work
+        self._greenlet = gevent.spawn(self._outcome) if is_module_patched("socket") else None
+
+    def result(self) -> Result:
+        """Raises what the work raises, or InterruptedWork."""
+        if self._greenlet is None:
+            return self._work()
+        outcome = self._greenlet.get()
+        if isinstance(outcome, gevent.GreenletExit):
+            raise InterruptedWork
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def interrupt(self) -> None:
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def _outcome(self) -> tuple[Result | None, Exception | None]:
+        """A greenlet prints what it raises; what is returned stays quiet."""
+        try:
+            return self._work(), None
+        except Exception as exc:
+            return None, exc

@@ -13,7 +13,7 @@ from agentflare.middleware import GetResponse, is_api
 from agentflare.redis_store import RedisDownError
 
 # A page that needs a store which does not answer: not our fault, and it passes.
-STORE_DOWN = (OperationalError, InterfaceError, RedisDownError)
+STORE_DOWN = (OperationalError, InterfaceError, *RedisDownError)
 
 # Scripts and styles come from our own files alone. The admin's theme (django-unfold, with
 # Alpine.js) evaluates expressions in its markup and styles inline: it has its own line.

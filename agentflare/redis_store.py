@@ -12,8 +12,14 @@ from redis import exceptions
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-# What a caller catches when Redis does not do its work: away, loading, full, a replica.
-RedisDownError = exceptions.RedisError
+# What a caller catches when Redis does not do its work: away or loading, too slow, full, a
+# replica. It passes; an error of a script of ours does not, and is none of these.
+RedisDownError = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+)
 
 
 @cache

@@ -29,12 +29,11 @@ from inference.catalog.selectors import Offer, catalogue
 from inference.chat import shape
 from inference.chat.estimate import Estimate, estimate_chat
 from inference.chat.events import Delta, Event, Finish, Usage
+from inference.chat.meter import Meter
 from inference.chat.params import ChatCompletionParams
-from inference.chat.requests import check_supported
+from inference.chat.requests import check_supported, upstream_body
 from inference.chat.shape import Choice, ChunkWriter, Shape, Told
 from inference.chat.upstream import UpstreamChat
-from inference.meter import Meter
-from inference.tokens.counting import count_tokens
 from inference.workers_ai.client import CallContext, configured_account
 from inference.workers_ai.failures import UpstreamCallError
 from tenants.keys.lookup import KeyRecord
@@ -50,7 +49,8 @@ def admit_chat(*, caller: KeyRecord, params: ChatCompletionParams, request_id: U
     params.check()
     offer = route(params.model, kind="chat")
     check_supported(params, offer)
-    estimate = estimate_chat(params, offer)
+    body = upstream_body(params, offer)
+    estimate = estimate_chat(params, offer, body)
     hold = admit(
         event=UsageEvent(
             request_id=request_id.hex,
@@ -65,10 +65,11 @@ def admit_chat(*, caller: KeyRecord, params: ChatCompletionParams, request_id: U
             started_at=time.time(),
         )
     )
-    meter = Meter(hold, offer=offer, estimate=estimate, choices=params.choices)
+    meter = Meter(hold, offer=offer)
     upstream = UpstreamChat(
         params,
         offer,
+        body,
         estimate=estimate,
         account=configured_account(),
         context=CallContext(caller.tenant_code, caller.key_id, request_id.hex),
@@ -153,11 +154,16 @@ class ChatRun:
             self._delivered = False
             self._fail(failure)
             raise failure.error from failure
-        usage, truth = self._final_usage(choices)
-        self._capture(self._good_end(), usage, truth)
+        except BaseException:
+            self._delivered = False
+            self.close()
+            raise
         if not choices:
             choices = [Choice(index) for index in range(self.params.choices)]
-        return shape.completion_object(self.shape, choices, shape.usage_object(usage, self.told()))
+        objects = [choice.object() for choice in choices]
+        usage, truth = self._final_usage()
+        self._capture(self._good_end(), usage, truth)
+        return shape.completion_object(self.shape, objects, shape.usage_object(usage, self.told()))
 
     # --- a stream ---------------------------------------------------------------
 
@@ -167,7 +173,7 @@ class ChatRun:
         try:
             for event in self._events:
                 yield writer.write(event)
-            usage, truth = self._final_usage([])
+            usage, truth = self._final_usage()
             self._capture(self._good_end(), usage, truth)
             if self.params.includes_usage:
                 yield writer.write_usage(shape.usage_object(usage, self.told()))
@@ -218,7 +224,7 @@ class ChatRun:
         return self.meter.captured
 
     def _good_end(self) -> Status:
-        return Status.COMPLETED if self._delivered else Status.EMPTY
+        return Status.COMPLETED if self.upstream.has_output else Status.EMPTY
 
     def _fail(self, failure: UpstreamCallError) -> None:
         """Upstream failed: before the first token nothing is owed, after it what was delivered.
@@ -249,15 +255,9 @@ class ChatRun:
             finish_reason=self.finish_reason,
         )
 
-    def _final_usage(self, choices: list[Choice]) -> tuple[Usage, Truth]:
+    def _final_usage(self) -> tuple[Usage, Truth]:
         usage, told_by_upstream = self.upstream.usage()
-        if told_by_upstream:
-            return usage, Truth.PROVIDER
-        if not usage.completion_tokens:
-            texts = [part for choice in choices for part in choice.content + choice.reasoning]
-            usage.completion_tokens = count_tokens("".join(texts))
-            return usage, Truth.ESTIMATED
-        return usage, Truth.COUNTED
+        return usage, Truth.PROVIDER if told_by_upstream else Truth.COUNTED
 
     def _usage_so_far(self) -> Usage:
         return self._delivered_usage(self.upstream.usage()[0])

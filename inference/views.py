@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -21,6 +22,8 @@ class ChatCompletionsView(ApiView):
     def post(self, request: Request) -> HttpResponseBase:
         params = read_params(request, ChatCompletionParams)
         run = admit_chat(caller=caller(request), params=params, request_id=request_id(request))
+        # Admission may have asked PostgreSQL; a stream must not keep the connection to its end.
+        close_old_connections()
         if params.stream:
             return EventStream(run, client_socket=request.META.get("gunicorn.socket"))
         run.start()

@@ -48,6 +48,7 @@ _unsent: deque[Hold] = deque()
 _sent: deque[Hold] = deque()
 _keeper: threading.Thread | None = None
 _keeper_pid = 0
+_redis_run_id = ""
 _lock = threading.Lock()
 
 
@@ -102,21 +103,17 @@ def _start_keeper() -> None:
 
 
 def _keep() -> None:
-    redis_run_id = ""
     while True:
         time.sleep(settings.HOLD_RENEW_S)
-        try:
-            run_id = get_redis().info("server")["run_id"]
-            if redis_run_id and run_id != redis_run_id:
-                repeat_captures()
-            redis_run_id = run_id
-            send_unsent()
-            renew_all()
-        except RedisDownError:
-            logger.warning("Redis is down: %d holds, %d captures wait", len(_holds), len(_unsent))
-        except Exception:
-            logger.exception("Renewing holds failed")
-        forget_old_captures()
+        # Each by itself: whatever goes wrong in one, the holds must be renewed.
+        for duty in (renew_all, repeat_captures_after_restart, send_unsent, forget_old_captures):
+            try:
+                duty()
+            except RedisDownError:
+                waiting = (len(_holds), len(_unsent))
+                logger.warning("Redis is down: %d holds, %d captures wait", *waiting)
+            except Exception:
+                logger.exception("%s failed", duty.__name__)
 
 
 def renew_all() -> None:
@@ -126,7 +123,7 @@ def renew_all() -> None:
         return
     pipeline = get_redis().pipeline(transaction=False)
     for hold in holds:
-        event = hold.progress() if hold.progress else hold.event
+        event = _event_so_far(hold)
         gate.renew(
             hold.keys,
             request_id=hold.request_id,
@@ -136,11 +133,26 @@ def renew_all() -> None:
             event=event.dumps(),
             client=pipeline,
         )
-    for hold, alive in zip(holds, pipeline.execute(), strict=True):
-        if not alive and hold.request_id in _holds:
+    for hold, alive in zip(holds, pipeline.execute(raise_on_error=False), strict=True):
+        if isinstance(alive, RedisDownError):
+            raise alive
+        if isinstance(alive, Exception):
+            logger.error("The hold of %s was not renewed: %s", hold.request_id, alive)
+        elif not alive and hold.request_id in _holds:
             logger.error("The hold of %s was taken for dead", hold.request_id)
             hold.lost = True
             remove(hold)
+
+
+def _event_so_far(hold: Hold) -> UsageEvent:
+    """One call whose progress cannot be told must not cost the others their renewal."""
+    try:
+        event = hold.progress() if hold.progress else hold.event
+        event.dumps()
+    except Exception:
+        logger.exception("The progress of %s cannot be told", hold.request_id)
+        return hold.event
+    return event
 
 
 def send_unsent() -> None:
@@ -149,9 +161,17 @@ def send_unsent() -> None:
         hold = _unsent.popleft()
         try:
             send_capture(hold)
-        except RedisDownError:
+        except Exception:
             _unsent.append(hold)
             raise
+
+
+def repeat_captures_after_restart() -> None:
+    global _redis_run_id
+    run_id = get_redis().info("server")["run_id"]
+    if _redis_run_id and run_id != _redis_run_id:
+        repeat_captures()
+    _redis_run_id = run_id
 
 
 def repeat_captures() -> None:

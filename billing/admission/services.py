@@ -1,6 +1,7 @@
 """May this call start? And what did it cost in the end?"""
 
 import logging
+import time
 from dataclasses import dataclass
 
 from agentflare import errors
@@ -14,6 +15,10 @@ from tenants.registry import status
 from tenants.registry.selectors import tenant_by_code
 
 logger = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 5.0
+_MEMORY_SIZE = 20_000
+# Tenant code → when its refusal was last checked against the ledger.
+_looked_at: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ def admit(*, event: UsageEvent) -> Hold:
     """
     keys = gate.HoldKeys.of(event.tenant_code, event.request_id)
     verdict, *facts = _ask_gate(keys, event)
-    if verdict == "cold":
+    if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
         warm_up(event.tenant_code)
         verdict, *facts = _ask_gate(keys, event)
     if verdict != "held":
@@ -51,6 +56,8 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
     A repeat returns what was captured first. While Redis is down the capture is kept in
     this process and sent when it is back.
     """
+    # First what may fail: a hold that is not captured must go on being renewed.
+    event.dumps()
     hold.event = event
     live_holds.remove(hold)
     try:
@@ -66,6 +73,20 @@ def warm_up(tenant_code: str) -> None:
     """Rebuild a tenant's standing and gate from PostgreSQL. Safe at any time."""
     status.publish(tenant_by_code(tenant_code))
     sync_gate(tenant_code)
+
+
+def _may_be_stale(tenant_code: str) -> bool:
+    """Whether to look into the ledger before a refusal: once in a while for each tenant.
+
+    A Redis that was killed may have forgotten the last top-up it was told of.
+    """
+    now = time.monotonic()
+    if _looked_at.get(tenant_code, 0) > now - _LOOK_AGAIN_S:
+        return False
+    if len(_looked_at) > _MEMORY_SIZE:
+        _looked_at.clear()
+    _looked_at[tenant_code] = now
+    return True
 
 
 def _ask_gate(keys: gate.HoldKeys, event: UsageEvent) -> tuple[str, ...]:

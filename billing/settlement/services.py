@@ -22,7 +22,7 @@ from agentflare.partitions import PARTITIONS, partition_key
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
-from billing.ledger.services import Line, lock_accounts, post_entry
+from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
 from tenants.registry.schemas import tenant_schema
@@ -103,11 +103,12 @@ def read_outbox(partition: int, *, limit: int) -> list[Delivery]:
 def settle_or_bury(partition: int, tenant_code: str, batch: Sequence[Delivery]) -> int:
     """Settle, or find the one event that the ledger cannot take and bury it.
 
-    One bad event must not keep back the money of all others in its partition.
+    One bad event must not keep back the money of all others in its partition. Returns
+    how many events left the outbox, buried ones too.
     """
     try:
         return settle_tenant(tenant_code=tenant_code, deliveries=batch)
-    except (DataError, IntegrityError, ProgrammingError):
+    except (DataError, IntegrityError, ProgrammingError, LedgerError):
         if len(batch) > 1:
             half = len(batch) // 2
             return settle_or_bury(partition, tenant_code, batch[:half]) + settle_or_bury(

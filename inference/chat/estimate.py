@@ -1,19 +1,33 @@
 """The most a chat can cost, before it is made."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import orjson
 from django.conf import settings
 
 from agentflare.errors import ContextLengthError
 from billing.prices.models import Unit
 from inference.catalog.selectors import Offer
-from inference.chat.params import ChatCompletionParams, Message
+from inference.chat.params import ChatCompletionParams
 from inference.tokens.counting import count_tokens, upper_bound
 
+# The fields of a body that become part of the prompt.
+_READ_AS_PROMPT = (
+    "messages",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "guided_json",
+    "chat_template_kwargs",
+)
+# Names that every message has: the allowance for each message covers them.
+_FORM = {"messages", "role", "content", "type", "text"}
 # What chat templates add: role marks for each message, and a preamble (date, tool rules).
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_OF_PREAMBLE = 96
+# Our upper bound may be too low for an odd text, but not by more than this.
+_BELIEVABLE = 4
 # The most an image was seen to take; providers count by tiles.
 _TOKENS_PER_IMAGE = 3_000
 
@@ -22,18 +36,23 @@ _TOKENS_PER_IMAGE = 3_000
 class Estimate:
     """What a call may use and cost, for all its choices.
 
-    likely_prompt_tokens stands in where upstream never tells the prompt's tokens.
-    output_cap is for one choice, and is always sent upstream.
+    likely_prompt_tokens stands in where upstream never tells the prompt's tokens; more than
+    believable_prompt_tokens is no count but a fault. output_cap is for one choice, and is
+    always sent upstream.
     """
 
     likely_prompt_tokens: int
+    believable_prompt_tokens: int
     output_cap: int
     cost_nusd: int
 
 
-def estimate_chat(params: ChatCompletionParams, offer: Offer) -> Estimate:
-    """Raises ContextLengthError when the prompt alone fills the model's context window."""
-    text = prompt_text(params)
+def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, Any]) -> Estimate:
+    """body: what will be sent upstream; all of it is read there, so all of it is counted.
+
+    Raises ContextLengthError when the prompt alone fills the model's context window.
+    """
+    text = "\n".join(texts_of({name: body[name] for name in _READ_AS_PROMPT if name in body}))
     images = sum(len(message.images()) for message in params.messages)
     counted = count_tokens(text)
     likely = counted + images * (_TOKENS_PER_IMAGE // 3) + 4 * len(params.messages)
@@ -52,7 +71,12 @@ def estimate_chat(params: ChatCompletionParams, offer: Offer) -> Estimate:
             Unit.OUTPUT_TOKENS: output_cap * params.choices,
         }
     )
-    return Estimate(likely_prompt_tokens=likely, output_cap=output_cap, cost_nusd=cost_nusd)
+    return Estimate(
+        likely_prompt_tokens=likely,
+        believable_prompt_tokens=most * prompts * _BELIEVABLE,
+        output_cap=output_cap,
+        cost_nusd=cost_nusd,
+    )
 
 
 def cap_output(params: ChatCompletionParams, offer: Offer, *, likely_prompt: int) -> int:
@@ -73,23 +97,26 @@ def cap_output(params: ChatCompletionParams, offer: Offer, *, likely_prompt: int
     return min(cap, left)
 
 
-def prompt_text(params: ChatCompletionParams) -> str:
-    """All that upstream will read as text: messages, tool calls, tools, the schema."""
-    parts = [text for message in params.messages for text in message_texts(message)]
-    if params.tools:
-        parts.append(
-            orjson.dumps([tool.model_dump(exclude_none=True) for tool in params.tools]).decode()
-        )
-    if params.response_format and params.response_format.json_schema:
-        parts.append(orjson.dumps(params.response_format.json_schema.schema_).decode())
-    return "\n".join(parts)
+def texts_of(value: Any) -> Iterator[str]:
+    """Every string and number in a body, names of fields too, but no image."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in _FORM:
+                yield name
+            yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            if not is_image(inner):
+                yield from texts_of(inner)
+    elif value is not None:
+        yield str(value)
 
 
-def message_texts(message: Message) -> list[str]:
-    texts = [message.text()]
-    for call in message.tool_calls or []:
-        texts += [call.function.name, call.function.arguments]
-    reasoning = (message.model_extra or {}).get("reasoning_content")
-    if isinstance(reasoning, str):
-        texts.append(reasoning)
-    return texts
+def is_image(part: Any) -> bool:
+    """An image part as chat.requests makes it: a data URL and nothing that could be text."""
+    if not isinstance(part, dict) or part.keys() != {"type", "image_url"}:
+        return False
+    image = part["image_url"]
+    return isinstance(image, dict) and str(image.get("url")).startswith("data:image/")

@@ -1,7 +1,7 @@
 """What a chat model's answer consists of, in whatever form upstream sends it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 
 @dataclass(slots=True)
@@ -52,15 +52,24 @@ class Usage:
             cached_tokens=min(prompt, _detail(prompt_details, "cached_tokens")),
             completion_tokens=_count(usage.get("completion_tokens")),
             reasoning_tokens=_detail(completion_details, "reasoning_tokens"),
-            neurons=str(neurons) if isinstance(neurons, int | float) else None,
+            neurons=str(neurons) if _is_number(neurons) and 0 <= neurons <= _MOST else None,
         )
 
     def __bool__(self) -> bool:
         return bool(self.prompt_tokens or self.completion_tokens)
 
 
+# More tokens, or neurons, than any call can use: a figure above is no figure.
+_MOST = 1_000_000_000
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    """Nothing for what is no number, negative, or beyond belief."""
+    return int(value) if _is_number(value) and 0 <= value <= _MOST else 0
 
 
 def _detail(details: Any, name: str) -> int:

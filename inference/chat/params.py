@@ -30,7 +30,7 @@ class _Open(BaseModel):
 
 class ImageUrl(_Open):
     url: str
-    detail: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
 
 
 class TextPart(_Open):
@@ -96,6 +96,16 @@ class Message(_Open):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+
+    def missing(self) -> str | None:
+        """The field that a message of this role needs and does not have."""
+        if self.role == "tool" and self.tool_call_id is None:
+            return "tool_call_id"
+        says_something = self.content is not None or self.tool_calls
+        if self.role == "assistant":
+            extra = self.model_extra or {}
+            says_something = says_something or extra.get("refusal") or extra.get("function_call")
+        return None if says_something else "content"
 
     def text(self) -> str:
         """All text of the message, in order."""
@@ -170,7 +180,7 @@ Cap = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class ChatCompletionParams(BaseModel):
-    """Null counts as absent everywhere, as it does at OpenAI."""
+    """Null counts as absent for every parameter that OpenAI knows, as it does there."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -186,7 +196,7 @@ class ChatCompletionParams(BaseModel):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: Stop | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
@@ -212,6 +222,14 @@ class ChatCompletionParams(BaseModel):
     safety_identifier: str | None = None
     verbosity: str | None = None
     modalities: list[Literal["text"]] | None = None
+
+    # Known, and not to be had here: null alone.
+    audio: None = None
+    functions: None = None
+    function_call: None = None
+    moderation: None = None
+    prediction: None = None
+    web_search_options: None = None
 
     @field_validator("stop")
     @classmethod
@@ -259,11 +277,12 @@ class ChatCompletionParams(BaseModel):
                 raise InvalidRequestError(
                     f"Tool choice '{wanted}' not found in 'tools' parameter.", param="tool_choice"
                 )
+        self._check_messages()
         form = self.response_format
         if (
             form
             and form.type == "json_schema"
-            and not (form.json_schema and form.json_schema.schema_)
+            and (form.json_schema is None or form.json_schema.schema_ is None)
         ):
             raise InvalidRequestError(
                 "Missing required parameter: 'response_format.json_schema.schema'.",
@@ -274,3 +293,12 @@ class ChatCompletionParams(BaseModel):
             raise InvalidRequestError(
                 "'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs"
             )
+
+    def _check_messages(self) -> None:
+        for position, message in enumerate(self.messages):
+            if missing := message.missing():
+                raise InvalidRequestError(
+                    f"Missing required parameter: 'messages[{position}].{missing}'.",
+                    param=f"messages[{position}].{missing}",
+                    code="missing_required_parameter",
+                )

@@ -3,13 +3,14 @@
 The form is told by the shape of what arrives, not by the catalogue: models migrate.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from agentflare.ids import random_code
 from inference.chat.events import Delta, Event, Finish, Usage
+from inference.tokens.counting import count_tokens
 from inference.workers_ai.failures import UpstreamCallError
 
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
@@ -19,25 +20,40 @@ class AnswerReader:
     """Reads one answer and keeps what was learned of it beside the text.
 
     output_cap: the tokens asked for at most; a native answer that used them all was cut.
-    `counted_tokens` counts what was read so far, for answers that never tell a total.
+    choices: how many this one answer must have.
+    `counted_tokens` counts what was read so far, for answers that never tell a total;
+    `has_output` tells whether anything came.
     """
 
-    def __init__(self, *, output_cap: int) -> None:
+    def __init__(self, *, output_cap: int, choices: int = 1) -> None:
         self.output_cap = output_cap
+        self.choices = choices
+        self.has_output = False
         self.system_fingerprint: str | None = None
         self.counted_tokens = 0
         self._totals: Usage | None = None
         self._increments = Usage()
+        self._latest = Usage()
         self._closing = Usage()
         self._prompt_reports = 0
+        self._started: set[int] = set()
         self._finished: set[int] = set()
         self._called_tools: set[tuple[int, int]] = set()
+        self._early_arguments: dict[tuple[int, int], str] = {}
         self._is_native = False
         self._saw_choices = False
 
     # --- a whole answer ---------------------------------------------------------
 
     def read_result(self, result: dict[str, Any]) -> Iterator[Event]:
+        """Raises UpstreamCallError for an answer of no known form."""
+        events = _readable(self._read_result, result)
+        if self._totals is None:
+            text = "".join(map(_text_of, events))
+            self.counted_tokens = count_tokens(text)
+        yield from events
+
+    def _read_result(self, result: dict[str, Any]) -> Iterator[Event]:
         self._note_label(result)
         if isinstance(usage := result.get("usage"), dict):
             self._totals = Usage.parse(usage)
@@ -60,17 +76,17 @@ class AnswerReader:
             if frame.get("errors") or frame.get("error"):
                 raise UpstreamCallError.broken(orjson.dumps(frame)[:500].decode())
             self._note_label(frame)
-            if "choices" in frame:
-                yield from self._read_chunk(frame)
-            else:
-                yield from self._read_native_frame(frame)
+            read = self._read_chunk if "choices" in frame else self._read_native_frame
+            yield from _readable(read, frame)
 
     def finish_stream(self, *, saw_done: bool) -> Iterator[Event]:
         """Call it at the stream's end. Raises UpstreamCallError when something is missing."""
         if self._is_native and not self._finished and (saw_done or self._totals):
             yield from self._finish_native()
-        if not self._finished:
+        if not self._finished or self._started - self._finished:
             raise UpstreamCallError.broken("the stream ended without a finish")
+        if not saw_done and len(self._finished) < self.choices:
+            raise UpstreamCallError.broken("the stream ended before its last choice")
 
     def _read_chunk(self, frame: dict[str, Any]) -> Iterator[Event]:
         self._saw_choices = True
@@ -110,7 +126,7 @@ class AnswerReader:
             logprobs=choice.get("logprobs"),
         )
         if delta:
-            yield delta
+            yield self._note_output(delta)
 
     def _tool_fragments(self, choice: int, fragments: list[Any]) -> list[dict[str, Any]]:
         """Fragments with an index, strings for arguments, and an id and name on the first."""
@@ -118,16 +134,18 @@ class AnswerReader:
         for position, fragment in enumerate(fragments):
             function = fragment.get("function") or {}
             index = fragment.get("index")
-            index = position if index is None else index
+            index = index if isinstance(index, int) else position
             arguments = _text(function.get("arguments"))
-            if (choice, index) in self._called_tools:
+            call = (choice, index)
+            if call in self._called_tools:
                 if arguments:
                     clean.append({"index": index, "function": {"arguments": arguments}})
-                continue
-            if not function.get("name"):
-                continue
-            self._called_tools.add((choice, index))
-            clean.append(_tool_call(index, fragment.get("id"), function["name"], arguments))
+            elif function.get("name"):
+                self._called_tools.add(call)
+                arguments = self._early_arguments.pop(call, "") + arguments
+                clean.append(_tool_call(index, fragment.get("id"), function["name"], arguments))
+            elif arguments:
+                self._early_arguments[call] = self._early_arguments.get(call, "") + arguments
         return clean
 
     def _read_native(self, result: dict[str, Any]) -> Iterator[Delta]:
@@ -146,7 +164,12 @@ class AnswerReader:
             )
         delta = Delta(content=_text(result.get("response")), tool_calls=calls)
         if delta:
-            yield delta
+            yield self._note_output(delta)
+
+    def _note_output(self, delta: Delta) -> Delta:
+        self.has_output = True
+        self._started.add(delta.index)
+        return delta
 
     def _finish(self, index: int, reason: str) -> Iterator[Finish]:
         if index not in self._finished:
@@ -166,25 +189,23 @@ class AnswerReader:
         """What upstream said the call used; None where it never said.
 
         The terminal frame has the totals. Without it: usage on chunks is an increment, the
-        prompt's on the first chunk alone; models that repeat the prompt's tokens on each
-        chunk send sums so far.
+        prompt's on the first chunk of each choice alone; models that repeat the prompt's
+        tokens on each chunk send sums so far.
         """
         if self._totals:
             return self._totals
-        if self._closing.completion_tokens > self._increments.completion_tokens:
+        sends_sums = self._prompt_reports > self.choices
+        so_far = self._latest if sends_sums else self._increments
+        if self._closing.completion_tokens > so_far.completion_tokens:
             return self._closing
-        return self._increments or None
+        return so_far or None
 
     def _add_increment(self, usage: Usage) -> None:
         total = self._increments
-        if usage.prompt_tokens:
-            self._prompt_reports += 1
-        if self._prompt_reports > 1:
-            if usage:
-                self._increments = usage
-            return
-        total.prompt_tokens += usage.prompt_tokens
-        total.cached_tokens += usage.cached_tokens
+        self._prompt_reports += bool(usage.prompt_tokens)
+        self._latest = usage or self._latest
+        total.prompt_tokens = max(total.prompt_tokens, usage.prompt_tokens)
+        total.cached_tokens = max(total.cached_tokens, usage.cached_tokens)
         total.completion_tokens += usage.completion_tokens
         total.reasoning_tokens += usage.reasoning_tokens
 
@@ -192,6 +213,23 @@ class AnswerReader:
         label = document.get("system_fingerprint")
         if isinstance(label, str):
             self.system_fingerprint = label
+
+
+def _readable(
+    read: Callable[[dict[str, Any]], Iterator[Event]], document: dict[str, Any]
+) -> list[Event]:
+    """The events of one frame or answer; a shape that nobody expects is upstream's fault."""
+    try:
+        return list(read(document))
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise UpstreamCallError.unreadable(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _text_of(event: Event) -> str:
+    if isinstance(event, Finish):
+        return ""
+    arguments = "".join(call["function"]["arguments"] for call in event.tool_calls)
+    return event.content + event.reasoning + arguments
 
 
 def _index(choice: dict[str, Any]) -> int:

@@ -6,6 +6,8 @@ from agentflare.errors import InvalidRequestError, UnsupportedParamError
 from inference.catalog.selectors import Offer
 from inference.chat.params import ChatCompletionParams, Message, NamedToolChoice, RefusalPart
 
+# What is passed on of a message; whatever else clients put there stays here.
+_MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning")
 # Native models take a seed from 1 to this.
 _MAX_NATIVE_SEED = 9_999_999_999
 
@@ -37,27 +39,29 @@ def check_supported(params: ChatCompletionParams, offer: Offer) -> None:
 def _check_images(params: ChatCompletionParams, offer: Offer) -> None:
     for position, message in enumerate(params.messages):
         for image in message.images():
-            param = f"messages[{position}].content"
+            assert isinstance(message.content, list)
+            part = f"messages[{position}].content[{message.content.index(image)}]"
             if not offer.can("vision"):
                 raise InvalidRequestError(
-                    f"The model `{params.model}` does not take images.", param=param
+                    f"The model `{params.model}` does not take images.", param=part
                 )
             if not image.image_url.url.startswith("data:image/"):
                 raise InvalidRequestError(
-                    "Images must be sent as a data URL (data:image/png;base64,…).", param=param
+                    "Images must be sent as a data URL (data:image/png;base64,…).",
+                    param=f"{part}.image_url.url",
                 )
 
 
-def upstream_body(
-    params: ChatCompletionParams, offer: Offer, *, output_cap: int, stream: bool
-) -> dict[str, Any]:
-    """The body of one upstream call. The output cap is always set: upstream's own default
-    is 256 tokens on older models."""
-    make = _native_body if offer.is_native else _openai_body
-    body = make(params, offer, output_cap)
-    if stream:
-        body["stream"] = True
-    return body
+def upstream_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
+    """The body of one upstream call, without its output cap: see `capped`."""
+    return _native_body(params, offer) if offer.is_native else _openai_body(params)
+
+
+def capped(body: dict[str, Any], offer: Offer, *, output_cap: int, stream: bool) -> dict[str, Any]:
+    """The body as it is sent. The output cap is always set: upstream's own default is 256
+    tokens on older models."""
+    name = "max_tokens" if offer.is_native else "max_completion_tokens"
+    return {**body, name: output_cap, **({"stream": True} if stream else {})}
 
 
 def answers_all_choices(offer: Offer) -> bool:
@@ -73,10 +77,9 @@ def can_stream(params: ChatCompletionParams, offer: Offer) -> bool:
 # --- OpenAI's form ------------------------------------------------------------------
 
 
-def _openai_body(params: ChatCompletionParams, offer: Offer, output_cap: int) -> dict[str, Any]:
+def _openai_body(params: ChatCompletionParams) -> dict[str, Any]:
     body = _common(params)
     body["messages"] = [_openai_message(message) for message in params.messages]
-    body["max_completion_tokens"] = output_cap
     body.update(
         _given(
             n=params.n if params.choices > 1 else None,
@@ -104,11 +107,12 @@ def _openai_body(params: ChatCompletionParams, offer: Offer, output_cap: int) ->
 
 
 def _openai_message(message: Message) -> dict[str, Any]:
-    document: dict[str, Any] = _dump(message)
+    dumped: dict[str, Any] = _dump(message)
+    document = {key: dumped[key] for key in _MESSAGE_FIELDS if key in dumped}
     if message.role == "developer":
         document["role"] = "system"
     # Where upstream expects the reasoning of earlier turns.
-    if reasoning := document.pop("reasoning_content", None):
+    if isinstance(reasoning := dumped.get("reasoning_content"), str):
         document["reasoning"] = reasoning
     if isinstance(message.content, list):
         document["content"] = [_openai_part(part) for part in document["content"]]
@@ -118,9 +122,12 @@ def _openai_message(message: Message) -> dict[str, Any]:
 
 
 def _openai_part(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] == "refusal":
-        return {"type": "text", "text": part["refusal"]}
-    return part
+    """Only what upstream knows: whatever else stood there would be read, and not be counted."""
+    if part["type"] == "image_url":
+        image = part["image_url"]
+        known = {name: image[name] for name in ("url", "detail") if name in image}
+        return {"type": "image_url", "image_url": known}
+    return {"type": "text", "text": part.get("text") or part.get("refusal") or ""}
 
 
 def _effort(params: ChatCompletionParams) -> str | None:
@@ -133,10 +140,9 @@ def _effort(params: ChatCompletionParams) -> str | None:
 # --- Workers AI's own form ----------------------------------------------------------
 
 
-def _native_body(params: ChatCompletionParams, offer: Offer, output_cap: int) -> dict[str, Any]:
+def _native_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
     body = _common(params)
     body["messages"] = [_native_message(message, offer) for message in params.messages]
-    body["max_tokens"] = output_cap
     if params.seed is not None:
         body["seed"] = params.seed % _MAX_NATIVE_SEED + 1
     if params.top_p is not None:

@@ -117,10 +117,12 @@ def gather(events: Iterator[Event]) -> list[Choice]:
     return [choices[index] for index in sorted(choices)]
 
 
-def completion_object(shape: Shape, choices: list[Choice], usage: dict[str, Any]) -> dict[str, Any]:
+def completion_object(
+    shape: Shape, choices: list[dict[str, Any]], usage: dict[str, Any]
+) -> dict[str, Any]:
     return {
         **shape.head("chat.completion"),
-        "choices": [choice.object() for choice in choices],
+        "choices": choices,
         "usage": usage,
     }
 

@@ -61,6 +61,34 @@ def assert_envelope(response: requests.Response, status: int, **fields: Any) -> 
         ({"stop": [5]}, "stop[0]", "invalid_type"),
         ({"Model": "x"}, "Model", "unknown_parameter"),
         ({"model": 5}, "model", "invalid_type"),
+        ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}]},
+            "messages[0].tool_call_id",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "assistant"}]},
+            "messages[0].content",
+            "missing_required_parameter",
+        ),
+        ({"seed": 2**70}, "seed", "integer_above_max_value"),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "x"},
+                            {"type": "image_url", "image_url": {"url": "data:image/png;base64,x"}},
+                        ],
+                    }
+                ]
+            },
+            "messages[0].content[1]",
+            None,
+        ),
         ({"max_tokens": 0}, "max_tokens", "integer_below_min_value"),
         ({"max_tokens": "many"}, "max_tokens", "invalid_type"),
         ({"temperature": 3}, "temperature", "integer_above_max_value"),
@@ -85,6 +113,25 @@ def test_a_bad_parameter_is_named(
     response = gateway.post(cast, "chat/completions", {**GOOD, **change})
 
     assert_envelope(response, 400, type="invalid_request_error", param=param, code=code)
+
+
+def test_null_is_absent_for_whatever_openai_knows(gateway: Any, cast: Any) -> None:
+    names = ["audio", "functions", "function_call", "prediction", "web_search_options", "tools"]
+    names += ["stop", "stream", "stream_options", "n", "seed", "response_format", "tool_choice"]
+
+    response = gateway.post(cast, "chat/completions", {**GOOD, **dict.fromkeys(names)})
+
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
+def test_a_schema_may_hold_integers_of_any_size(gateway: Any, cast: Any, model: str) -> None:
+    parameters = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2**70}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+    response = gateway.chat(cast, "no weather", model=model, tools=[tool])
+
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("missing", ["model", "messages"])

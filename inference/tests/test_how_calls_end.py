@@ -139,6 +139,25 @@ def test_cached_input_is_cheaper_where_the_model_has_a_rate_for_it(gateway: Any)
     assert abs(costs[0] - costs[10] - saved) <= 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_at_the_very_beginning_is_not_free(gateway: Any, cast: Any, stream: bool) -> None:
+    text = say(text="Yes, certainly.")
+    response = gateway.chat(cast, text, model=NATIVE, stop="Yes", stream=stream)
+
+    assert response.status_code == 200
+    record = settled_record(cast)
+    assert record.status == "completed"
+    assert record.cost_nusd > 0
+
+
+def test_what_a_stop_sequence_cuts_off_is_not_charged(gateway: Any, cast: Any) -> None:
+    long = "One line\n" + "more and more " * 300
+    usage = gateway.chat(cast, say(text=long), model=NATIVE, stop="\n").json()["usage"]
+
+    assert usage["completion_tokens"] < 10
+    assert settled_record(cast).output_tokens == usage["completion_tokens"]
+
+
 # --- nothing came -------------------------------------------------------------------
 
 
@@ -322,9 +341,13 @@ def test_a_client_that_leaves_stops_upstream_at_once_and_pays_for_what_it_got(
 def test_a_client_that_leaves_before_the_first_token_pays_nothing(gateway: Any, cast: Any) -> None:
     mark = f"early {cast.code}"
     connection = connect(gateway)
-    send(connection, cast, say(text="late", delay_ms=1500) + mark, NATIVE)
-    time.sleep(0.3)
+    send(connection, cast, say(text="late", delay_ms=20_000) + mark, NATIVE)
+    wait_for(lambda: gateway.upstream_calls(mark))
+    left_at = time.time()
     connection.close()
+
+    call = wait_for(lambda: ended_call(gateway, mark), timeout_s=5)
+    assert call["ended_at"] - left_at < 0.7
 
     record = assert_charged_nothing(cast, "client_gone")
     assert record.output_tokens == 0

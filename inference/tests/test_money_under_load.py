@@ -2,12 +2,15 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from billing.admission.selectors import books
 from inference.tests.test_how_calls_end import nusd, say, settled_records
+from tenants.keys.services import create_api_key
 
+SLOW = say(tokens=40, chunk_ms=100)
 CALL = {
     "model": "llama-3.3-70b-fast",
     "max_tokens": 40,
@@ -82,6 +85,18 @@ def test_a_tenant_without_credit_is_refused_before_upstream_is_called(gateway: A
     assert reply.headers["x-should-retry"] == "false"
     assert gateway.upstream_calls(mark) == []
     assert books(cast.tenant).held == 0
+
+
+def test_many_streams_on_cold_keys_do_not_use_up_the_databases_connections(gateway: Any) -> None:
+    cast = gateway.cast()
+    keys = [create_api_key(tenant=cast.tenant, name=str(n), actor="test")[1] for n in range(30)]
+    body = {**CALL, "stream": True, "messages": [{"role": "user", "content": SLOW}]}
+
+    def stream(key: str) -> int:
+        return int(gateway.post(replace(cast, key=key), "chat/completions", body).status_code)
+
+    with ThreadPoolExecutor(30) as pool:
+        assert list(pool.map(stream, keys)) == [200] * 30
 
 
 def test_the_balance_told_goes_down_by_the_cost_told(gateway: Any) -> None:

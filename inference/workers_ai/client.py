@@ -23,8 +23,10 @@ from requests.structures import CaseInsensitiveDict
 from inference.workers_ai import sse
 from inference.workers_ai.failures import UpstreamCallError, failure_of
 
+_LAST_BYTES_TIMEOUT_S = 0.5
 # What reading an answer may raise.
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+TIMED_OUT = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Answer:
     def result(self) -> dict[str, Any]:
         """The whole answer out of its envelope. Raises UpstreamCallError or one of BROKEN."""
         body = self._response.content
+        self._let_go()
         failure = failure_of(self._response.status_code, body)
         if failure:
             raise failure
@@ -96,9 +99,11 @@ class Answer:
 
         `saw_done` tells afterwards whether it ended so.
         """
-        for payload in sse.payloads(_pieces(self._response)):
+        pieces = _pieces(self._response)
+        for payload in sse.payloads(pieces):
             if payload == b"[DONE]":
                 self.saw_done = True
+                self._read_to_the_end(pieces)
                 return
             try:
                 frame = orjson.loads(payload)
@@ -114,7 +119,20 @@ class Answer:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._let_go()
         self._response.close()
+
+    def _read_to_the_end(self, pieces: Iterator[bytes]) -> None:
+        """The connection can be used again only when nothing of the answer is left in it."""
+        with suppress(*BROKEN):
+            if self._socket is not None:
+                self._socket.settimeout(_LAST_BYTES_TIMEOUT_S)
+            next(pieces, None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """From here on the connection may be another call's: it must not be broken off."""
+        self._socket = None
 
 
 def run(
@@ -128,7 +146,7 @@ def run(
     request = requests.PreparedRequest()
     request.method = "POST"
     request.url = account.url(upstream_model)
-    request.body = orjson.dumps(body)
+    request.body = _dump(body)
     request.headers = CaseInsensitiveDict(_headers(account, context))
     request.headers["Content-Length"] = str(len(request.body))
     request.hooks = requests.hooks.default_hooks()
@@ -152,6 +170,14 @@ def run(
     assert failure is not None
     failure.request_id = answer.request_id
     raise failure
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
+    """A client's schema may hold integers of any size; orjson takes 64 bits."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return json.dumps(body).encode()
 
 
 def _headers(account: Account, context: CallContext) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +15,10 @@ import pytest
 import redis
 
 from sandbox.embedded import start_postgres, start_valkey
-from sandbox.embedded.ports import HOST
+from sandbox.embedded.ports import HOST, free_port
 from sandbox.supervisor.choices import PROJECT
 from sandbox.supervisor.ready import status_of
-from sandbox.testing import RunningSandbox, wait_until
+from sandbox.testing import OURS, RunningSandbox, wait_until
 from sandbox.tests.conftest import Starter
 from sandbox.tests.disks import fill, small_disk
 from sandbox.tests.fake_product import commands
@@ -291,23 +292,32 @@ def test_it_stops_while_a_step_is_running(start: Starter, project: Path) -> None
     assert not (sandbox.folder / "demo.env").exists()
 
 
-def test_it_stops_when_the_make_that_started_it_is_killed(start: Starter, tmp_path: Path) -> None:
-    script = f"{sys.executable} -m sandbox run --project {tmp_path / 'product'} & wait"
-    env = os.environ | {"MAKELEVEL": "1", "SANDBOX_DIR": str(tmp_path / "data"), "PORT": "29999"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        env.pop(name)
-    from sandbox.tests.fake_product import write_fake_product
-
-    write_fake_product(tmp_path / "product")
-    make = subprocess.Popen(["sh", "-c", script], cwd=PROJECT, env=env, stdout=subprocess.DEVNULL)
+@pytest.mark.skipif(not shutil.which("make"), reason="GNU make is missing")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_stops_when_only_make_gets_the_signal(
+    project: Path, tmp_path: Path, sign: signal.Signals
+) -> None:
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"run:\n\t@exec {sys.executable} -m sandbox run --project {project}\n")
+    variables = {"SANDBOX_DIR": str(tmp_path / "data"), "PORT": str(free_port())}
+    make = subprocess.Popen(
+        ["make", "-f", makefile, "run"],
+        cwd=PROJECT,
+        env={name: value for name, value in os.environ.items() if name not in OURS} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     wait_until((tmp_path / "data" / "demo.env").exists, timeout_s=60)
     family = descendants(make.pid)
-
-    make.kill()
-    make.wait()
-
     assert len(family) > 10
-    wait_until(lambda: not still_alive(family), timeout_s=STOPPED_WITHIN_S + 2)
+
+    make.send_signal(sign)
+
+    wait_until(lambda: not still_alive(family), timeout_s=STOPPED_WITHIN_S)
+    printed, _ = make.communicate(timeout=1)
+    assert printed.endswith("same data.\n\nStopping.\n")
 
 
 # --- kill -9 ----------------------------------------------------------------------

@@ -46,6 +46,8 @@ class KeyRecord:
 
 
 _memory: dict[str, tuple[float, KeyRecord]] = {}
+# Keys that nobody made, so that asking again and again costs PostgreSQL nothing.
+_refused: dict[str, float] = {}
 
 
 def resolve_key(key: str) -> KeyRecord:
@@ -60,8 +62,11 @@ def resolve_key(key: str) -> KeyRecord:
     remembered = _memory.get(parts.digest)
     if remembered and remembered[0] > now:
         return remembered[1]
+    if _refused.get(parts.digest, 0) > now:
+        raise _incorrect(key)
     record = _look_up(parts)
     if record is None:
+        _remember_refused(parts.digest, until=now + settings.API_KEY_MEMORY_S)
         raise _incorrect(key)
     _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)
     _note_use(record)
@@ -76,6 +81,7 @@ def tombstone(*, tenant_code: str, key_id: str) -> None:
 def forget_all() -> None:
     """Empty this process' memory."""
     _memory.clear()
+    _refused.clear()
 
 
 def _remember(digest: str, record: KeyRecord, *, until: float) -> None:
@@ -88,6 +94,12 @@ def _note_use(record: KeyRecord) -> None:
     """Once per API_KEY_MEMORY_S and process; a task takes it to PostgreSQL."""
     member = f"{record.tenant_code}:{record.key_id}"
     get_redis().zadd(last_used_key(partition_of(record.tenant_code)), {member: time.time()})
+
+
+def _remember_refused(digest: str, *, until: float) -> None:
+    if len(_refused) >= _MEMORY_SIZE:
+        _refused.clear()
+    _refused[digest] = until
 
 
 def _look_up(parts: KeyParts) -> KeyRecord | None:

@@ -16,13 +16,14 @@ local gate, hold, holds, done, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS
 local cost = redis.call('GET', done)
 if not cost then
     cost = ARGV[3]
+    -- First what may fail: a script that stops here has changed nothing.
+    redis.call('HINCRBY', gate, 'unsettled', cost)
     local amount = redis.call('HGET', hold, 'amount')
     if amount then
         give_back(gate, 'held', amount)
         redis.call('DEL', hold)
         redis.call('ZREM', holds, ARGV[1])
     end
-    redis.call('HINCRBY', gate, 'unsettled', cost)
     redis.call('XADD', outbox, '*', 'tenant', ARGV[2], 'cost', cost, 'event', ARGV[4])
     redis.call('SET', done, cost, 'EX', ARGV[5])
 end

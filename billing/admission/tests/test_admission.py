@@ -256,6 +256,41 @@ def test_credit_that_is_granted_can_be_used_at_once(acme: Any) -> None:
     admit(event=event(acme, 30 * USD))
 
 
+def test_a_top_up_that_redis_forgot_is_found_before_a_refusal(acme: Any) -> None:
+    gate_was = get_redis().hgetall(gate.gate_key(acme.code))
+    grant_credit(tenant=acme.tenant, amount_nusd=5 * USD, reference="more", actor="test")
+    get_redis().delete(gate.gate_key(acme.code))
+    get_redis().hset(gate.gate_key(acme.code), mapping=gate_was)
+
+    admit(event=event(acme, 30 * USD))
+
+
+def test_one_call_whose_progress_cannot_be_told_costs_no_other_its_hold(acme: Any) -> None:
+    broken, sound = (admit(event=event(acme, 1 * USD)) for _ in range(2))
+
+    def fail() -> UsageEvent:
+        raise TypeError("Integer exceeds 64-bit range")
+
+    broken.progress = fail
+    expires_soon(broken)
+    expires_soon(sound)
+
+    live_holds.renew_all()
+
+    for hold in (broken, sound):
+        assert not gate.expire(partition=gate.partition_of(acme.code), request_id=hold.request_id)
+    assert books(acme.tenant).held == 2 * USD
+
+
+def test_a_capture_that_redis_refuses_changes_nothing(acme: Any) -> None:
+    hold = admit(event=event(acme, 1 * USD))
+
+    with pytest.raises(exceptions.ResponseError):
+        capture(hold, hold.event.with_(cost_nusd=2**63))
+
+    assert books(acme.tenant) == Gate(posted=25 * USD, held=1 * USD, unsettled=0)
+
+
 def test_an_older_balance_never_replaces_a_newer_one(acme: Any) -> None:
     books(acme.tenant)
 
@@ -286,6 +321,10 @@ def forget_capture(cast: Any, hold: Hold) -> None:
         if UsageEvent.loads(fields["event"]).request_id == hold.request_id:
             redis.xdel(hold.keys.outbox, stream_id)
             redis.hincrby(hold.keys.gate, "unsettled", -int(fields["cost"]))
+
+
+def expires_soon(hold: Hold) -> None:
+    get_redis().zadd(hold.keys.holds, {hold.request_id: 1})
 
 
 def die(hold: Hold) -> None:

@@ -85,6 +85,20 @@ def test_the_database_itself_refuses_a_posting_that_is_not_positive(acme: Any) -
     assert balances(acme)["credit"] == 25 * USD
 
 
+def test_spending_over_a_lifetime_has_no_bound(acme: Any) -> None:
+    """Only what a tenant has at one time is bound; what it ever spent is not."""
+    with tenant_schema(acme.code):
+        for number in range(3):
+            most = MAX_BALANCE_NUSD // 2
+            lines = [
+                Line(AccountCode.PROMOTION, AccountCode.CREDIT, most),
+                Line(AccountCode.CREDIT, AccountCode.USAGE, most),
+            ]
+            post_entry(reference=f"n{number}", kind=JournalEntry.Kind.ADJUSTMENT, lines=lines)
+
+    assert balances(acme)["usage"] > MAX_BALANCE_NUSD
+
+
 def test_commands_grant_and_print_the_balance(acme: Any) -> None:
     out = StringIO()
     call_command("grant_credit", acme.tenant.slug, "0.5", "--reference", "cmd", stdout=out)

@@ -165,6 +165,61 @@ def test_fragments_of_tool_calls_keep_their_index_and_nulls_are_dropped() -> Non
     assert len(fragments) == 3
 
 
+def test_arguments_that_come_before_the_name_are_kept() -> None:
+    _, events = read(
+        [
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
+            chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ":1}"}}]}),
+            chunk(finish_reason="tool_calls"),
+        ]
+    )
+    (fragment,) = (f for e in events if isinstance(e, Delta) for f in e.tool_calls)
+    assert fragment["function"] == {"name": "f", "arguments": '{"a":1}'}
+
+
+def test_choices_that_each_report_the_prompt_are_added_up() -> None:
+    reader = AnswerReader(output_cap=100, choices=2)
+    frames = []
+    for index in (0, 1):
+        frames.append(chunk({"content": "a"}, index=index, usage=tokens(1000, 1)))
+        frames += [chunk({"content": "b"}, index=index, usage=tokens(0, 1))] * 9
+    list(reader.read_frames(iter(frames)))
+
+    assert reader.usage() == Usage(prompt_tokens=1000, completion_tokens=20)
+
+
+def test_a_choice_that_never_ends_is_missed() -> None:
+    frames = [
+        chunk({"content": "a"}, index=0, finish_reason="stop"),
+        chunk({"content": "b"}, index=1),
+    ]
+    with pytest.raises(UpstreamCallError):
+        read(frames)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"choices": [None]},
+        {"choices": [{"message": "text"}]},
+        {"choices": [{"message": {"tool_calls": ["x"]}}]},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": {"a": 1}}]},
+    ],
+)
+def test_a_shape_that_nobody_expects_is_upstreams_failure(result: dict[str, Any]) -> None:
+    with pytest.raises(UpstreamCallError):
+        list(AnswerReader(output_cap=1).read_result(result))
+
+
+def test_an_answer_without_usage_is_counted_with_its_tool_calls() -> None:
+    reader = AnswerReader(output_cap=100)
+    call = {"name": "f", "arguments": {"text": "word " * 500}}
+    list(reader.read_result({"response": "", "tool_calls": [call]}))
+
+    assert reader.usage() is None
+    assert reader.counted_tokens > 500
+
+
 def test_a_choice_without_an_index_is_the_first() -> None:
     _, events = read([{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}])
     assert events == [Delta(index=0, content="a"), Finish(0, "stop")]
@@ -206,6 +261,10 @@ def test_an_error_inside_a_stream_is_a_failure(frame: dict[str, Any]) -> None:
         (tokens(10, 2, prompt_tokens_details=None), Usage(10, 0, 2)),
         (tokens(10, 2, completion_tokens_details={"reasoning_tokens": 1}), Usage(10, 0, 2, 1)),
         (tokens(10, 2, neurons="much"), Usage(10, 0, 2)),
+        (tokens(10, 2, neurons=True), Usage(10, 0, 2)),
+        (tokens(10, 2, neurons=1e15), Usage(10, 0, 2)),
+        (tokens(True, 1e30), Usage()),
+        (tokens(3e16, 2), Usage(0, 0, 2)),
     ],
 )
 def test_odd_usage_never_counts_below_nothing(usage: dict[str, Any], expected: Usage) -> None:

@@ -11,7 +11,6 @@ from billing.prices.models import Unit
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, Truth
 from inference.catalog.selectors import Offer
-from inference.chat.estimate import Estimate
 from inference.chat.events import Usage
 
 
@@ -22,11 +21,9 @@ class Meter:
     call of a process that dies is charged for what it had delivered.
     """
 
-    def __init__(self, hold: Hold, *, offer: Offer, estimate: Estimate, choices: int) -> None:
+    def __init__(self, hold: Hold, *, offer: Offer) -> None:
         self.hold = hold
         self.offer = offer
-        self.estimate = estimate
-        self._max_output_tokens = estimate.output_cap * choices
         self._started = time.perf_counter()
         self.captured: Captured | None = None
         # Asked at each renewal of the hold: what has been relayed so far.
@@ -80,14 +77,14 @@ class Meter:
         return self.captured
 
     def price(self, usage: Usage) -> int:
-        """What the tenant pays, in nUSD. Never for more output than was asked for."""
+        """What the tenant pays, in nUSD."""
         return self.offer.price.charge_nusd(self._units(usage))
 
     def _units(self, usage: Usage) -> dict[str, int | Decimal]:
         return {
             Unit.INPUT_TOKENS: usage.prompt_tokens - usage.cached_tokens,
             Unit.CACHED_INPUT_TOKENS: usage.cached_tokens,
-            Unit.OUTPUT_TOKENS: min(usage.completion_tokens, self._max_output_tokens),
+            Unit.OUTPUT_TOKENS: usage.completion_tokens,
         }
 
     def _quantities(self, usage: Usage) -> dict[str, int]:
