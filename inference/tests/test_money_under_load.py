@@ -14,7 +14,8 @@ SLOW = say(tokens=40, chunk_ms=100)
 CALL = {
     "model": "llama-3.3-70b-fast",
     "max_tokens": 40,
-    "messages": [{"role": "user", "content": say(tokens=40, delay_ms=300)}],
+    # Long enough for all of them to arrive before the first has ended.
+    "messages": [{"role": "user", "content": say(tokens=40, delay_ms=4000)}],
 }
 
 
