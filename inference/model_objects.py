@@ -3,9 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+from agentflare.money import NUSD_PER_USD
 from inference.catalog.selectors import Offer
-
-_NUSD_PER_USD = Decimal(1_000_000_000)
 
 
 def model_object(offer: Offer) -> dict[str, Any]:
@@ -31,5 +30,5 @@ def model_object(offer: Offer) -> dict[str, Any]:
 
 def _usd(rate_nusd: Decimal) -> str:
     """Plain decimal notation, without an exponent and without zeros at the end."""
-    text = f"{rate_nusd / _NUSD_PER_USD:f}"
+    text = f"{rate_nusd / NUSD_PER_USD:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

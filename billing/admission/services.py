@@ -8,10 +8,12 @@ from agentflare import errors
 from agentflare.money import format_usd
 from agentflare.redis_store import RedisDownError
 from billing.admission import gate, live_holds
+from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.ledger.services import sync_gate
 from billing.usage.events import UsageEvent
 from tenants.registry import status
+from tenants.registry.models import Tenant
 from tenants.registry.selectors import tenant_by_code
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,19 @@ def warm_up(tenant_code: str) -> None:
     """Rebuild a tenant's standing and gate from PostgreSQL. Safe at any time."""
     status.publish(tenant_by_code(tenant_code))
     sync_gate(tenant_code)
+
+
+def books(tenant: Tenant) -> Gate:
+    """A tenant's books, made from the ledger where Redis does not have them.
+
+    Raises RedisDownError.
+    """
+    known = gate.read(tenant.code)
+    if known is None:
+        warm_up(tenant.code)
+        known = gate.read(tenant.code)
+    assert known is not None
+    return known
 
 
 def _may_be_stale(tenant_code: str) -> bool:

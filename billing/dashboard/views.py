@@ -5,7 +5,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from agentflare.redis_store import RedisDownError
-from billing.admission.selectors import books
+from billing.admission.services import books
 from billing.usage.selectors import recent_calls, spend_by_model
 from tenants.keys.services import list_api_keys
 from tenants.registry.models import Tenant

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from billing import invariants
-from billing.admission.selectors import books
+from billing.admission.services import books
 from billing.usage.models import UsageRecord
 from tenants.registry.schemas import tenant_schema
 

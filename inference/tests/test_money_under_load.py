@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from billing.admission.selectors import books
+from billing.admission.services import books
 from inference.tests.test_how_calls_end import nusd, say, settled_records
 from tenants.keys.services import create_api_key
 

@@ -12,8 +12,7 @@ from agentflare.redis_store import get_redis
 from billing.admission import gate, live_holds
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
-from billing.admission.selectors import books
-from billing.admission.services import admit, capture
+from billing.admission.services import admit, books, capture
 from billing.ledger.services import grant_credit
 from billing.usage.events import UsageEvent
 from tenants.registry.services import resume_tenant, suspend_tenant

@@ -11,8 +11,7 @@ from agentflare.redis_store import get_redis
 from billing import invariants
 from billing.admission import gate
 from billing.admission.gate import Gate
-from billing.admission.selectors import books
-from billing.admission.services import admit, capture
+from billing.admission.services import admit, books, capture
 from billing.admission.tests.test_admission import event
 from billing.ledger.models import JournalEntry
 from billing.settlement import services

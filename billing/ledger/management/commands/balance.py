@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agentflare.money import format_usd
 from agentflare.redis_store import RedisDownError
-from billing.admission.selectors import books
+from billing.admission.services import books
 from tenants.registry.selectors import TenantNotFoundError, tenant_by_slug
 
 
