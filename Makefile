@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
-	@echo 'make test       all tests (make test-fast: without the slow ones)'
+	@echo 'make test       all tests (make test-fast: the apps alone, in under a minute)'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
 	@echo 'make clean      remove what make has installed; data in .sandbox stays'
@@ -29,7 +29,7 @@ test: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest
 
 test-fast: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest -m "not slow"
+	@exec $(PY) -m pytest -m "not slow and not gateway" agentflare tenants billing inference
 
 bench: $(VENV)/.installed-dev
 	@exec $(PY) -m bench

@@ -42,6 +42,13 @@ class Cast:
         return {"Authorization": f"Bearer {self.key}"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not gateway"` leaves out what needs the whole product running."""
+    for item in items:
+        if "gateway" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.gateway)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """One database for the whole run, upgraded as a deployment would."""
