@@ -5,6 +5,7 @@ its own, made from the template in some 30 ms, so nothing is rolled back or flus
 credit, globex must never see acme's things.
 """
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ def _database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock():
         call_command("upgrade", stdout=StringIO())
         yield
+    # The thread that renews holds outlives the stores, and pytest's streams.
+    logging.raiseExceptions = False
 
 
 def make_cast(name: str, *, credit_nusd: int) -> Cast:
