@@ -72,7 +72,8 @@ class ApiView(APIView):
     metadata_class = None  # OPTIONS is refused like any other method
 
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
-        return super().perform_content_negotiation(request, force=True)
+        """Every answer is JSON or an event stream, whatever the client accepts."""
+        return None, None
 
     def handle_exception(self, exc: Exception) -> Any:
         error = as_gateway_error(exc)

@@ -35,7 +35,8 @@ def get_redis() -> Any:
     pool = redis.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
         max_connections=settings.REDIS_MAX_CONNECTIONS,
-        timeout=settings.REDIS_TIMEOUT_S,
+        # For a connection of ours to be free: a burst of calls waits, and is not refused.
+        timeout=settings.REDIS_POOL_TIMEOUT_S,
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=3),

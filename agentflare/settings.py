@@ -43,7 +43,8 @@ DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 
 # Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
 REDIS_URL = env.text("REDIS_URL")
-REDIS_TIMEOUT_S = 1.0
+REDIS_TIMEOUT_S = 2.0
+REDIS_POOL_TIMEOUT_S = 10.0
 REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64)
 
 # --- Apps -----------------------------------------------------------------------

@@ -116,7 +116,7 @@ def measure(plan: Plan) -> Findings:
         ]
         books = check_books(stack, bench.told, ended_at=bench.last_answer_at)
     return Findings(
-        machine=machine(),
+        machine=machine(bench.fixed_work_ms),
         latency=latency,
         throughput=throughput,
         streams=streams,
@@ -131,13 +131,15 @@ def allow_many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536) if most > 0 else 65_536, most))
 
 
-def machine() -> dict[str, Any]:
+def machine(fixed_work_ms: list[float]) -> dict[str, Any]:
+    """fixed_work_ms: see processes; how steady the machine was while it was measured."""
     return {
         "cores": os.cpu_count(),
         "processor": processes.processor(),
         "system": platform.system(),
         "python": platform.python_version(),
         "load_average": round(os.getloadavg()[0], 2),
+        "fixed_work_ms": [round(ms, 2) for ms in fixed_work_ms],
     }
 
 
@@ -145,6 +147,9 @@ def as_text(findings: Findings) -> str:
     lines = [
         "{cores} cores, {processor}, {system}, Python {python}, load {load_average}".format(
             **findings.machine
+        ),
+        "A fixed piece of work took {:.1f} to {:.1f} ms meanwhile".format(
+            min(findings.machine["fixed_work_ms"]), max(findings.machine["fixed_work_ms"])
         ),
         "",
         "Time added to a call, ms        upstream        gateway          added",

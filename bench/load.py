@@ -13,6 +13,8 @@ _TOLD = re.compile(rb'"request_cost":"(\d+)\.(\d{9})"')
 _END_BYTES = 2_000
 # Pieces come ten times a second; a client notices when one is this late.
 STALL_S = 1.0
+# No measurement lasts so long.
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class WholeClient(Client):
         if head == 0 or len(self.received) < head + length:
             return
         if not self.received.startswith(b"HTTP/1.1 200"):
-            self.fail(self.received[:400].decode(errors="replace"))
+            self.fail(describe(self.received))
             return
         self.seconds.append(now - self.sent_at)
         self.told.add(self.received)
@@ -190,7 +192,7 @@ class StreamClient(Client):
             if head == 0:
                 return
             if not self.received.startswith(b"HTTP/1.1 200"):
-                self.fail(self.received[:400].decode(errors="replace"))
+                self.fail(describe(self.received))
                 return
             data = self.received[head:]
             if not data:
@@ -256,6 +258,12 @@ async def keep_streams(
 # --- both ---------------------------------------------------------------------------
 
 
+def describe(answer: bytes) -> str:
+    """A refusal in one line: its status and the beginning of its body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return b" ".join([head.partition(b"\r\n")[0], body[:200]]).decode(errors="replace")
+
+
 async def run(target: Target, make_client: Callable[[Callable[[], None]], Client]) -> None:
     """Connect one client and wait until it has ended."""
     loop = asyncio.get_running_loop()
@@ -266,4 +274,7 @@ async def run(target: Target, make_client: Callable[[Callable[[], None]], Client
     except OSError as exc:
         client.told.failures.append(f"no connection: {exc}")
         return
-    await ended.wait()
+    try:
+        await asyncio.wait_for(ended.wait(), _PATIENCE_S)
+    except TimeoutError:
+        client.fail("no end in sight")

@@ -40,8 +40,11 @@ class Bench:
     stack: Stack
     told: Told = field(default_factory=Told)
     last_answer_at: float = 0.0
+    fixed_work_ms: list[float] = field(default_factory=list)
 
     def set_pace(self, pace: Pace) -> None:
+        """Before each measurement; a moment to see how fast the machine is just now."""
+        self.fixed_work_ms.append(processes.fixed_work_ms())
         asyncio.run(_set_pace(self.stack.upstream_port, pace))
 
     def gateway(self, model: tuple[str, str], *, stream: bool = False) -> Target:

@@ -1,6 +1,7 @@
 """What processes use, and on which core they run. Linux tells; elsewhere it is not known."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,21 @@ def processor() -> str:
     except OSError:
         return "unknown"
     return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "unknown")
+
+
+def fixed_work_ms() -> float:
+    """Processor time of a piece of Python that is always the same.
+
+    On a shared machine it differs from one minute to the next, and all else with it.
+    """
+    best = float("inf")
+    for _ in range(5):
+        started = time.process_time()
+        total = 0
+        for number in range(200_000):
+            total += number * number % 7
+        best = min(best, time.process_time() - started)
+    return 1000 * best
 
 
 def divide_cores() -> tuple[set[int], set[int]]:

@@ -4,7 +4,7 @@ Written by the web process at capture (and, as "what if I died now", with every 
 of the hold), read by the worker. The wire form is JSON; money and neurons are exact in it.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -49,7 +49,7 @@ class UsageEvent:
         return replace(self, **changes)
 
     def dumps(self) -> str:
-        return orjson.dumps(asdict(self)).decode()
+        return orjson.dumps(self).decode()
 
     @classmethod
     def loads(cls, text: str) -> "UsageEvent":

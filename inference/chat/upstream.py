@@ -169,15 +169,7 @@ class UpstreamChat:
     def _call(self) -> Answer:
         cap = self.estimate.output_cap
         body = capped(self.body, self.offer, output_cap=cap, stream=self.wants_stream)
-        self._sending = Interruptible(
-            lambda: client.run(self.account, self.offer.upstream_model, body, context=self.context)
-        )
-        try:
-            answer = self._sending.result()
-        except InterruptedWork:
-            raise UpstreamCallError.broken("broken off before the first token") from None
-        finally:
-            self._sending = None
+        answer = self._send(body)
         self.request_id = answer.request_id
         self._answer = answer
         if self.is_aborted:
@@ -185,6 +177,20 @@ class UpstreamChat:
             answer.close()
             raise UpstreamCallError.broken("broken off before the first token")
         return answer
+
+    def _send(self, body: dict[str, Any]) -> Answer:
+        def send() -> Answer:
+            return client.run(self.account, self.offer.upstream_model, body, context=self.context)
+
+        if not self.params.stream:
+            return send()  # nobody watches whether the client is still there
+        self._sending = Interruptible(send)
+        try:
+            return self._sending.result()
+        except InterruptedWork:
+            raise UpstreamCallError.broken("broken off before the first token") from None
+        finally:
+            self._sending = None
 
     @staticmethod
     def _read(answer: Answer, reader: AnswerReader) -> Iterator[Event]:
