@@ -9,11 +9,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check bench clean
+.PHONY: help run models test test-fast check bench clean
 
 help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
+	@echo 'make models     small models for embeddings and speech in the stand-in (590 MB)'
 	@echo 'make test       all tests (make test-fast: the apps alone, in under a minute)'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
@@ -24,6 +25,9 @@ help: ## Show this
 run: $(VENV)/.installed
 	@if [ -z "$$SANDBOX_SCRIPTED" ] && [ ! -e $(MODEL) ]; then $(PY) -m sandbox.install.model; fi
 	@exec $(PY) -m sandbox run
+
+models: $(VENV)/.installed
+	@exec $(PY) -m sandbox.install.models
 
 test: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest

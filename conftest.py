@@ -135,6 +135,8 @@ def _running_sandbox(
 ) -> Iterator[RunningSandbox]:
     """On the tests' PostgreSQL, but on a Redis database of its own: its worker must not
     settle what a test of the ledger wants to settle itself."""
+    from django.conf import settings
+
     sandbox = start_sandbox(
         tmp_path_factory.mktemp("gateway"),
         variables={
@@ -142,6 +144,12 @@ def _running_sandbox(
             "REDIS_URL": gateway_redis_url(),
             "CELERY_BROKER_URL": f"{os.environ['REDIS_URL'].rpartition('/')[0]}/5",
             "WEB_CONCURRENCY": "2",
+            # Tests serve images themselves.
+            "REMOTE_IMAGE_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "CLOUDFLARE_GATEWAY_ID": "agentflare",
+            "CATALOGUE_REFRESH_S": "1",
+            # Tests store upstreams' tokens, which are encrypted under it.
+            "SECRET_KEY": settings.SECRET_KEY,
         },
     )
     sandbox.wait_until_ready()

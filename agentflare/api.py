@@ -1,7 +1,6 @@
 """What all endpoints below /v1 share: reading a body, answering JSON, answering errors."""
 
 import logging
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 import orjson
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions as drf
 from rest_framework.views import APIView
 
-from agentflare import errors
+from agentflare import envelopes, errors
 from agentflare.redis_store import RedisDownError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,14 @@ class JsonResponse(HttpResponse):
         self["Content-Length"] = str(len(body))
 
 
-def error_response(error: errors.GatewayError) -> JsonResponse:
+def error_response(
+    error: errors.GatewayError, *, request: HttpRequest | None = None
+) -> JsonResponse:
+    """In the envelope of the API that the request speaks; OpenAI's where none is given."""
+    if request is not None and envelopes.speaks_anthropic(request):
+        body = envelopes.anthropic_body(error, request_id=envelopes.request_id_of(request))
+        status = envelopes.anthropic_status(error)
+        return JsonResponse(body, status=status, headers=error.headers)
     return JsonResponse(error.body(), status=error.status, headers=error.headers)
 
 
@@ -79,7 +85,7 @@ class ApiView(APIView):
         error = as_gateway_error(exc)
         if error is None:
             raise exc
-        response = error_response(error)
+        response = error_response(error, request=self.request._request)
         if isinstance(error, errors.MethodNotAllowedError):
             response["Allow"] = ", ".join(self.allowed_methods)
         return response
@@ -112,6 +118,10 @@ def check_encoding(request: HttpRequest) -> None:
             f"Unsupported content type {content_type or '(none)'!r}. "
             "Send the body as JSON with Content-Type: application/json."
         )
+    check_content_encoding(request)
+
+
+def check_content_encoding(request: HttpRequest) -> None:
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise errors.UnsupportedMediaTypeError(
@@ -181,13 +191,13 @@ def param_path(loc: tuple[int | str, ...]) -> str:
 
 def not_found(request: HttpRequest) -> JsonResponse:
     """OpenAI's answer to a URL that does not exist."""
-    return error_response(errors.NotFoundError(f"Invalid URL ({request.method} {request.path})"))
+    error = errors.NotFoundError(f"Invalid URL ({request.method} {request.path})")
+    return error_response(error, request=request)
 
 
-def server_error() -> JsonResponse:
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
+def server_error(request: HttpRequest) -> JsonResponse:
     error = errors.GatewayError(
         "The server had an error while processing your request. Sorry about that! "
         "If it happens again, tell us the x-request-id of this answer."
     )
-    return JsonResponse(error.body(), status=status)
+    return error_response(error, request=request)

@@ -10,7 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 
 app = Celery("agentflare")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["billing.settlement", "tenants.keys"])
+app.autodiscover_tasks(
+    ["billing.settlement", "inference.images", "inference.tokens", "tenants.keys"]
+)
 
 
 @worker_process_init.connect

@@ -1,9 +1,10 @@
 """Waiting and computing in a gevent worker, where one thread serves many requests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import gevent
+import gevent.pool
 from gevent.monkey import is_module_patched
 
 Result = TypeVar("Result")
@@ -33,7 +34,7 @@ class Interruptible(Generic[Result]):
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._work = work
-        self._greenlet = gevent.spawn(self._outcome) if is_module_patched("socket") else None
+        self._greenlet = gevent.spawn(_outcome, work) if is_module_patched("socket") else None
 
     def result(self) -> Result:
         """Raises what the work raises, or InterruptedWork."""
@@ -51,9 +52,25 @@ class Interruptible(Generic[Result]):
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
-    def _outcome(self) -> tuple[Result | None, Exception | None]:
-        """A greenlet prints what it raises; what is returned stays quiet."""
-        try:
-            return self._work(), None
-        except Exception as exc:
-            return None, exc
+
+def in_parallel(works: Sequence[Callable[[], Result]], *, at_once: int) -> list[Result]:
+    """The results in order, `at_once` at a time in greenlets; one by one where there are none.
+
+    Raises what the first of them (in order) raises, when all have ended: none goes on alone.
+    """
+    if len(works) < 2 or not is_module_patched("socket"):
+        return [work() for work in works]
+    pool = gevent.pool.Pool(at_once)
+    outcomes = pool.map(_outcome, works)
+    for _, error in outcomes:
+        if error is not None:
+            raise error
+    return [result for result, _ in outcomes]
+
+
+def _outcome(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+    """A greenlet prints what it raises; what is returned stays quiet."""
+    try:
+        return work(), None
+    except Exception as exc:
+        return None, exc

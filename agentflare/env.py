@@ -1,6 +1,7 @@
 """Typed reading of environment variables, for settings.py alone."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -44,6 +45,14 @@ def words(name: str, default: list[str]) -> list[str]:
     if not value:
         return default
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of networks, as `10.1.0.0/16,fd00::/8`."""
+    try:
+        return [ip_network(word) for word in words(name, [])]
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name} must be a list of networks: {exc}.") from None
 
 
 def postgres(name: str) -> dict[str, object]:

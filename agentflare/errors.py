@@ -4,6 +4,7 @@ Services raise these; `agentflare.api` and the middleware turn them into respons
 OpenAI's clients choose their exception class by status and switch on `code`.
 """
 
+import math
 from typing import Any
 
 
@@ -40,6 +41,14 @@ class GatewayError(Exception):
                 "code": self.code,
             }
         }
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Both headers that clients know: whole seconds, and milliseconds, which win where known."""
+    return {
+        "retry-after": str(max(1, math.ceil(seconds))),
+        "retry-after-ms": str(max(1, math.ceil(seconds * 1000))),
+    }
 
 
 class InvalidRequestError(GatewayError):
@@ -120,10 +129,65 @@ class BodyTooLargeError(GatewayError):
         super().__init__(f"The request body is larger than {limit_bytes} bytes.")
 
 
+class UpstreamTooLargeError(GatewayError):
+    """Within our limit, but over the model's."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class ContentPolicyError(InvalidRequestError):
+    """A filter at the provider refused the input, or what was made of it."""
+
+    code = "content_policy_violation"
+
+
 class UnsupportedMediaTypeError(GatewayError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_media_type"
+
+
+class IdempotencyKeyInUseError(GatewayError):
+    """The first call with this Idempotency-Key still runs: retry later, get its answer."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_key_in_use"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is still running. Retry later to get its answer.",
+            headers={"retry-after": "1"},
+        )
+
+
+class IdempotencyAnswerNotKeptError(GatewayError):
+    """The first call has ended, but its answer is not here: calling again would charge twice."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_answer_not_kept"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request with this Idempotency-Key has ended, but its answer was not kept. It is "
+            "not made again, so that you are not charged twice. Use a new key to call again.",
+            headers={"x-should-retry": "false"},
+        )
+
+
+class IdempotencyKeyReusedError(GatewayError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for a request with another path or body. "
+            "Use a new key for every new request."
+        )
 
 
 class InsufficientCreditError(GatewayError):
@@ -163,13 +227,57 @@ class UpstreamBusyError(UpstreamError):
     status = 503
     code = "upstream_busy"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"retry-after": "2"})
+    def __init__(self, message: str, *, retry_after_s: float = 2.0) -> None:
+        super().__init__(message, headers=retry_after(retry_after_s))
+
+
+class UpstreamRateLimitError(GatewayError):
+    """The provider's own limit of calls per minute, which all tenants share."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        super().__init__(
+            "The provider's rate limit for this kind of model has been reached. Please retry "
+            "when the minute is over.",
+            headers=retry_after(retry_after_s),
+        )
+
+
+class UpstreamQuotaError(GatewayError):
+    """The platform's allowance at the provider is used up: no matter of the tenant's credit."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        super().__init__(
+            "The platform's quota at the provider is used up. Your credit is not concerned, and "
+            "the operator has been told.",
+            headers={**retry_after(retry_after_s), "x-should-retry": "false"},
+        )
 
 
 class UpstreamTimeoutError(UpstreamError):
     status = 504
     code = "upstream_timeout"
+
+
+class JsonNotMetError(UpstreamError):
+    """The model was asked for JSON twice, and wrote something else. Nothing is charged."""
+
+    code = "json_schema_not_met"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The model's answer was not the JSON that was asked for: {why}. "
+            "Choose a model with JSON mode (`json_mode` among its capabilities), or simplify "
+            "the schema.",
+            headers={"x-should-retry": "false"},
+        )
 
 
 class ServiceUnavailableError(GatewayError):

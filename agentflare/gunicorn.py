@@ -35,3 +35,12 @@ def post_worker_init(worker: Any) -> None:
         catalogue()
     except Exception as exc:
         worker.log.warning("The catalogue cannot be read yet: %s", exc)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Calls that go on without their client: gunicorn waits only for those that have one."""
+    from inference.idempotency.streams import wait_for_all
+
+    # Without its arbiter a worker leaves at once: it would keep the port from the next.
+    if os.getppid() == worker.ppid:
+        wait_for_all(graceful_timeout)

@@ -1,4 +1,4 @@
-"""Around every request: its id, and errors below /v1 in OpenAI's envelope."""
+"""Around every request: its id, and errors below /v1 in the envelope of its API."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from agentflare import api, errors
+from agentflare import api, envelopes, errors
 from agentflare.ids import uuid7
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ class RequestIdMiddleware:
     """Gives every request an id, and every answer `x-request-id`.
 
     The id is ours and never the client's: it names the hold and the usage record,
-    and must not be used twice. Below /v1 the answer also tells `openai-processing-ms`.
+    and must not be used twice. Below /v1 the answer also has the headers that OpenAI's
+    clients read, or `request-id` where Anthropic's do.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -34,8 +35,10 @@ class RequestIdMiddleware:
         started = time.perf_counter()
         request.id = uuid7()  # type: ignore[attr-defined]  # Django offers no typed place for it
         response = self.get_response(request)
-        response["x-request-id"] = f"req_{request.id.hex}"  # type: ignore[attr-defined]
-        if is_api(request):
+        response["x-request-id"] = envelopes.request_id_of(request)
+        if envelopes.speaks_anthropic(request):
+            response["request-id"] = response["x-request-id"]
+        elif is_api(request):
             elapsed_ms = (time.perf_counter() - started) * 1000
             response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
             response["openai-version"] = "2020-10-01"
@@ -68,7 +71,7 @@ class PublicSchemaMiddleware:
 
 
 class ApiErrorMiddleware:
-    """Below /v1 nothing but OpenAI's envelope leaves the house: no HTML, no redirect."""
+    """Below /v1 nothing but an API's envelope leaves the house: no HTML, no redirect."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -78,13 +81,13 @@ class ApiErrorMiddleware:
             return self.get_response(request)
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
-            return api.error_response(errors.BodyTooLargeError(limit))
+            return api.error_response(errors.BodyTooLargeError(limit), request=request)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponseBase | None:
         if not is_api(request):
             return None
         if error := api.as_gateway_error(exc):
-            return api.error_response(error)
+            return api.error_response(error, request=request)
         logger.exception("Unhandled error in %s %s", request.method, request.path)
-        return api.server_error()
+        return api.server_error(request)

@@ -57,7 +57,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def handler500(request: HttpRequest) -> HttpResponse:
     """Django calls it while the exception is being handled."""
     if is_api(request):
-        return api.server_error()
+        return api.server_error(request)
     is_store_down = isinstance(sys.exc_info()[1], STORE_DOWN)
     return render(
         request, "500.html", {"is_store_down": is_store_down}, status=503 if is_store_down else 500

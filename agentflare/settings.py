@@ -56,7 +56,10 @@ SHARED_APPS = [
     "django_tenants",
     "tenants.users",
     "billing.prices",
+    "inference.upstreams",
     "inference.catalog",
+    "inference.tokens",
+    "inference.images",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -232,6 +235,33 @@ API_KEY_MEMORY_S = 0.5
 API_KEY_REFRESH_S = 60
 API_KEY_CACHE_S = 24 * 3600
 
+# --- Repeats --------------------------------------------------------------------
+
+# How long the answer to a call with an Idempotency-Key is kept.
+IDEMPOTENCY_KEEP_S = 24 * 3600
+# How long a call that neither holds credit nor has ended is taken to be alive.
+IDEMPOTENCY_GRACE_S = 60
+# How long the answer of a call that has been captured may take to arrive in Redis.
+IDEMPOTENCY_STORE_GRACE_S = 5
+# A longer answer, compressed, is not kept.
+IDEMPOTENCY_MAX_BODY_BYTES = env.integer("IDEMPOTENCY_MAX_BODY_BYTES", 8 * 1024 * 1024)
+# What one tenant's kept answers may take of Redis' memory; beyond it the oldest leave.
+IDEMPOTENCY_TENANT_BYTES = env.integer("IDEMPOTENCY_TENANT_BYTES", 256 * 1024 * 1024)
+
+# --- Images by URL --------------------------------------------------------------
+
+REMOTE_IMAGE_TIMEOUT_S = 10.0
+REMOTE_IMAGE_MAX_BYTES = 10 * 1024 * 1024
+# Of all images of one request together.
+REMOTE_IMAGES_MAX_COUNT = 8
+REMOTE_IMAGES_MAX_BYTES = 20 * 1024 * 1024
+# Networks that are not public, and may be asked for images all the same.
+REMOTE_IMAGE_ALLOWED_NETWORKS = env.networks("REMOTE_IMAGE_ALLOWED_NETWORKS")
+# How long an image that we made can be fetched by its URL.
+IMAGE_URL_TTL_S = 3600
+# What one tenant's images may take of PostgreSQL meanwhile.
+IMAGE_URL_TENANT_BYTES = env.integer("IMAGE_URL_TENANT_BYTES", 1024 * 1024 * 1024)
+
 # --- Money ----------------------------------------------------------------------
 
 # What we add to Cloudflare's price where the operator has set nothing else.
@@ -250,15 +280,21 @@ SETTLE_BATCH = 500
 
 # --- Upstream -------------------------------------------------------------------
 
-CLOUDFLARE_ACCOUNT_ID = env.text("CLOUDFLARE_ACCOUNT_ID", "sandbox")
-CLOUDFLARE_API_TOKEN = env.text("CLOUDFLARE_API_TOKEN", "sandbox")
+# None: the pool is what the operator has added (`manage.py upstream`).
+CLOUDFLARE_ACCOUNT_ID = env.text("CLOUDFLARE_ACCOUNT_ID", " ").strip()
+CLOUDFLARE_API_TOKEN = env.text("CLOUDFLARE_API_TOKEN", " ").strip()
 CLOUDFLARE_BASE_URL = env.text("CLOUDFLARE_BASE_URL", "https://api.cloudflare.com/client/v4")
 # The AI Gateway to go through; none: straight to Workers AI.
 CLOUDFLARE_GATEWAY_ID = env.text("CLOUDFLARE_GATEWAY_ID", " ").strip()
 UPSTREAM_CONNECT_TIMEOUT_S = 5
 # Longest silence: until the answer begins, and between two pieces of it.
 UPSTREAM_READ_TIMEOUT_S = env.integer("UPSTREAM_READ_TIMEOUT_S", 120)
+# How old the snapshot of models, prices, routes and upstreams may be.
+CATALOGUE_REFRESH_S = env.integer("CATALOGUE_REFRESH_S", 5)
+# How often a call is tried at most, over all accounts and AI models that may answer it.
 UPSTREAM_ATTEMPTS = 3
+# What a tenant pays of the price when AI Gateway answers from its cache, which costs us nothing.
+CACHE_HIT_PERCENT = Decimal(env.text("CACHE_HIT_PERCENT", "0"))
 # The output cap where the client names none. Upstream's own default is 256 on older models.
 DEFAULT_MAX_OUTPUT_TOKENS = 4096
 DEFAULT_MAX_REASONING_OUTPUT_TOKENS = 16_384
@@ -287,6 +323,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.settlement.tasks.expire_holds_task",
         "schedule": 2.0,
         "options": {"expires": 5},
+    },
+    "learn-prompt-tokens": {
+        "task": "inference.tokens.tasks.learn_task",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
+    "delete-expired-images": {
+        "task": "inference.images.tasks.delete_expired_images_task",
+        "schedule": 60.0,
+        "options": {"expires": 50},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",

@@ -1,4 +1,7 @@
-"""`python -m bench [--json] [--quick]`: the whole bench in under three minutes."""
+"""`python -m bench [--json] [--quick]`: the whole bench in under three minutes.
+
+`python -m bench estimates`: whether estimates of prompt tokens hold; another two minutes.
+"""
 
 import argparse
 import json
@@ -69,6 +72,10 @@ class Findings:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["estimates"]:
+        from bench.estimates.__main__ import main as estimates
+
+        return estimates(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")

@@ -1,10 +1,26 @@
 from django.urls import path, re_path
 
-from inference import views
+from inference.catalog.views import ModelListView, ModelView
+from inference.chat.views import ChatCompletionsView
+from inference.classifications.views import ClassificationsView
+from inference.completions.views import CompletionsView
+from inference.embeddings.views import EmbeddingsView
+from inference.moderations.views import ModerationsView
+from inference.rerank.views import RerankView
+from inference.run.views import RunView
+from inference.translations.views import TranslationsView
+from inference.views import NotFoundView
 
 urlpatterns = [
-    path("chat/completions", views.ChatCompletionsView.as_view()),
-    path("models", views.ModelListView.as_view()),
-    path("models/<path:name>", views.ModelView.as_view()),
-    re_path("", views.NotFoundView.as_view()),
+    path("chat/completions", ChatCompletionsView.as_view()),
+    path("completions", CompletionsView.as_view()),
+    path("embeddings", EmbeddingsView.as_view()),
+    path("moderations", ModerationsView.as_view()),
+    path("rerank", RerankView.as_view()),
+    path("translations", TranslationsView.as_view()),
+    path("classifications", ClassificationsView.as_view()),
+    path("run/<path:name>", RunView.as_view()),
+    path("models", ModelListView.as_view()),
+    path("models/<path:name>", ModelView.as_view()),
+    re_path("", NotFoundView.as_view()),
 ]

@@ -1,34 +1,22 @@
-"""Endpoints below /v1: parse, call the pipeline, answer."""
+"""What the endpoints below /v1 share: who calls, streams, and what is not there."""
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 from uuid import UUID
 
-from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from rest_framework.request import Request
 
-from agentflare.api import ApiView, JsonResponse, not_found, read_params
+from agentflare.api import ApiView, JsonResponse, not_found
+from agentflare.errors import InvalidRequestError
 from inference import disconnects
-from inference.catalog.selectors import catalogue
-from inference.chat.params import ChatCompletionParams
-from inference.model_objects import model_object
-from inference.pipeline import ChatRun, admit_chat
+from inference.idempotency.once import has_idempotency_key
+from inference.pipeline import Admitted, Call
 from tenants.keys.lookup import KeyRecord
 
-
-class ChatCompletionsView(ApiView):
-    """POST /v1/chat/completions, as in OpenAI's API reference."""
-
-    def post(self, request: Request) -> HttpResponseBase:
-        params = read_params(request, ChatCompletionParams)
-        run = admit_chat(caller=caller(request), params=params, request_id=request_id(request))
-        # Admission may have asked PostgreSQL; a stream must not keep the connection to its end.
-        close_old_connections()
-        if params.stream:
-            return EventStream(run, client_socket=request.META.get("gunicorn.socket"))
-        run.start()
-        completion = run.completion()
-        return JsonResponse(completion, headers=run.headers())
+CACHE_HEADER = "x-agentflare-cache-ttl"
+# What AI Gateway takes: a minute to a month.
+_CACHE_TTL_S = range(60, 2_592_001)
 
 
 def caller(request: Request) -> KeyRecord:
@@ -42,15 +30,69 @@ def request_id(request: Request) -> UUID:
     return made
 
 
-class EventStream(StreamingHttpResponse):
-    """A run, started here, as server-sent events.
+def call_of(
+    request: Request, *, endpoint: str, model: str, is_stream: bool = False, affinity: str = ""
+) -> Call:
+    """Raises InvalidRequestError for a header that makes no sense."""
+    record = caller(request)
+    return Call(
+        caller=record,
+        request_id=request_id(request),
+        endpoint=endpoint,
+        model=model,
+        is_stream=is_stream,
+        affinity=affinity,
+        cache_ttl_s=cache_ttl_s(request, record),
+        is_idempotent=has_idempotency_key(request._request),
+    )
+
+
+def cache_ttl_s(request: Request, record: KeyRecord) -> int:
+    """How long this answer may be taken from the cache: the request decides, else its key."""
+    wanted = request.headers.get(CACHE_HEADER, "").strip()
+    if not wanted:
+        return record.cache_ttl_s
+    if wanted == "0":
+        return 0
+    if not wanted.isdecimal() or len(wanted) > 7 or int(wanted) not in _CACHE_TTL_S:
+        raise InvalidRequestError(
+            f"The header {CACHE_HEADER} takes whole seconds from {_CACHE_TTL_S[0]} to "
+            f"{_CACHE_TTL_S[-1]}, or 0 for no cache.",
+            param=CACHE_HEADER,
+        )
+    return int(wanted)
+
+
+class Run(Protocol):
+    """An admitted call whose answer is streamed."""
+
+    admitted: Admitted
+
+    def start(self) -> None: ...
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    def client_left(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def headers(self) -> dict[str, str]: ...
+
+
+class RunStream(StreamingHttpResponse):
+    """A run, started here, as it comes.
 
     Closing it, as servers do when the client has left, ends the run, read or not.
-    Raises GatewayError when upstream fails before the first token.
+    Raises GatewayError when upstream fails before the first piece.
     """
 
-    def __init__(self, run: ChatRun, *, client_socket: object) -> None:
+    def __init__(
+        self, run: Run, *, request: Request, content_type: str = "text/event-stream; charset=utf-8"
+    ) -> None:
         self._run = run
+        # A call that may be repeated runs to its end: its client may come back for the answer.
+        is_kept = run.admitted.call.is_idempotent
+        client_socket = None if is_kept else request.META.get("gunicorn.socket")
         self._stop_watching: Callable[[], None] = disconnects.watch(client_socket, run.client_left)
         try:
             run.start()
@@ -59,7 +101,7 @@ class EventStream(StreamingHttpResponse):
             raise
         super().__init__(
             self._chunks(),
-            content_type="text/event-stream; charset=utf-8",
+            content_type=content_type,
             headers={
                 **run.headers(),
                 "Cache-Control": "no-cache, no-transform",
@@ -78,21 +120,6 @@ class EventStream(StreamingHttpResponse):
         super().close()
         self._stop_watching()
         self._run.close()
-
-
-class ModelListView(ApiView):
-    """GET /v1/models: every AI model that is served, with context, capabilities and prices."""
-
-    def get(self, request: Request) -> JsonResponse:
-        offers = catalogue().offers.values()
-        return JsonResponse({"object": "list", "data": [model_object(offer) for offer in offers]})
-
-
-class ModelView(ApiView):
-    """GET /v1/models/{id}, by friendly id or Cloudflare's."""
-
-    def get(self, request: Request, name: str) -> JsonResponse:
-        return JsonResponse(model_object(catalogue().find(name)))
 
 
 class NotFoundView(ApiView):

@@ -111,7 +111,7 @@ class RateInline(TabularInline):
     readonly_fields = ("charged",)
 
     def get_fields(self, request: HttpRequest, obj: PriceVersion | None = None) -> tuple[str, ...]:
-        return ("unit", "neurons", "charged") if obj else ("unit", "neurons")
+        return ("unit", "neurons", "nusd", "charged") if obj else ("unit", "neurons", "nusd")
 
     def has_add_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
         return obj is None

@@ -56,23 +56,38 @@ class PriceVersion(models.Model):
 
 
 class Rate(models.Model):
-    """Neurons for one unit. What a tenant pays follows from the version's markup."""
+    """What one unit costs us: in neurons at Cloudflare, in nUSD elsewhere, never both.
+
+    What a tenant pays follows from the version's markup.
+    """
 
     price_version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="rates")
     unit = models.CharField(max_length=30, choices=Unit.choices)
-    neurons = models.DecimalField(max_digits=24, decimal_places=12, help_text="for one unit")
+    neurons = models.DecimalField(
+        max_digits=24, decimal_places=12, null=True, blank=True, help_text="for one unit"
+    )
+    nusd = models.DecimalField(
+        "nUSD", max_digits=24, decimal_places=12, null=True, blank=True, help_text="for one unit"
+    )
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["price_version", "unit"], name="rate_once_per_unit"),
             models.CheckConstraint(
-                condition=models.Q(neurons__gte=0), name="rate_neurons_not_negative"
+                condition=models.Q(neurons__isnull=False, neurons__gte=0, nusd__isnull=True)
+                | models.Q(nusd__isnull=False, nusd__gte=0, neurons__isnull=True),
+                name="rate_in_one_currency",
+                violation_error_message="A rate is in neurons or in nUSD: one of the two, "
+                "and not below zero.",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.unit}: {self.neurons} neurons"
+        return str(self.get_unit_display())
 
     def provider_nusd(self) -> Decimal:
         """What one unit costs us, in nUSD."""
-        return self.neurons * NUSD_PER_NEURON
+        if self.neurons is not None:
+            return self.neurons * NUSD_PER_NEURON
+        assert self.nusd is not None
+        return self.nusd

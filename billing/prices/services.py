@@ -8,55 +8,87 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from agentflare.money import NUSD_PER_NEURON, neurons_nusd, price_nusd
+from agentflare.money import neurons_nusd, price_nusd
 from billing.prices.models import PriceVersion, Rate, Unit
 
 Quantities = Mapping[str, int | Decimal]
 
 
+# Cloudflare's own figure decides while it is within this of what our rates say; beyond, it is
+# no figure but a fault, theirs or ours.
+_LEAST_BELIEVABLE, _MOST_BELIEVABLE = Decimal("0.5"), Decimal("1.5")
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price version, ready to reckon with. Rates are nUSD for one unit."""
+    """A price version, ready to reckon with. Rates are nUSD for one unit.
+
+    rates: what the tenant pays; costs: what we pay. factor: 1 + markup. follows_neurons:
+    whether the rates are Cloudflare's own, so that its count of neurons can stand for them.
+    """
 
     version_id: int
     starts_at: datetime
     rates: Mapping[str, Decimal]
-    neurons: Mapping[str, Decimal]
+    costs: Mapping[str, Decimal]
+    factor: Decimal
+    follows_neurons: bool
 
-    def charge_nusd(self, quantities: Quantities) -> int:
-        """What the tenant pays, rounded up once to a whole nUSD."""
+    def charge_nusd(
+        self,
+        quantities: Quantities,
+        *,
+        neurons: Decimal | None = None,
+        most: Quantities | None = None,
+    ) -> int:
+        """What the tenant pays, rounded up once to a whole nUSD (docs/adr/0006).
+
+        neurons: what Cloudflare says the call used. most: what it can have used, where
+        `quantities` is our own count and Cloudflare's figure is better than that.
+        """
+        if neurons is not None and self.follows_neurons:
+            least = self.provider_nusd(quantities) if most is None else 0
+            bound = self.provider_nusd(_uncached(quantities if most is None else most))
+            if least * _LEAST_BELIEVABLE <= neurons_nusd(neurons) <= bound * _MOST_BELIEVABLE:
+                return neurons_nusd(neurons * self.factor)
         return price_nusd(quantities=self._priced(quantities), rates=self.rates)
 
-    def provider_nusd(self, quantities: Quantities) -> int:
-        """What Cloudflare charges us, by its own rates."""
-        return neurons_nusd(self.neurons_for(quantities))
+    def provider_nusd(self, quantities: Quantities, *, neurons: Decimal | None = None) -> int:
+        """What the provider charges us."""
+        if neurons is not None:
+            return neurons_nusd(neurons)
+        return price_nusd(quantities=self._priced(quantities), rates=self.costs)
 
-    def neurons_for(self, quantities: Quantities) -> Decimal:
-        priced = self._priced(quantities)
-        return sum((n * self.neurons[unit] for unit, n in priced.items()), Decimal(0))
+    def has(self, *units: str) -> bool:
+        return all(unit in self.rates for unit in units)
 
     def _priced(self, quantities: Quantities) -> Quantities:
         """Cached input is counted apart, and costs what input costs where it has no rate."""
-        if Unit.CACHED_INPUT_TOKENS in self.rates:
-            return quantities
-        merged = dict(quantities)
-        cached = merged.pop(Unit.CACHED_INPUT_TOKENS, 0)
-        if cached:
-            merged[Unit.INPUT_TOKENS] = merged.get(Unit.INPUT_TOKENS, 0) + cached
-        return merged
+        return quantities if Unit.CACHED_INPUT_TOKENS in self.rates else _uncached(quantities)
+
+
+def _uncached(quantities: Quantities) -> Quantities:
+    merged = dict(quantities)
+    cached = merged.pop(Unit.CACHED_INPUT_TOKENS, 0)
+    if cached:
+        merged[Unit.INPUT_TOKENS] = merged.get(Unit.INPUT_TOKENS, 0) + cached
+    return merged
 
 
 @transaction.atomic
 def set_price(
     *,
     ai_model: str,
-    neurons: Mapping[str, Decimal],
+    neurons: Mapping[str, Decimal] | None = None,
+    nusd: Mapping[str, Decimal] | None = None,
     markup_percent: Decimal,
     source: str,
     starts_at: datetime | None = None,
     note: str = "",
 ) -> PriceVersion:
-    """Add a price version. neurons: unit → neurons for one of it. Starts now by default.
+    """Add a price version. Starts now by default.
+
+    neurons, nusd: unit → what one of it costs us, each unit in one of the two.
 
     What was admitted before keeps the version it was admitted with.
     """
@@ -68,7 +100,10 @@ def set_price(
         note=note,
     )
     Rate.objects.bulk_create(
-        Rate(price_version=version, unit=unit, neurons=amount) for unit, amount in neurons.items()
+        [
+            *(Rate(price_version=version, unit=u, neurons=n) for u, n in (neurons or {}).items()),
+            *(Rate(price_version=version, unit=u, nusd=n) for u, n in (nusd or {}).items()),
+        ]
     )
     return version
 
@@ -109,6 +144,14 @@ def prices_at(moment: datetime) -> dict[str, Price]:
 
 def as_price(version: PriceVersion) -> Price:
     factor = 1 + version.markup_percent / 100
-    neurons = {rate.unit: rate.neurons for rate in version.rates.all()}
-    rates = {unit: amount * NUSD_PER_NEURON * factor for unit, amount in neurons.items()}
-    return Price(version_id=version.pk, starts_at=version.starts_at, rates=rates, neurons=neurons)
+    rows = list(version.rates.all())
+    costs = {rate.unit: rate.provider_nusd() for rate in rows}
+    return Price(
+        version_id=version.pk,
+        starts_at=version.starts_at,
+        rates={unit: cost * factor for unit, cost in costs.items()},
+        costs=costs,
+        factor=factor,
+        follows_neurons=version.source == PriceVersion.Source.CATALOGUE
+        and all(rate.neurons is not None for rate in rows),
+    )

@@ -18,11 +18,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
-from agentflare.partitions import PARTITIONS, partition_key
+from agentflare.partitions import PARTITIONS, partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
+from billing.settlement.prompt_facts import push_facts
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
 from tenants.registry.schemas import tenant_schema
@@ -133,12 +134,15 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     """Book one tenant's events and take them out of the outbox. Returns how many left it."""
     with tenant_schema(tenant_code):
         credit = book([delivery.event for delivery in deliveries])
-    return gate.settle(
+    left = gate.settle(
         tenant_code=tenant_code,
         posted_nusd=credit.balance_nusd,
         version=credit.version,
         events=[(delivery.stream_id, delivery.cost_nusd) for delivery in deliveries],
     )
+    if left:  # else another worker was quicker, and has handed them on
+        push_facts(partition_of(tenant_code), [delivery.event for delivery in deliveries])
+    return left
 
 
 @transaction.atomic
@@ -188,6 +192,7 @@ def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry) -> Usage
         cached_input_tokens=event.cached_input_tokens,
         output_tokens=event.output_tokens,
         reasoning_tokens=event.reasoning_tokens,
+        quantities=event.quantities,
         neurons=None if event.neurons is None else Decimal(event.neurons),
         estimated_nusd=event.estimated_nusd,
         cost_nusd=event.cost_nusd,
@@ -197,7 +202,11 @@ def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry) -> Usage
         first_token_ms=event.first_token_ms,
         duration_ms=event.duration_ms,
         attempts=event.attempts,
+        route=event.route[:80],
+        upstream=event.upstream[:40],
         upstream_request_id=event.upstream_request_id[:80],
+        gateway_log_id=event.gateway_log_id[:64],
+        cache_status=event.cache_status[:8],
         finish_reason=event.finish_reason[:20],
         error_code=event.error_code[:60],
     )

@@ -4,7 +4,7 @@ Written by the web process at capture (and, as "what if I died now", with every 
 of the hold), read by the worker. The wire form is JSON; money and neurons are exact in it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -35,13 +35,27 @@ class UsageEvent:
     cached_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    # Other units than tokens, and how many: minutes, tiles, characters. Decimals as text.
+    quantities: dict[str, str] = field(default_factory=dict)
     neurons: str | None = None
     cost_nusd: int = 0
     provider_cost_nusd: int = 0
     first_token_ms: int | None = None
     duration_ms: int = 0
     attempts: int = 0
+    # The name that the client asked for, where it is not the AI model's own.
+    route: str = ""
+    # The account or server that was called, by our name for it.
+    upstream: str = ""
     upstream_request_id: str = ""
+    # AI Gateway's row of this call, and what its cache did: "HIT", "MISS" or nothing.
+    gateway_log_id: str = ""
+    cache_status: str = ""
+    # The prompt as it was estimated before any correction, to learn from: what most of it is
+    # (a script, "english", "code"), its tokens, likely and at most. No script: nothing to learn.
+    script: str = ""
+    likely_tokens: int = 0
+    most_tokens: int = 0
     finish_reason: str = ""
     error_code: str = ""
 

@@ -1,25 +1,32 @@
 """The catalogue as requests see it: a snapshot in memory, with the prices of the moment.
 
-A snapshot is replaced in the background when it is older than REFRESH_S, so no request waits
-for PostgreSQL; while PostgreSQL is down the last one stands.
+A snapshot is replaced in the background when it is older than CATALOGUE_REFRESH_S, so that busy
+processes never wait for PostgreSQL; one that was idle for longer reads it first. While PostgreSQL
+is down the last one stands.
 """
 
 import logging
+import random
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from agentflare.errors import ModelNotFoundError
 from billing.prices.services import Price, prices_at
-from inference.catalog.models import AIModel
+from inference.catalog.models import AIModel, Route, RouteCandidate
+from inference.upstreams.accounts import WORKERS_AI, Account
+from inference.upstreams.selectors import read_accounts
 
 logger = logging.getLogger(__name__)
-REFRESH_S = 5.0
+# Times its age: a process that was idle must not begin with yesterday's prices.
+_TOO_OLD = 3
+WEBSOCKET_ONLY = "websocket_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,14 @@ class Offer:
     kind: str
     vendor: str
     created: int
+    upstream: str
     context_window: int | None
+    max_input_tokens: int | None
     max_output_tokens: int | None
+    dimensions: int | None
     capabilities: frozenset[str]
     json_mode: str
+    request_form: str
     answer_form: str
     vocabulary: str
     price: Price
@@ -49,13 +60,54 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """What a name leads to: offers that share its calls by weight, then fallbacks."""
+
+    name: str
+    weighted: Sequence[tuple[Offer, int]]
+    fallbacks: Sequence[Offer] = ()
+    created: int = 0
+
+    def order(self) -> list[Offer]:
+        """One offer by weight, then the other weighted ones, then the fallbacks."""
+        left = list(self.weighted)
+        ordered = []
+        while left:
+            weights = [weight for _, weight in left]
+            (chosen,) = random.choices(range(len(left)), weights)  # noqa: S311  # no secret
+            ordered.append(left.pop(chosen)[0])
+        return ordered + list(self.fallbacks)
+
+    @property
+    def offers(self) -> list[Offer]:
+        return [offer for offer, _ in self.weighted] + list(self.fallbacks)
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All offers, by friendly id and by Cloudflare's id; and why others are not served."""
+    """All offers, by friendly id and by Cloudflare's id; routes; why others are not served;
+    and the accounts to call them through."""
 
     offers: Mapping[str, Offer]
     by_upstream: Mapping[str, str]
     unserved: Mapping[str, str]
+    routes: Mapping[str, RoutePlan]
+    accounts: Mapping[str, Account]
     loaded_at: float
+
+    def route(self, name: str) -> RoutePlan:
+        """Raises ModelNotFoundError, which says why a known model is not served."""
+        plan = self.routes.get(name)
+        return plan or RoutePlan(name, [(self.find(name), 1)])
+
+    def accounts_for(self, offer: Offer) -> list[Account]:
+        """Whom to ask: its own server, or the pool, one by weight first."""
+        if offer.upstream:
+            return [self.accounts[offer.upstream]]
+        pool = [account for account in self.accounts.values() if account.provider == WORKERS_AI]
+        if len(pool) < 2:
+            return pool
+        return sorted(pool, key=_by_weight, reverse=True)
 
     def find(self, name: str) -> Offer:
         """Raises ModelNotFoundError, which says why a known model is not served."""
@@ -75,8 +127,15 @@ def catalogue() -> Catalogue:
     global _current
     if _current is None:
         _current = read_catalogue()
-    elif time.monotonic() - _current.loaded_at > REFRESH_S and _refreshing.acquire(blocking=False):
+        return _current
+    age_s = time.monotonic() - _current.loaded_at
+    if age_s <= settings.CATALOGUE_REFRESH_S or not _refreshing.acquire(blocking=False):
+        return _current
+    if age_s > _TOO_OLD * settings.CATALOGUE_REFRESH_S:
+        _refresh()
+    else:
         threading.Thread(target=_refresh, name="catalogue", daemon=True).start()
+    assert _current is not None
     return _current
 
 
@@ -92,34 +151,63 @@ def _refresh() -> None:
         _current = read_catalogue()
     except Exception:
         logger.exception("The catalogue could not be refreshed; the old one stands")
-        time.sleep(REFRESH_S)
+        if _current is not None:
+            _current = replace(_current, loaded_at=time.monotonic())
     finally:
         connection.close()
         _refreshing.release()
+
+
+def _by_weight(account: Account) -> float:
+    """A random sort key: the account with twice the weight comes first twice as often."""
+    return float(random.random() ** (1 / account.weight))  # noqa: S311  # no secret
 
 
 def read_catalogue() -> Catalogue:
     with schema_context("public"):
         prices = prices_at(timezone.now())
         rows = list(AIModel.objects.all())
-    offers = {
-        row.name: as_offer(row, prices[row.name])
-        for row in rows
-        if row.state == AIModel.State.OFFERED and row.name in prices
-    }
-    unserved = {
-        row.name: "has been retired"
-        if row.state == AIModel.State.RETIRED
-        else "has no price yet and is not served"
-        for row in rows
-        if row.name not in offers
-    }
+        accounts = read_accounts()
+        routes = list(Route.objects.filter(is_active=True).prefetch_related("candidates"))
+    unserved = {row.name: why for row in rows if (why := why_unserved(row, prices, accounts))}
+    offers = {row.name: as_offer(row, prices[row.name]) for row in rows if row.name not in unserved}
+    plans = [as_plan(route, list(route.candidates.all()), offers) for route in routes]
     return Catalogue(
         offers=offers,
-        by_upstream={row.upstream_model: row.name for row in rows},
+        by_upstream={row.upstream_model: row.name for row in rows if not row.upstream_id},
         unserved=unserved,
+        routes={plan.name: plan for plan in plans if plan},
+        accounts=accounts,
         loaded_at=time.monotonic(),
     )
+
+
+def why_unserved(
+    row: AIModel, prices: Mapping[str, Price], accounts: Mapping[str, Account]
+) -> str | None:
+    """The reason that a client reads; None: it is served."""
+    if row.state == AIModel.State.RETIRED:
+        return "has been retired"
+    if row.request_form == WEBSOCKET_ONLY:
+        return "speaks WebSocket only and cannot be called over HTTP"
+    if row.name not in prices:
+        return "has no price yet and is not served"
+    if row.upstream_id and row.upstream_id not in accounts:
+        return "is not available at present"
+    return None
+
+
+def as_plan(
+    route: Route, candidates: Sequence[RouteCandidate], offers: Mapping[str, Offer]
+) -> RoutePlan | None:
+    """Without candidates that are not served. None: the route leads nowhere."""
+    served = [row for row in candidates if row.ai_model_id in offers]
+    weighted = [(offers[row.ai_model_id], row.weight) for row in served if row.weight]
+    fallbacks = [offers[row.ai_model_id] for row in served if not row.weight]
+    if not weighted and not fallbacks:
+        return None
+    created = int(route.created_at.timestamp())
+    return RoutePlan(route.name, weighted, fallbacks, created=created)
 
 
 def as_offer(row: AIModel, price: Price) -> Offer:
@@ -130,10 +218,14 @@ def as_offer(row: AIModel, price: Price) -> Offer:
         kind=row.kind,
         vendor=row.vendor,
         created=int(time.mktime(released.timetuple())) if released else 0,
+        upstream=row.upstream_id or "",
         context_window=row.context_window,
+        max_input_tokens=row.max_input_tokens,
         max_output_tokens=row.max_output_tokens,
+        dimensions=row.dimensions,
         capabilities=frozenset(row.capabilities),
         json_mode=row.json_mode,
+        request_form=row.request_form,
         answer_form=row.answer_form,
         vocabulary=row.vocabulary,
         price=price,

@@ -5,6 +5,7 @@ for new installations and releases; prices follow it unless the operator has set
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,11 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from billing.prices.services import set_catalogue_price
+from billing.prices.models import PriceVersion
+from billing.prices.services import set_catalogue_price, set_price
 from inference.catalog.models import AIModel
+from inference.upstreams.models import Upstream
+from inference.upstreams.services import UpstreamError
 
 DATA_FILE = Path(__file__).parent / "data" / "workers_ai.json"
 LIVE = {"active", "active_unlisted"}
@@ -62,6 +66,57 @@ def load_catalogue(path: Path = DATA_FILE) -> Loaded:
     return Loaded(models=len(rows), new_prices=new_prices)
 
 
+@transaction.atomic
+def add_server_model(
+    *,
+    name: str,
+    upstream: Upstream,
+    upstream_model: str,
+    kind: str,
+    vendor: str,
+    capabilities: Sequence[str],
+    nusd_per_unit: Mapping[str, Decimal],
+    context_window: int | None = None,
+    max_output_tokens: int | None = None,
+    dimensions: int | None = None,
+) -> AIModel:
+    """An AI model of an OpenAI-compatible server, with what it costs us there.
+
+    Again for the same name: its facts and its price are replaced. Raises UpstreamError for a
+    name that a model of another upstream has, or for a Cloudflare account.
+    """
+    if upstream.provider != Upstream.Provider.OPENAI_COMPATIBLE:
+        raise UpstreamError("A Cloudflare account has the models of the catalogue, and no others.")
+    known = AIModel.objects.filter(name=name).first()
+    if known is not None and known.upstream_id != upstream.name:
+        raise UpstreamError(f"There is an AI model {name!r} already.")
+    model, _ = AIModel.objects.update_or_create(
+        name=name,
+        defaults={
+            "upstream": upstream,
+            "upstream_model": upstream_model,
+            "kind": kind,
+            "vendor": vendor,
+            "state": AIModel.State.OFFERED,
+            "context_window": context_window,
+            "max_output_tokens": max_output_tokens,
+            "dimensions": dimensions,
+            "capabilities": sorted({"streaming", *capabilities}),
+            "json_mode": "response_format" if "json_mode" in capabilities else "",
+            "request_form": "json",
+            "answer_form": "openai_chat_completion",
+            "vocabulary": "unknown",
+        },
+    )
+    set_price(
+        ai_model=name,
+        nusd=nusd_per_unit,
+        markup_percent=settings.MARKUP_PERCENT,
+        source=PriceVersion.Source.OPERATOR,
+    )
+    return model
+
+
 def model_fields(row: dict[str, Any]) -> dict[str, Any]:
     flags = row["flags"]
     capabilities = ("streaming", "function_calling", "reasoning", "vision", "json_mode", "lora")
@@ -73,6 +128,8 @@ def model_fields(row: dict[str, Any]) -> dict[str, Any]:
         "state": AIModel.State.OFFERED if is_live else AIModel.State.RETIRED,
         "released_on": date.fromisoformat(row["created"]) if row["created"] else None,
         "context_window": row["context_window"],
+        "max_input_tokens": row["max_input_tokens"],
+        "dimensions": row["embedding_dimensions"],
         "max_output_tokens": row["max_output_tokens"] or row.get("max_output_tokens_third_party"),
         "capabilities": [name for name in capabilities if flags[name]],
         "json_mode": json_mode(flags),

@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 
 from agentflare.errors import ContextLengthError
-from billing.prices.models import Unit
 from inference.catalog.selectors import Offer
 from inference.chat.params import ChatCompletionParams
 from inference.tokens.counting import count_tokens, upper_bound
@@ -15,6 +14,8 @@ from inference.tokens.counting import count_tokens, upper_bound
 # The fields of a body that become part of the prompt.
 _READ_AS_PROMPT = (
     "messages",
+    "prompt",
+    "question",
     "tools",
     "tool_choice",
     "response_format",
@@ -36,15 +37,15 @@ _TOKENS_PER_IMAGE = 3_000
 class Estimate:
     """What a call may use and cost, for all its choices.
 
-    likely_prompt_tokens stands in where upstream never tells the prompt's tokens; more than
-    believable_prompt_tokens is no count but a fault. output_cap is for one choice, and is
-    always sent upstream.
+    likely_prompt_tokens stands in where upstream never tells the prompt's tokens, of one call;
+    most_prompt_tokens is its bound. output_cap is for one choice, and is always sent upstream.
     """
 
     likely_prompt_tokens: int
-    believable_prompt_tokens: int
+    most_prompt_tokens: int
     output_cap: int
-    cost_nusd: int
+    # What upstream may tell at most for all calls: more is no count but a fault.
+    believable_prompt_tokens: int
 
 
 def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, Any]) -> Estimate:
@@ -65,17 +66,11 @@ def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, An
     output_cap = cap_output(params, offer, likely_prompt=likely)
     # Native models are called once for each choice, and read the prompt each time.
     prompts = params.choices if offer.is_native else 1
-    cost_nusd = offer.price.charge_nusd(
-        {
-            Unit.INPUT_TOKENS: most * prompts,
-            Unit.OUTPUT_TOKENS: output_cap * params.choices,
-        }
-    )
     return Estimate(
         likely_prompt_tokens=likely,
-        believable_prompt_tokens=most * prompts * _BELIEVABLE,
+        most_prompt_tokens=most,
         output_cap=output_cap,
-        cost_nusd=cost_nusd,
+        believable_prompt_tokens=most * prompts * _BELIEVABLE,
     )
 
 
@@ -86,14 +81,18 @@ def cap_output(params: ChatCompletionParams, offer: Offer, *, likely_prompt: int
         if offer.can("reasoning")
         else settings.DEFAULT_MAX_OUTPUT_TOKENS
     )
-    cap = params.output_cap or default
+    return fit_output(params.output_cap or default, offer, prompt=likely_prompt)
+
+
+def fit_output(cap: int, offer: Offer, *, prompt: int) -> int:
+    """An output cap that the model and its window take. Raises ContextLengthError."""
     if offer.max_output_tokens:
         cap = min(cap, offer.max_output_tokens)
     if offer.context_window is None:
         return cap
-    left = offer.context_window - likely_prompt
+    left = offer.context_window - prompt
     if left <= 0:
-        raise ContextLengthError(context_window=offer.context_window, prompt_tokens=likely_prompt)
+        raise ContextLengthError(context_window=offer.context_window, prompt_tokens=prompt)
     return min(cap, left)
 
 

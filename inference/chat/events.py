@@ -1,7 +1,12 @@
 """What a chat model's answer consists of, in whatever form upstream sends it."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, TypeGuard
+
+from billing.prices.models import Unit
+from billing.usage.models import Truth
+from inference.metering.measured import Measured, parse_neurons
 
 
 @dataclass(slots=True)
@@ -21,10 +26,14 @@ class Delta:
 
 @dataclass(slots=True)
 class Finish:
-    """Choice `index` is complete. reason: stop, length, tool_calls or content_filter."""
+    """Choice `index` is complete. reason: stop, length, tool_calls or content_filter.
+
+    stop_sequence: which one ended it, where that is known.
+    """
 
     index: int
     reason: str
+    stop_sequence: str | None = None
 
 
 Event = Delta | Finish
@@ -38,21 +47,40 @@ class Usage:
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
-    neurons: str | None = None
+    neurons: Decimal | None = None
 
     @classmethod
     def parse(cls, usage: dict[str, Any]) -> "Usage":
         """From OpenAI's usage object, as Cloudflare extends it. Odd values count as 0."""
         prompt_details = usage.get("prompt_tokens_details")
         completion_details = usage.get("completion_tokens_details")
-        neurons = usage.get("neurons")
         prompt = _count(usage.get("prompt_tokens"))
         return cls(
             prompt_tokens=prompt,
             cached_tokens=min(prompt, _detail(prompt_details, "cached_tokens")),
             completion_tokens=_count(usage.get("completion_tokens")),
             reasoning_tokens=_detail(completion_details, "reasoning_tokens"),
-            neurons=str(neurons) if _is_number(neurons) and 0 <= neurons <= _MOST else None,
+            neurons=parse_neurons(usage.get("neurons")),
+        )
+
+    @classmethod
+    def parse_metrics(cls, metrics: dict[str, Any]) -> "Usage":
+        """From the names that Moondream has for it."""
+        return cls(
+            prompt_tokens=_count(metrics.get("input_tokens")),
+            completion_tokens=_count(metrics.get("output_tokens")),
+        )
+
+    def measured(self, truth: Truth) -> Measured:
+        return Measured(
+            quantities={
+                Unit.INPUT_TOKENS: self.prompt_tokens - self.cached_tokens,
+                Unit.CACHED_INPUT_TOKENS: self.cached_tokens,
+                Unit.OUTPUT_TOKENS: self.completion_tokens,
+            },
+            neurons=self.neurons,
+            reasoning_tokens=self.reasoning_tokens,
+            truth=truth,
         )
 
     def __bool__(self) -> bool:

@@ -4,15 +4,19 @@ The form is told by the shape of what arrives, not by the catalogue: models migr
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from agentflare.ids import random_code
 from inference.chat.events import Delta, Event, Finish, Usage
+from inference.metering.measured import parse_neurons
 from inference.tokens.counting import count_tokens
-from inference.workers_ai.failures import UpstreamCallError
+from inference.upstreams.failures import UpstreamCallError
 
+# Where models that are not made for chat have their text.
+_OTHER_TEXTS = ("description", "answer", "caption")
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 
 
@@ -30,6 +34,7 @@ class AnswerReader:
         self.choices = choices
         self.has_output = False
         self.system_fingerprint: str | None = None
+        self.neurons: Decimal | None = None
         self.counted_tokens = 0
         self._totals: Usage | None = None
         self._increments = Usage()
@@ -59,10 +64,16 @@ class AnswerReader:
             self._totals = Usage.parse(usage)
         if isinstance(choices := result.get("choices"), list) and choices:
             for choice in choices:
-                yield from self._read_choice(choice, choice.get("message") or {})
+                yield from self._read_choice(choice, choice.get("message") or _text_choice(choice))
             for choice in choices:
-                yield from self._finish(_index(choice), choice.get("finish_reason") or "stop")
+                reason = choice.get("finish_reason") or "stop"
+                yield from self._finish(_index(choice), reason, matched=_matched(choice))
             return
+        if isinstance(metrics := result.get("metrics"), dict):
+            self._totals = self._totals or Usage.parse_metrics(metrics)
+        if "response" not in result and "tool_calls" not in result:
+            texts = [result[name] for name in _OTHER_TEXTS if name in result]
+            result = {"response": texts[0]} if texts else result
         if "response" not in result and "tool_calls" not in result:
             raise UpstreamCallError.unreadable(f"no choices and no response: {list(result)[:5]}")
         yield from self._read_native(result)
@@ -97,11 +108,11 @@ class AnswerReader:
             return
         self._add_increment(usage)
         for choice in choices:
-            for event in self._read_choice(choice, choice.get("delta") or {}):
+            for event in self._read_choice(choice, choice.get("delta") or _text_choice(choice)):
                 self.counted_tokens += 1
                 yield event
             if reason := choice.get("finish_reason"):
-                yield from self._finish(_index(choice), reason)
+                yield from self._finish(_index(choice), reason, matched=_matched(choice))
 
     def _read_native_frame(self, frame: dict[str, Any]) -> Iterator[Event]:
         if isinstance(usage := frame.get("usage"), dict):
@@ -171,10 +182,11 @@ class AnswerReader:
         self._started.add(delta.index)
         return delta
 
-    def _finish(self, index: int, reason: str) -> Iterator[Finish]:
+    def _finish(self, index: int, reason: str, *, matched: str | None = None) -> Iterator[Finish]:
         if index not in self._finished:
             self._finished.add(index)
-            yield Finish(index, reason if reason in _FINISH_REASONS else "stop")
+            reason = reason if reason in _FINISH_REASONS else "stop"
+            yield Finish(index, reason, stop_sequence=matched)
 
     def _finish_native(self) -> Iterator[Finish]:
         used = self._totals.completion_tokens if self._totals else self.counted_tokens
@@ -184,6 +196,10 @@ class AnswerReader:
             yield from self._finish(0, "length" if used >= self.output_cap else "stop")
 
     # --- what it used -----------------------------------------------------------
+
+    def note_neurons(self, header: str | None) -> None:
+        """What the answer's header says; whole answers have it in their body, too."""
+        self.neurons = parse_neurons(header)
 
     def usage(self) -> Usage | None:
         """What upstream said the call used; None where it never said.
@@ -232,10 +248,21 @@ def _text_of(event: Event) -> str:
     return event.content + event.reasoning + arguments
 
 
+def _text_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice of a text completion has its text beside the index."""
+    return {"content": choice["text"]} if "text" in choice else {}
+
+
 def _index(choice: dict[str, Any]) -> int:
     """Streams of older models leave it out."""
     index = choice.get("index")
     return index if isinstance(index, int) else 0
+
+
+def _matched(choice: dict[str, Any]) -> str | None:
+    """The stop sequence that an engine says it has met; the number of a token is none."""
+    matched = choice.get("matched_stop")
+    return matched if isinstance(matched, str) else None
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from inference.chat.params import ChatCompletionParams, Message, NamedToolChoice
 # What is passed on of a message; whatever else clients put there stays here.
 _MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning")
 # Native models take a seed from 1 to this.
-_MAX_NATIVE_SEED = 9_999_999_999
+MAX_NATIVE_SEED = 9_999_999_999
 
 
 def check_supported(params: ChatCompletionParams, offer: Offer) -> None:
@@ -20,10 +20,6 @@ def check_supported(params: ChatCompletionParams, offer: Offer) -> None:
     name = params.model
     if params.tools and params.tool_choice != "none" and not offer.can("function_calling"):
         raise UnsupportedParamError(f"The model `{name}` does not support tools.", param="tools")
-    if params.wants_json and not offer.json_mode:
-        raise UnsupportedParamError(
-            f"The model `{name}` does not support structured output.", param="response_format"
-        )
     _check_images(params, offer)
     if offer.is_native:
         if params.logprobs:
@@ -47,14 +43,15 @@ def _check_images(params: ChatCompletionParams, offer: Offer) -> None:
                 )
             if not image.image_url.url.startswith("data:image/"):
                 raise InvalidRequestError(
-                    "Images must be sent as a data URL (data:image/png;base64,…).",
+                    "Images must be a data URL (data:image/png;base64,…) or an http(s) URL.",
                     param=f"{part}.image_url.url",
+                    code="invalid_image_url",
                 )
 
 
 def upstream_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
     """The body of one upstream call, without its output cap: see `capped`."""
-    return _native_body(params, offer) if offer.is_native else _openai_body(params)
+    return _native_body(params, offer) if offer.is_native else _openai_body(params, offer)
 
 
 def capped(body: dict[str, Any], offer: Offer, *, output_cap: int, stream: bool) -> dict[str, Any]:
@@ -69,19 +66,23 @@ def answers_all_choices(offer: Offer) -> bool:
     return not offer.is_native
 
 
-def can_stream(params: ChatCompletionParams, offer: Offer) -> bool:
+def can_stream(offer: Offer, *, wants_json: bool) -> bool:
     """Native models do not stream in JSON mode: they are asked whole, and relayed as one chunk."""
-    return offer.can("streaming") and not (offer.is_native and params.wants_json)
+    return (
+        offer.can("streaming")
+        and offer.kind != "image-to-text"
+        and not (offer.is_native and wants_json)
+    )
 
 
 # --- OpenAI's form ------------------------------------------------------------------
 
 
-def _openai_body(params: ChatCompletionParams) -> dict[str, Any]:
+def _openai_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
     body = _common(params)
     body["messages"] = [_openai_message(message) for message in params.messages]
     body.update(
-        _given(
+        given(
             n=params.n if params.choices > 1 else None,
             seed=params.seed,
             stop=params.stops or None,
@@ -96,12 +97,12 @@ def _openai_body(params: ChatCompletionParams) -> dict[str, Any]:
     if params.tools:
         body["tools"] = [_tool(tool) for tool in _dump_all(params.tools)]
         body.update(
-            _given(
+            given(
                 tool_choice=_dump(params.tool_choice),
                 parallel_tool_calls=params.parallel_tool_calls,
             )
         )
-    if params.wants_json:
+    if params.wants_json and offer.json_mode:
         body["response_format"] = _dump(params.response_format)
     return body
 
@@ -144,7 +145,7 @@ def _native_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
     body = _common(params)
     body["messages"] = [_native_message(message, offer) for message in params.messages]
     if params.seed is not None:
-        body["seed"] = params.seed % _MAX_NATIVE_SEED + 1
+        body["seed"] = params.seed % MAX_NATIVE_SEED + 1
     if params.top_p is not None:
         body["top_p"] = max(params.top_p, 0.001)
     if params.tools and params.tool_choice != "none":
@@ -153,7 +154,7 @@ def _native_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
             body["tool_choice"] = params.tool_choice
         elif params.tool_choice:
             body["tool_choice"] = "required"
-    if params.wants_json:
+    if params.wants_json and offer.json_mode:
         body.update(_native_json_mode(params, offer))
     return body
 
@@ -176,7 +177,7 @@ def _native_message(message: Message, offer: Offer) -> dict[str, Any]:
         document["role"] = "tool"
     if message.tool_calls:
         document["tool_calls"] = _dump_all(message.tool_calls)
-    document.update(_given(tool_call_id=message.tool_call_id, name=message.name))
+    document.update(given(tool_call_id=message.tool_call_id, name=message.name))
     return document
 
 
@@ -205,7 +206,7 @@ def _native_json_mode(params: ChatCompletionParams, offer: Offer) -> dict[str, A
 
 
 def _common(params: ChatCompletionParams) -> dict[str, Any]:
-    return _given(
+    return given(
         temperature=params.temperature,
         top_k=params.top_k,
         repetition_penalty=params.repetition_penalty,
@@ -220,7 +221,7 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return tool
 
 
-def _given(**fields: Any) -> dict[str, Any]:
+def given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,23 +1,16 @@
 """OpenAI's objects: chat.completion, and the chunks of a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from agentflare.errors import GatewayError
 from inference.chat.events import Delta, Event, Finish, Usage
+from inference.pipeline import Told
 
 DONE = b"data: [DONE]\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Money as the client reads it: decimal dollars."""
-
-    estimated_cost: str
-    request_cost: str
-    balance_remaining: str | None
 
 
 @dataclass(slots=True)
@@ -110,21 +103,11 @@ class Choice:
         }
 
 
-def gather(events: Iterator[Event]) -> list[Choice]:
+def gather(events: Iterable[Event]) -> list[Choice]:
     choices: dict[int, Choice] = {}
     for event in events:
         choices.setdefault(event.index, Choice(event.index)).add(event)
     return [choices[index] for index in sorted(choices)]
-
-
-def completion_object(
-    shape: Shape, choices: list[dict[str, Any]], usage: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        **shape.head("chat.completion"),
-        "choices": choices,
-        "usage": usage,
-    }
 
 
 # --- streamed -----------------------------------------------------------------------
@@ -134,13 +117,33 @@ def chunk(data: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-class ChunkWriter:
-    """Events as chunks. The first of each choice has the role."""
+class ChatDialect:
+    """OpenAI's chat.completion, and its chunks: the first of each choice has the role."""
 
-    def __init__(self, shape: Shape, *, include_usage: bool) -> None:
+    def __init__(self, shape: Shape, *, choices: int, include_usage: bool) -> None:
         self.shape = shape
+        self.choices = choices
         self.include_usage = include_usage
         self._started: set[int] = set()
+
+    @property
+    def system_fingerprint(self) -> str | None:
+        return self.shape.system_fingerprint
+
+    @system_fingerprint.setter
+    def system_fingerprint(self, value: str | None) -> None:
+        self.shape.system_fingerprint = value
+
+    def whole(self, events: list[Event], usage: Usage, told: Told) -> dict[str, Any]:
+        choices = gather(events) or [Choice(index) for index in range(self.choices)]
+        return {
+            **self.shape.head("chat.completion"),
+            "choices": [choice.object() for choice in choices],
+            "usage": usage_object(usage, told),
+        }
+
+    def begin(self) -> bytes:
+        return b""
 
     def write(self, event: Event) -> bytes:
         written = b""
@@ -152,9 +155,15 @@ class ChunkWriter:
             return written + self._chunk(event.index, {}, finish_reason=event.reason)
         return written + self._chunk(event.index, _delta(event), logprobs=event.logprobs)
 
-    def write_usage(self, usage: dict[str, Any]) -> bytes:
-        """The last chunk: no choices, the totals."""
-        return chunk({**self.shape.head("chat.completion.chunk"), "choices": [], "usage": usage})
+    def end(self, usage: Usage, told: Told) -> bytes:
+        """With usage asked for, a last chunk: no choices, the totals."""
+        if not self.include_usage:
+            return DONE
+        head = self.shape.head("chat.completion.chunk")
+        return chunk({**head, "choices": [], "usage": usage_object(usage, told)}) + DONE
+
+    def error(self, error: GatewayError) -> bytes:
+        return chunk(error.body())
 
     def _chunk(
         self,

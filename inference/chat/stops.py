@@ -22,12 +22,13 @@ def stop_at(events: Iterable[Event], stops: list[str]) -> Iterator[Event]:
             yield event
             continue
         pending += event.content
-        cut = min((at for stop in stops if (at := pending.find(stop)) >= 0), default=-1)
-        if cut >= 0:
+        found = [(at, stop) for stop in stops if (at := pending.find(stop)) >= 0]
+        if found:
+            cut, stop = min(found)
             event.content = pending[:cut]
             if event:
                 yield event
-            yield Finish(event.index, "stop")
+            yield Finish(event.index, "stop", stop_sequence=stop)
             return
         keep = _possible_start(pending, stops)
         event.content, pending = pending[: len(pending) - keep], pending[len(pending) - keep :]

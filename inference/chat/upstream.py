@@ -1,78 +1,80 @@
 """A chat's calls upstream, as one sequence of events."""
 
 import logging
-import random
-import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from django.conf import settings
-
 from agentflare.concurrency import InterruptedWork, Interruptible
-from inference.catalog.selectors import Offer
+from agentflare.errors import JsonNotMetError
+from billing.usage.models import Truth
+from inference.attempts import Attempts, Target
 from inference.chat.estimate import Estimate
-from inference.chat.events import Event, Usage
-from inference.chat.meter import Meter
-from inference.chat.params import ChatCompletionParams
+from inference.chat.events import Delta, Event, Usage
+from inference.chat.json_answers import NoJsonError, read_json
 from inference.chat.reader import AnswerReader
-from inference.chat.requests import answers_all_choices, can_stream, capped
-from inference.chat.stops import stop_at
-from inference.workers_ai import client
-from inference.workers_ai.client import Account, Answer, CallContext
-from inference.workers_ai.failures import UpstreamCallError
+from inference.chat.reading import Reading
+from inference.chat.requests import can_stream, capped
+from inference.metering.measured import Measured
+from inference.metering.meter import Meter
+from inference.upstreams import client
+from inference.upstreams.accounts import CallContext
+from inference.upstreams.client import Answer
+from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import JsonRequest
 
 logger = logging.getLogger(__name__)
-_BACKOFF_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class ChatWork:
+    """A chat made ready for one AI model: the bodies of its calls, without an output cap.
+
+    One body for each call; each answers `choices` choices. wants_json: by the model's own
+    mode for it. operation: the path at an OpenAI-compatible server.
+    """
+
+    bodies: list[dict[str, Any]]
+    choices: int
+    estimate: Estimate
+    wants_json: bool = False
+    reading: Reading = field(default_factory=Reading)
+    operation: str = "chat/completions"
+
+    @property
+    def all_choices(self) -> int:
+        return len(self.bodies) * self.choices
 
 
 class UpstreamChat:
     """Calls the model, again where that is safe, and reads what it answers.
 
     Safe is: nothing of the answer has been passed on. Models that answer one choice at a
-    time are called once for each of `n`.
+    time are called once for each.
     """
 
     def __init__(
-        self,
-        params: ChatCompletionParams,
-        offer: Offer,
-        body: dict[str, Any],
-        *,
-        estimate: Estimate,
-        account: Account,
-        context: CallContext,
-        meter: Meter,
+        self, attempts: Attempts, *, meter: Meter, context: CallContext, is_stream: bool
     ) -> None:
-        self.params = params
-        self.offer = offer
-        self.body = body
-        self.estimate = estimate
-        self.account = account
-        self.context = context
+        self.attempts = attempts
         self.meter = meter
-        # Where we cut at stop sequences, upstream's work can only be stopped in a stream.
-        cuts_here = offer.is_native and bool(params.stops)
-        self.wants_stream = (bool(params.stream) or cuts_here) and can_stream(params, offer)
-        self.request_id = ""
-        self.is_aborted = False
+        self.context = context
+        self.is_stream = is_stream
+        # Answers that were of no use.
+        self.wasted: list[AnswerReader] = []
         self._readers: list[AnswerReader] = []
         self._answer: Answer | None = None
         self._sending: Interruptible[Answer] | None = None
+        self._served: Target | None = None
+        self._reminder = ""
 
     def events(self) -> Iterator[Event]:
         """Raises UpstreamCallError, also in the middle."""
-        if answers_all_choices(self.offer):
-            yield from self._one_call()
-            return
-        for index in range(self.params.choices):
-            events = self._one_call()
-            if self.params.stops:
-                events = stop_at(events, self.params.stops)
-            for event in events:
-                event.index = index
-                yield event
+        yield from self._checked_call(0)
+        for position in range(1, len(self._work.bodies)):
+            yield from self._checked_call(position)
 
     @property
     def system_fingerprint(self) -> str | None:
@@ -83,33 +85,40 @@ class UpstreamChat:
         """Whether anything came, also if a stop sequence has left nothing of it."""
         return any(reader.has_output for reader in self._readers)
 
-    def usage(self) -> tuple[Usage, bool]:
-        """What the calls used so far, and whether upstream itself said so for each.
+    def usage(self) -> tuple[Usage, Truth]:
+        """What the calls used so far, and how that is known.
 
         Never more output than was asked for, nor more input than could have been sent.
         """
         total = Usage()
+        if self._served is None:
+            return total, Truth.COUNTED
         told_by_upstream = bool(self._readers)
+        neurons: Decimal | None = Decimal(0)
         for reader in self._readers:
             usage = reader.usage()
             if usage is None or not usage.prompt_tokens:
                 told_by_upstream = False
                 usage = replace(
                     usage or Usage(completion_tokens=reader.counted_tokens),
-                    prompt_tokens=self.estimate.likely_prompt_tokens,
+                    prompt_tokens=self._work.estimate.likely_prompt_tokens,
                 )
             total.prompt_tokens += usage.prompt_tokens
             total.cached_tokens += usage.cached_tokens
             total.completion_tokens += usage.completion_tokens
             total.reasoning_tokens += usage.reasoning_tokens
-            total.neurons = usage.neurons if len(self._readers) == 1 else None
-        return self._believable(total), told_by_upstream
+            told = usage.neurons if usage.neurons is not None else reader.neurons
+            neurons = None if neurons is None or told is None else neurons + told
+        total.neurons = neurons if self._readers else None
+        return self._believable(total), Truth.PROVIDER if told_by_upstream else Truth.COUNTED
 
     def _believable(self, usage: Usage) -> Usage:
-        most_output = self.estimate.output_cap * self.params.choices
-        most_input = self.estimate.believable_prompt_tokens
-        if usage.prompt_tokens > most_input:
-            logger.error("Upstream tells %s for a prompt of at most %d", usage, most_input)
+        estimate = self._work.estimate
+        most_output = estimate.output_cap * self._work.all_choices
+        most_input = estimate.believable_prompt_tokens
+        if usage.prompt_tokens > most_input or usage.completion_tokens > most_output:
+            logger.error("Upstream tells %s, at most %d + %d", usage, most_input, most_output)
+            usage = replace(usage, neurons=None)
         prompt_tokens = min(usage.prompt_tokens, most_input)
         return replace(
             usage,
@@ -119,9 +128,17 @@ class UpstreamChat:
             reasoning_tokens=min(usage.reasoning_tokens, most_output),
         )
 
+    def partly_measured(self) -> Measured:
+        """What has been read so far of an answer that may not be complete."""
+        usage, _ = self.usage()
+        return replace(usage, neurons=None).measured(Truth.COUNTED)
+
+    def wasted_measures(self) -> list[Measured]:
+        return [(reader.usage() or Usage()).measured(Truth.PROVIDER) for reader in self.wasted]
+
     def abort(self) -> None:
         """Break off the call that runs, from any greenlet. Its reader sees a broken answer."""
-        self.is_aborted = True
+        self.attempts.is_aborted = True
         if self._answer is not None:
             self._answer.abort()
         elif self._sending is not None:
@@ -129,60 +146,108 @@ class UpstreamChat:
 
     # --- one call ---------------------------------------------------------------
 
-    def _one_call(self) -> Iterator[Event]:
-        answer, first, rest = self._open()
+    def _checked_call(self, position: int) -> Iterator[Event]:
+        """Where JSON could only be asked for: its answer is checked, and asked for once more.
+
+        What came back first was for nothing: ours to pay.
+        """
+        events = self._one_call(position)
+        first = next(events, None)
+        work = self._work
+        if not work.reading.asks_json:
+            yield from chain([] if first is None else [first], events)
+            return
+        answer = chain([] if first is None else [first], events)
+        for is_last in (False, True):
+            try:
+                checked = _checked(list(answer), work.reading.schema)
+            except NoJsonError as exc:
+                if is_last:
+                    raise UpstreamCallError(0, str(exc), JsonNotMetError(str(exc))) from None
+                logger.info("The answer is not the JSON asked for: %s", exc)
+                self.wasted.append(self._readers.pop())
+                self._reminder = f"That was not what I asked for: {exc}. Send the JSON alone."
+                answer = chain(self._one_call(position))
+                continue
+            self._reminder = ""
+            yield from checked
+            return
+
+    @property
+    def _work(self) -> ChatWork:
+        assert self._served is not None
+        work: ChatWork = self._served.prepared.work
+        return work
+
+    def _one_call(self, position: int) -> Iterator[Event]:
+        answer, first, rest = self.attempts.run(lambda target: self._open(target, position))
+        target = self._served
+        assert target is not None
+        events = self._work.reading.apply(chain(first, rest))
         try:
-            yield from chain(first, rest)
-        except client.BROKEN as exc:
-            raise _as_failure(exc) from exc
+            for event in events:
+                event.index += position * self._work.choices
+                yield event
+        except (UpstreamCallError, *client.BROKEN) as exc:
+            failure = client.as_failure(exc)
+            if not self.attempts.is_aborted:
+                self.attempts.failed(target, failure)
+            raise failure from exc
         finally:
             self._answer = None
             answer.close()
 
-    def _open(self) -> tuple[Answer, list[Event], Iterator[Event]]:
+    def _open(self, target: Target, position: int) -> tuple[Answer, list[Event], Iterator[Event]]:
         """The answer up to its first event: until there nothing has been passed on."""
-        for attempt in range(1, settings.UPSTREAM_ATTEMPTS + 1):
-            self.meter.attempt()
-            reader = AnswerReader(
-                output_cap=self.estimate.output_cap,
-                choices=self.params.choices if answers_all_choices(self.offer) else 1,
-            )
-            answer = None
-            try:
-                answer = self._call()
-                rest = self._read(answer, reader)
-                first = next(rest, None)
-            except (UpstreamCallError, *client.BROKEN) as exc:
-                failure = _as_failure(exc)
-                self._answer = None
-                if answer:
-                    answer.close()
-                is_last = attempt == settings.UPSTREAM_ATTEMPTS
-                if is_last or self.is_aborted or not failure.may_retry:
-                    raise failure from exc
-                time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-                continue
-            self._readers.append(reader)
-            return answer, [] if first is None else [first], rest
-        raise AssertionError("the last attempt returns or raises")
+        work: ChatWork = target.prepared.work
+        reader = AnswerReader(output_cap=work.estimate.output_cap, choices=work.choices)
+        answer = self._call(target, work, position)
+        try:
+            rest = self._read(answer, reader)
+            first = next(rest, None)
+        except BaseException:
+            self._answer = None
+            answer.close()
+            raise
+        reader.note_neurons(answer.neurons)
+        self._readers.append(reader)
+        self._served = target
+        return answer, [] if first is None else [first], rest
 
-    def _call(self) -> Answer:
-        cap = self.estimate.output_cap
-        body = capped(self.body, self.offer, output_cap=cap, stream=self.wants_stream)
-        answer = self._send(body)
-        self.request_id = answer.request_id
+    def _call(self, target: Target, work: ChatWork, position: int) -> Answer:
+        # Where we cut at stop sequences, upstream's work can only be stopped in a stream.
+        wants_stream = self.is_stream or bool(work.reading.stops)
+        can = can_stream(target.offer, wants_json=work.wants_json or work.reading.asks_json)
+        body = work.bodies[position]
+        if self._reminder:
+            reminder = {"role": "user", "content": self._reminder}
+            body = {**body, "messages": [*body["messages"], reminder]}
+        body = capped(
+            body,
+            target.offer,
+            output_cap=work.estimate.output_cap,
+            stream=wants_stream and can,
+        )
+        answer = self._send(target, JsonRequest(body, operation=work.operation))
+        self.meter.answered(answer)
         self._answer = answer
-        if self.is_aborted:
+        if self.attempts.is_aborted:
             # What has arrived with the headers must not count as delivered.
             answer.close()
             raise UpstreamCallError.broken("broken off before the first token")
         return answer
 
-    def _send(self, body: dict[str, Any]) -> Answer:
+    def _send(self, target: Target, request: JsonRequest) -> Answer:
         def send() -> Answer:
-            return client.run(self.account, self.offer.upstream_model, body, context=self.context)
+            return client.send(
+                target.account,
+                target.offer.upstream_model,
+                request,
+                context=self.context,
+                reject_if_busy=target.reject_if_busy,
+            )
 
-        if not self.params.stream:
+        if not self.is_stream:
             return send()  # nobody watches whether the client is still there
         self._sending = Interruptible(send)
         try:
@@ -201,11 +266,19 @@ class UpstreamChat:
         yield from reader.finish_stream(saw_done=answer.saw_done)
 
 
-def _as_failure(exc: Exception) -> UpstreamCallError:
-    if isinstance(exc, UpstreamCallError):
-        return exc
-    if isinstance(exc, client.TIMED_OUT):
-        return UpstreamCallError.timeout(str(exc))
-    failure = UpstreamCallError.broken(str(exc))
-    failure.may_retry = True
-    return failure
+def _checked(events: list[Event], schema: dict[str, Any] | None) -> list[Event]:
+    """Each choice with its JSON alone as its text. Raises NoJsonError."""
+    texts: dict[int, str] = {}
+    for event in events:
+        if isinstance(event, Delta):
+            texts[event.index] = texts.get(event.index, "") + event.content
+    checked: list[Event] = []
+    for event in events:
+        if isinstance(event, Delta):
+            event.content = ""
+            checked += [event] if event else []
+        else:
+            text = texts.get(event.index, "")
+            checked.append(Delta(index=event.index, content=read_json(text, schema)))
+            checked.append(event)
+    return checked

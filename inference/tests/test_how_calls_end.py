@@ -3,7 +3,6 @@
 import http.client
 import json
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,55 +10,18 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from billing import invariants
 from billing.admission.services import books
 from billing.usage.models import UsageRecord
-from tenants.registry.schemas import tenant_schema
+from inference.tests.settled import nusd, say, settled_record, wait_for
 
 NATIVE = "llama-3.3-70b-fast"
 OPENAI_FORM = "qwen-3-30b"
 BOTH_FORMS = pytest.mark.parametrize("model", [NATIVE, OPENAI_FORM])
 
 
-def say(**directive: Any) -> str:
-    return f"[[sandbox {json.dumps(directive)}]]"
-
-
 @pytest.fixture
 def cast(gateway: Any) -> Any:
     return gateway.cast()
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 40) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-    return value
-
-
-def settled_records(cast: Any, count: int = 1) -> list[UsageRecord]:
-    """The tenant's usage records, once there are so many and everything is settled."""
-
-    def look() -> list[UsageRecord]:
-        with tenant_schema(cast.code):
-            records = list(UsageRecord.objects.all())
-        gate = books(cast.tenant)
-        done = len(records) >= count and not gate.unsettled and not gate.held
-        return records if done else []
-
-    records = wait_for(look)
-    assert len(records) == count
-    assert [*invariants.check_ledger(cast.tenant), *invariants.check_gate(cast.tenant)] == []
-    return list(records)
-
-
-def settled_record(cast: Any) -> UsageRecord:
-    return settled_records(cast)[0]
-
-
-def nusd(dollars: str) -> int:
-    return int(Decimal(dollars) * 10**9)
 
 
 def events(response: Any) -> list[Any]:
@@ -185,7 +147,7 @@ def test_an_empty_answer_costs_nothing(gateway: Any, cast: Any, model: str, stre
             503,
             "upstream_busy",
         ),
-        ({"error": {"status": 429, "code": 4006, "message": "quota"}}, 503, "upstream_busy"),
+        ({"error": {"status": 429, "code": 4006, "message": "quota"}}, 429, "insufficient_quota"),
         ({"error": {"status": 401, "code": 10000, "message": "auth"}}, 502, "upstream_error"),
         ({"error": {"status": 400, "code": 5006, "message": "AiError: bad"}}, 400, None),
         (
@@ -195,7 +157,7 @@ def test_an_empty_answer_costs_nothing(gateway: Any, cast: Any, model: str, stre
         ),
         ({"success_false": True}, 502, "upstream_error"),
         ({"html": True}, 504, "upstream_timeout"),
-        ({"gateway_error": True}, 503, "upstream_busy"),
+        ({"gateway_error": True}, 429, "rate_limit_exceeded"),
         ({"truncated_json": True}, 502, "upstream_error"),
         ({"reset": True}, 502, "upstream_error"),
     ],

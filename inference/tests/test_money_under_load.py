@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing.admission.services import books
-from inference.tests.test_how_calls_end import nusd, say, settled_records
+from inference.tests.settled import nusd, say, settled_records
 from tenants.keys.services import create_api_key
 
 SLOW = say(tokens=40, chunk_ms=100)

@@ -1,72 +1,201 @@
-"""What upstream's failures mean, and what a client is told.
+"""What Workers AI's and AI Gateway's failures mean, and what a client is told.
 
 HTTP status alone says little: five different things share 429, and `success: false` has
-been seen under 200. The code inside the envelope decides.
+been seen under 200. The code inside the envelope decides; its rules stand in one table.
 """
 
 import logging
 import re
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from agentflare import errors
+from inference.upstreams.failures import Scope, UpstreamCallError
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"\s*\([0-9a-f-]{36}\)\s*$")
 _CONTEXT_TEXT = re.compile(
-    r"context (window|length)|maximum context|too many tokens", re.IGNORECASE
+    r"context (window|length)|maximum context|too many tokens|sequence (is )?too long",
+    re.IGNORECASE,
 )
-
-# By upstream's code. Sources: Cloudflare's error page, and what has been observed.
-_INVALID_INPUT = {3003, 3030, 5004, 5005, 5006, 5023, 5024, 5025, 8001, 8002, 8006, 8007}
-_NO_SUCH_MODEL = {3042, 5007, 5028, 7003}
-_CONTEXT = {5021}
-_TOO_LARGE = {3006}
-_RATE_LIMITED = {3021, 2003}
-_BUSY = {3040}
-_OUR_QUOTA = {3036, 4006, 2045, 2021}
-_TIMEOUTS = {3007, 3046, 2014}
-_BREAKDOWNS = {3043, 3008, 7009, 7013}
-# Another attempt may succeed, and nothing has been answered yet.
-_RETRYABLE = _BUSY | _BREAKDOWNS | {0}
+_MINUTE_S = 60.0
+_TIMEOUT_STATUSES = {408, 504, 522, 524}
 
 
-@dataclass(slots=True, eq=False)
-class UpstreamCallError(Exception):
-    """A call that upstream did not answer. `error` is what the client reads.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from one code. error: from upstream's text to what the client reads."""
 
-    code: upstream's own; 0 where there is none. may_retry: another attempt makes sense.
-    """
+    error: Callable[[str], errors.GatewayError]
+    may_retry: bool = False
+    may_fall_over: bool = False
+    scope: Scope = Scope.CALL
+    closed_for_s: Callable[[], float] = float
+    alert: bool = False
 
-    code: int
-    detail: str
-    error: errors.GatewayError
-    may_retry: bool
-    request_id: str = field(default="")
 
-    @classmethod
-    def unreachable(cls, detail: str) -> "UpstreamCallError":
-        error = errors.UpstreamError("The upstream service could not be reached.")
-        return cls(0, detail, error, may_retry=True)
+def _invalid(message: str) -> errors.GatewayError:
+    return errors.InvalidRequestError(message)
 
-    @classmethod
-    def timeout(cls, detail: str) -> "UpstreamCallError":
-        error = errors.UpstreamTimeoutError("The upstream service did not answer in time.")
-        return cls(0, detail, error, may_retry=False)
 
-    @classmethod
-    def unreadable(cls, detail: str) -> "UpstreamCallError":
-        error = errors.UpstreamError("The upstream service sent an answer that cannot be read.")
-        return cls(0, detail, error, may_retry=True)
+def _context_or_invalid(message: str) -> errors.GatewayError:
+    return _context(message) if _CONTEXT_TEXT.search(message) else _invalid(message)
 
-    @classmethod
-    def broken(cls, detail: str) -> "UpstreamCallError":
-        error = errors.UpstreamError("The upstream service broke off its answer.")
-        return cls(0, detail, error, may_retry=False)
+
+def _context(message: str) -> errors.GatewayError:
+    return errors.InvalidRequestError(message, param="messages", code="context_length_exceeded")
+
+
+def _flagged(message: str) -> errors.GatewayError:
+    if _CONTEXT_TEXT.search(message):
+        return _context(message)
+    return errors.ContentPolicyError(message)
+
+
+def _too_large(message: str) -> errors.GatewayError:
+    return errors.UpstreamTooLargeError(message)
+
+
+def _no_such_model(message: str) -> errors.GatewayError:
+    return errors.NotFoundError(
+        "The model is not available: the provider does not serve it any more.",
+        param="model",
+        code="model_not_found",
+    )
+
+
+def _busy(message: str) -> errors.GatewayError:
+    return errors.UpstreamBusyError("The model is at capacity. Please retry shortly.")
+
+
+def _rate_limited(message: str) -> errors.GatewayError:
+    return errors.UpstreamRateLimitError(retry_after_s=_until_next_minute_s())
+
+
+def _out_of_quota(message: str) -> errors.GatewayError:
+    return errors.UpstreamQuotaError(retry_after_s=_until_midnight_s())
+
+
+def _unavailable(message: str) -> errors.GatewayError:
+    return errors.UpstreamBusyError(
+        "The model is not available at present. Please retry later.", retry_after_s=_MINUTE_S
+    )
+
+
+def _timed_out(message: str) -> errors.GatewayError:
+    return errors.UpstreamTimeoutError("The upstream service did not answer in time.")
+
+
+def _failed(message: str) -> errors.GatewayError:
+    return errors.UpstreamError("The upstream service failed to answer.")
+
+
+def _until_next_minute_s() -> float:
+    now = datetime.now(UTC)
+    return 60.0 - now.second - now.microsecond / 1e6
+
+
+def _until_midnight_s() -> float:
+    """The free allowance is renewed at 00:00 UTC."""
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight - now).total_seconds()
+
+
+def _a_minute_s() -> float:
+    return _MINUTE_S
+
+
+_INVALID = Rule(_invalid)
+_TIMEOUT = Rule(_timed_out, may_fall_over=True, scope=Scope.MODEL)
+_BREAKDOWN = Rule(_failed, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+# Licence, plan, private model: the operator's affair, and no matter of time.
+_CLOSED_MODEL = Rule(
+    _failed, may_fall_over=True, scope=Scope.MODEL, closed_for_s=_a_minute_s, alert=True
+)
+_CLOSED_ACCOUNT = Rule(
+    _failed, may_fall_over=True, scope=Scope.ACCOUNT, closed_for_s=_a_minute_s, alert=True
+)
+_OUR_QUOTA = Rule(
+    _out_of_quota,
+    may_fall_over=True,
+    scope=Scope.ACCOUNT,
+    closed_for_s=_until_midnight_s,
+    alert=True,
+)
+_NO_SUCH_MODEL = Rule(_no_such_model, may_fall_over=True, alert=True)
+
+# Sources: Cloudflare's pages on Workers AI's and AI Gateway's errors, and what was observed.
+RULES = {
+    2003: Rule(
+        _rate_limited, may_fall_over=True, scope=Scope.ACCOUNT, closed_for_s=_until_next_minute_s
+    ),
+    2008: _CLOSED_ACCOUNT,
+    2009: _CLOSED_ACCOUNT,
+    2014: _TIMEOUT,
+    2016: Rule(_flagged),
+    2017: Rule(_flagged),
+    2021: Rule(
+        _unavailable,
+        may_fall_over=True,
+        scope=Scope.ACCOUNT,
+        closed_for_s=_a_minute_s,
+        alert=True,
+    ),
+    2045: Rule(
+        _unavailable,
+        may_fall_over=True,
+        scope=Scope.ACCOUNT,
+        closed_for_s=_a_minute_s,
+        alert=True,
+    ),
+    3003: _INVALID,
+    3006: Rule(_too_large),
+    3007: _TIMEOUT,
+    3008: _BREAKDOWN,
+    3021: Rule(
+        _rate_limited, may_fall_over=True, scope=Scope.TASK, closed_for_s=_until_next_minute_s
+    ),
+    3023: _CLOSED_ACCOUNT,
+    3030: Rule(_flagged),
+    3036: _OUR_QUOTA,
+    3039: _INVALID,
+    3040: Rule(_busy, may_retry=True, may_fall_over=True, scope=Scope.MODEL),
+    3041: _CLOSED_MODEL,
+    3042: _NO_SUCH_MODEL,
+    3043: _BREAKDOWN,
+    3046: _TIMEOUT,
+    4006: _OUR_QUOTA,
+    5004: _INVALID,
+    5005: _INVALID,
+    5006: _INVALID,
+    5007: _NO_SUCH_MODEL,
+    5016: _CLOSED_MODEL,
+    5018: _CLOSED_MODEL,
+    5019: Rule(_failed, may_fall_over=True, alert=True),
+    5021: Rule(_context, may_fall_over=True),
+    5023: _INVALID,
+    5024: Rule(_invalid, may_retry=True, may_fall_over=True),
+    5025: _INVALID,
+    5028: _NO_SUCH_MODEL,
+    5035: _CLOSED_MODEL,
+    7000: Rule(_failed, may_fall_over=True, alert=True),
+    7001: Rule(_failed, may_fall_over=True, alert=True),
+    7003: _CLOSED_ACCOUNT,
+    7009: _BREAKDOWN,
+    7013: Rule(_unavailable, may_retry=True, may_fall_over=True, scope=Scope.MODEL),
+    8001: _INVALID,
+    8002: _INVALID,
+    8006: _INVALID,
+    8007: Rule(_context_or_invalid),
+    10000: _CLOSED_ACCOUNT,
+}
 
 
 def failure_of(status: int, body: bytes) -> UpstreamCallError | None:
@@ -77,46 +206,50 @@ def failure_of(status: int, body: bytes) -> UpstreamCallError | None:
         return _from_status(status)
     if not isinstance(document, dict):
         return UpstreamCallError.unreadable("the answer is no object")
-    if status == 200 and document.get("success", True) is not False:
+    # A bare OpenAI-shaped answer has no `success`; an error in it has `error`.
+    is_refusal = "result" not in document and (document.get("error") or document.get("errors"))
+    if status == 200 and document.get("success", True) is not False and not is_refusal:
         return None
     code, message = _first_error(document)
+    return failure_for(code, message, status)
+
+
+def failure_for(code: int, message: str, status: int) -> UpstreamCallError:
+    """By the code's rule; by the status where there is none."""
+    rule = RULES.get(code) or rule_of_status(status)
+    if rule.alert:
+        logger.error("Upstream refuses us: HTTP %s, code %s: %s", status, code, message)
     return UpstreamCallError(
         code=code,
         detail=f"HTTP {status}, code {code}: {message}",
-        error=client_error(code, message, status),
-        may_retry=code in _RETRYABLE and (code != 0 or status >= 500),
+        error=rule.error(message),
+        may_retry=rule.may_retry,
+        may_fall_over=rule.may_fall_over,
+        scope=rule.scope,
+        closed_for_s=rule.closed_for_s(),
     )
 
 
-def client_error(code: int, message: str, status: int) -> errors.GatewayError:
-    """What a client reads. Trouble with our account or credentials is never told as its own."""
-    is_context = code in _CONTEXT or (code == 8007 and _CONTEXT_TEXT.search(message))
-    if is_context:
-        return errors.InvalidRequestError(message, param="messages", code="context_length_exceeded")
-    if code in _INVALID_INPUT or (code == 0 and status in {400, 422}):
-        return errors.InvalidRequestError(message)
-    if code in _NO_SUCH_MODEL:
-        logger.error("Upstream does not know a model we offer: %s", message)
-        return errors.UpstreamError("The upstream service does not serve this model at present.")
-    if code in _TOO_LARGE:
-        error: errors.GatewayError = errors.InvalidRequestError(message, code="request_too_large")
-        error.status = 413
-        return error
-    if code in _BUSY or code in _RATE_LIMITED:
-        return errors.UpstreamBusyError("The model is at capacity. Please retry shortly.")
-    if code in _TIMEOUTS:
-        return errors.UpstreamTimeoutError("The upstream service did not answer in time.")
-    if code not in _BREAKDOWNS:
-        # Credentials, licences, quotas: the operator's affair.
-        logger.error("Upstream refuses us: HTTP %s, code %s: %s", status, code, message)
-    if code in _OUR_QUOTA:
-        return errors.UpstreamBusyError("The model is not available at present.")
-    return errors.UpstreamError("The upstream service failed to answer.")
+def rule_of_status(status: int) -> Rule:
+    """For codes nobody has told us of, and for servers that use none."""
+    if status in {400, 422}:
+        return Rule(_context_or_invalid)
+    if status == 413:
+        return Rule(_too_large)
+    if status in {401, 402, 403}:
+        return _CLOSED_ACCOUNT
+    if status in _TIMEOUT_STATUSES:
+        return _TIMEOUT
+    if status == 429:
+        return Rule(_busy, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+    if status == 404:
+        return Rule(_failed, may_fall_over=True, alert=True)
+    return _BREAKDOWN
 
 
 def _from_status(status: int) -> UpstreamCallError:
     """An answer that is no JSON: a page of the edge, or one that was cut."""
-    if status in {408, 504, 522, 524}:
+    if status in _TIMEOUT_STATUSES:
         return UpstreamCallError.timeout(f"HTTP {status} without JSON")
     return UpstreamCallError.unreadable(f"HTTP {status} without JSON")
 
@@ -131,10 +264,10 @@ def _first_error(document: dict[str, Any]) -> tuple[int, str]:
         code = int(first.get("code") or 0)
     except (TypeError, ValueError):
         code = 0
-    return code, _clean(str(first.get("message") or "unknown error"))
+    return code, clean(str(first.get("message") or "unknown error"))
 
 
-def _clean(message: str) -> str:
+def clean(message: str) -> str:
     """Without the request id at its end and the engine's prefixes; the engine's own text
     where it is JSON inside the message."""
     message = _REQUEST_ID.sub("", message)

@@ -52,14 +52,14 @@ def is_newer(stamp: Path, requirements: list[str]) -> bool:
     return all(Path(file).stat().st_mtime <= stamp.stat().st_mtime for file in requirements)
 
 
-def install(requirements: list[str]) -> int:
+def install(requirements: list[str], what: str = "Installing packages") -> int:
     """Returns pip's exit status; its output is shown when it is not 0."""
     if importlib.util.find_spec("pip") is None:  # a .venv made by another tool
         subprocess.run([sys.executable, "-m", "ensurepip"], stdout=subprocess.DEVNULL, check=False)
     files = [option for file in requirements for option in ("-r", file)]
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-input", "--progress-bar", "off", *files]
-    progress = Progress("Installing packages")
+    progress = Progress(what)
     with tempfile.TemporaryFile("w+") as output:
         pip = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True

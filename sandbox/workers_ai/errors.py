@@ -129,6 +129,31 @@ class DeprecatedModelError(InferenceError):
         super().__init__(f"This model was deprecated on {date}. Please use an alternative model.")
 
 
+class BusyError(InferenceError):
+    """Out of capacity, and the caller does not want to wait."""
+
+    status = 429
+    code = 3040
+
+    def __init__(self) -> None:
+        super().__init__("Capacity temporarily exceeded, please try again.")
+
+
+class InvalidInputError(InferenceError):
+    """What the schema takes and the model does not: sound it can't decode, say."""
+
+    status = 400
+    code = 8001
+
+
+class UnsupportedLanguageError(InferenceError):
+    status = 400
+    code = 8002
+
+    def __init__(self, language: str) -> None:
+        super().__init__(f"Invalid input: language '{language}' is not supported")
+
+
 class InvalidToolError(InferenceError):
     status = 400
     code = 8001
@@ -235,15 +260,23 @@ class MethodNotAllowedError(EdgeError):
 
 
 class GatewayError(StandInError):
-    """AI Gateway's own refusal. No `cf-ai-req-id`: the call reached no model."""
+    """AI Gateway's own refusal. No `cf-ai-req-id`: the call reached no model.
 
-    def __init__(self, *, status: int, code: int | str, text: str) -> None:
+    form: the whole body, of refusals that have one of their own.
+    """
+
+    def __init__(
+        self, *, status: int, code: int | str, text: str, form: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.code = code
         self.text = text
+        self.form = form
 
     def body(self, request_id: str) -> dict[str, Any]:
+        if self.form is not None:
+            return self.form
         return {
             "success": False,
             "result": [],

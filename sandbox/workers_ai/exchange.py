@@ -9,17 +9,20 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from sandbox.workers_ai.catalogue import Catalogue
+from sandbox.workers_ai.catalogue import Catalogue, Model
 from sandbox.workers_ai.errors import (
     BadInputError,
+    GatewayError,
     InferenceError,
     MissingHeaderOrBodyError,
     StandInError,
 )
+from sandbox.workers_ai.gateway_cache import GatewayCache
 from sandbox.workers_ai.journal import CallRecord, Journal
 from sandbox.workers_ai.local_model import LocalModel
-from sandbox.workers_ai.script import FailureCounts
+from sandbox.workers_ai.script import Directive, FailureCounts
 from sandbox.workers_ai.settings import Settings
+from sandbox.workers_ai.small_models import SmallModels
 from sandbox.workers_ai.tokens import Vocabularies
 
 REAL_TEXT_FINGERPRINT = "sandbox-smollm2-135m"
@@ -33,10 +36,12 @@ class Services:
     settings: Settings
     catalogue: Catalogue
     local_model: LocalModel
+    small_models: SmallModels
     vocabularies: Vocabularies = field(default_factory=Vocabularies)
     journal: Journal = field(default_factory=Journal)
     failures: FailureCounts = field(default_factory=FailureCounts)
     licences: set[tuple[str, str]] = field(default_factory=set)
+    gateway_cache: GatewayCache = field(default_factory=GatewayCache)
 
 
 @dataclass(kw_only=True)
@@ -44,6 +49,9 @@ class Exchange:
     """One call.
 
     reached_model: its answer carries `cf-ai-req-id`, as every answer of a model does.
+    rejects_if_busy: the body's options say that it would rather be refused than wait.
+    content_type: said of the answer instead of what it is, as a directive wants it.
+    cache_status: "HIT" or "MISS" of AI Gateway's cache; None where it has no part.
     """
 
     services: Services
@@ -52,6 +60,16 @@ class Exchange:
     account: str
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reached_model: bool = False
+    rejects_if_busy: bool = False
+    content_type: str | None = None
+    cache_status: str | None = None
+    extra_headers: dict[str, str] = field(default_factory=dict)
+
+    def armed(self, directive: Directive, model: Model) -> Directive:
+        """The directive as it applies to this call."""
+        armed = self.services.failures.armed(directive, account=self.account, model_id=model.id)
+        self.content_type = armed.content_type
+        return armed
 
     async def json_body(self) -> dict[str, Any]:
         raw = await self.request.read()
@@ -64,15 +82,34 @@ class Exchange:
             raise BadInputError(f"the body is not valid JSON, {error}") from error
         if not isinstance(body, dict):
             raise BadInputError("Type mismatch of '/', 'object' not in 'array'")
+        self.take_options(body)
         return body
 
+    def take_options(self, body: dict[str, Any]) -> None:
+        """Whether the caller waits for capacity. A wish of another type is no wish."""
+        options = body.get("options")
+        if isinstance(options, dict):
+            wish = options.get("rejectIfBusy") is True
+            self.rejects_if_busy = self.record.reject_if_busy = wish
+
     def headers(self) -> dict[str, str]:
-        headers = {}
-        if self.reached_model:
-            headers["cf-ai-req-id"] = self.record.request_id = self.request_id
-            if "cf-aig-gateway-id" in self.request.headers:
-                headers["cf-aig-log-id"] = secrets.token_hex(13).upper()
-                headers["cf-aig-step"] = "0"
+        if not self.reached_model:
+            return dict(self.extra_headers)
+        self.record.request_id = self.request_id
+        return {"cf-ai-req-id": self.request_id, **self.gateway_headers()}
+
+    def gateway_headers(self) -> dict[str, str]:
+        """What AI Gateway adds to the answer of a call that went through it."""
+        sent = self.request.headers
+        if "cf-aig-gateway-id" not in sent:
+            return {}
+        headers = {
+            "cf-aig-log-id": secrets.token_hex(13).upper(),
+            "cf-aig-event-id": sent.get("cf-aig-event-id", secrets.token_hex(13).upper()),
+            "cf-aig-step": "0",
+        }
+        if self.cache_status is not None:
+            headers["cf-aig-cache-status"] = self.cache_status
         return headers
 
     def json_response(
@@ -80,16 +117,20 @@ class Exchange:
     ) -> web.Response:
         headers = self.headers()
         if neurons is not None:
-            headers["cf-ai-neurons"] = decimal_text(neurons)
+            headers["cf-ai-neurons"] = self.record.neurons = decimal_text(neurons)
         self.record.status = status
         return web.Response(
-            body=orjson.dumps(body), status=status, headers=headers, content_type="application/json"
+            body=orjson.dumps(body),
+            status=status,
+            headers={**headers, "Content-Type": self.content_type or "application/json"},
         )
 
     def error_response(self, error: StandInError) -> web.Response:
-        if isinstance(error, InferenceError):
-            self.reached_model = True
-        return self.json_response(error.body(self.request_id), status=error.status)
+        self.reached_model = isinstance(error, InferenceError)
+        response = self.json_response(error.body(self.request_id), status=error.status)
+        if isinstance(error, GatewayError):
+            response.headers.update(self.gateway_headers())
+        return response
 
 
 def enveloped(result: Any) -> dict[str, Any]:

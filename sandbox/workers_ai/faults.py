@@ -6,7 +6,7 @@ import struct
 
 from aiohttp import web
 
-from sandbox.workers_ai.errors import GatewayError, ScriptedError
+from sandbox.workers_ai.errors import BusyError, GatewayError, ScriptedError
 from sandbox.workers_ai.exchange import Exchange
 from sandbox.workers_ai.journal import End
 from sandbox.workers_ai.script import Directive, ScriptedFailure
@@ -24,6 +24,11 @@ async def play_faults(exchange: Exchange, directive: Directive) -> web.StreamRes
     """Do what the directive wants before, or instead of, an answer. None: go on and answer."""
     if directive.delay_s:
         await asyncio.sleep(directive.delay_s)
+    if directive.busy_s is not None:
+        if exchange.rejects_if_busy:
+            exchange.record.end(End.FAULT)
+            raise BusyError
+        await asyncio.sleep(directive.busy_s)
     if directive.hang:
         await wait_for_client_to_leave()
     if directive.reset:
@@ -37,7 +42,9 @@ async def play_faults(exchange: Exchange, directive: Directive) -> web.StreamRes
     if directive.gateway_error is not None:
         exchange.record.end(End.FAULT)
         failure = directive.gateway_error
-        raise GatewayError(status=failure.status, code=failure.code, text=failure.message)
+        raise GatewayError(
+            status=failure.status, code=failure.code, text=failure.message, form=failure.body
+        )
     for failure_or_none in (directive.error, directive.success_false):
         if failure_or_none is not None:
             exchange.record.end(End.FAULT)

@@ -27,7 +27,10 @@ class End(StrEnum):
 class CallRecord:
     """One call. `started_at` and `ended_at` are Unix seconds.
 
-    chunks_sent: frames with content of a stream; tokens_sent: completion tokens in what was sent.
+    chunks_sent: frames with content of a stream, or pieces of a binary answer; tokens_sent:
+        completion tokens in what was sent; audio_s: how long the sound in the call was, as billed;
+        neurons: as reported to the caller; form: of a form, its fields, and its files' sizes;
+        cache: what AI Gateway's cache had ("HIT", "MISS").
     """
 
     seq: int
@@ -45,6 +48,11 @@ class CallRecord:
     ended_at: float | None = None
     chunks_sent: int = 0
     tokens_sent: int = 0
+    reject_if_busy: bool = False
+    audio_s: str | None = None
+    neurons: str | None = None
+    form: dict[str, Any] | None = None
+    cache: str | None = None
 
     def keep_body(self, raw: bytes) -> None:
         self.body_bytes = len(raw)
@@ -73,6 +81,20 @@ class CallRecord:
             "ended": self.ended,
             "chunks_sent": self.chunks_sent,
             "tokens_sent": self.tokens_sent,
+            "reject_if_busy": self.reject_if_busy,
+            "audio_s": self.audio_s,
+            "neurons": self.neurons,
+            "form": self.form,
+            "gateway": self.gateway_headers(),
+            "cache": self.cache,
+        }
+
+    def gateway_headers(self) -> dict[str, str]:
+        """What the call told AI Gateway."""
+        return {
+            name.lower(): value
+            for name, value in self.headers.items()
+            if name.lower().startswith("cf-aig-")
         }
 
     def _body(self) -> Any:

@@ -60,13 +60,14 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How to generate. None leaves it to llama.cpp."""
+    """How to generate. None leaves it to llama.cpp. is_raw: go on with the text as it stands."""
 
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
+    is_raw: bool = False
 
 
 class LocalModel:
@@ -212,7 +213,7 @@ class LocalModel:
         assert self._session is not None
         try:
             async with self._session.post(
-                f"{url}/v1/chat/completions",
+                f"{url}/v1/{'completions' if 'prompt' in payload else 'chat/completions'}",
                 data=orjson.dumps(payload),
                 headers={"Content-Type": "application/json"},
             ) as response:
@@ -251,7 +252,8 @@ async def read_steps(stream: aiohttp.StreamReader) -> AsyncGenerator[Generated, 
         total = event.get("timings", {}).get("predicted_n", counted)
         for choice in event["choices"]:
             finish = choice["finish_reason"] or finish
-            if text := choice["delta"].get("content"):
+            delta = choice.get("delta") or {"content": choice.get("text")}
+            if text := delta.get("content"):
                 yield Generated(text, total - counted)
                 counted = total
         if event.get("usage"):
@@ -262,8 +264,13 @@ async def read_steps(stream: aiohttp.StreamReader) -> AsyncGenerator[Generated, 
 
 
 def chat_payload(turns: list[ChatTurn], max_tokens: int, sampling: Sampling) -> dict[str, Any]:
+    spoken: dict[str, Any] = {
+        "messages": [{"role": turn.role, "content": turn.text} for turn in turns]
+    }
+    if sampling.is_raw:
+        spoken = {"prompt": turns[-1].text}
     payload: dict[str, Any] = {
-        "messages": [{"role": turn.role, "content": turn.text} for turn in turns],
+        **spoken,
         "max_tokens": min(max_tokens, MAX_ANSWER_TOKENS),
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -274,7 +281,7 @@ def chat_payload(turns: list[ChatTurn], max_tokens: int, sampling: Sampling) -> 
             payload[name] = value
     if sampling.stop:
         payload["stop"] = list(sampling.stop)
-    if sampling.schema is not None:
+    if sampling.schema is not None and not sampling.is_raw:
         payload["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": sampling.schema},

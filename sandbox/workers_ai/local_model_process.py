@@ -4,20 +4,12 @@ Apart from its parent because a crash in native code must not take the stand-in 
 Prints its URL on one line when it is ready; ends with its parent.
 """
 
-import ctypes
 import os
-import signal
 import sys
 
 import xllamacpp  # type: ignore[import-untyped]  # it has no stubs
 
-PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent() -> None:
-    """Ask Linux to kill us when the parent dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+from sandbox.workers_ai.parent import end_with_parent
 
 
 def serve(model_file: str, *, context_tokens: int, slots: int) -> None:

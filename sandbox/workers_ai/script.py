@@ -1,14 +1,15 @@
 """Directives: what a test tells the stand-in to do with one request.
 
-`[[sandbox {"text": "Lima.", "chunk_ms": 20}]]` anywhere in the newest user message. The README
-lists the keys. An unknown key, a wrong type or keys that exclude each other are refused, so that
-a misspelt test can't pass.
+`[[sandbox {"text": "Lima.", "chunk_ms": 20}]]` anywhere in the newest user message, in any text of
+a call of another kind, or in its bytes. The README lists the keys. An unknown key, a wrong type or
+keys that exclude each other are refused, so that a misspelt test can't pass.
 """
 
 import dataclasses
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from decimal import Decimal
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final, TypeVar
 
@@ -39,11 +40,12 @@ class ScriptedCall:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedFailure:
-    """An error to answer with."""
+    """An error to answer with. body: all of it, where its form is one of its own."""
 
     status: int
     code: int | str
     message: str
+    body: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,10 @@ class Directive:
     """
 
     rest: str = ""
+    # Which calls the faults are for; what others get instead, if not simply no faults.
+    account: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    otherwise: "Directive | None" = None
     # What to answer. At most one of text, echo, tokens and json.
     text: str | None = None
     echo: bool = False
@@ -72,6 +78,8 @@ class Directive:
     cached_tokens: int = 0
     no_usage: bool = False
     no_terminal_frame: bool = False
+    # Of sound: how long an answer is, or how long what came counts as.
+    duration_s: Decimal | None = None
     # How to fail.
     id: str | None = None
     error_times: int | None = None
@@ -87,10 +95,15 @@ class Directive:
     stall_after: int | None = None
     stall_s: float | None = None
     error_frame_after: int | None = None
+    busy_s: float | None = None
+    content_type: str | None = None
+    # How many bytes of a binary answer go at a time.
+    piece_bytes: int | None = None
     # Oddities that are no failures.
     plain_json_to_stream: bool = False
     numeric_chunks: bool = False
     null_chunks: bool = False
+    no_envelope: bool = False
 
     @property
     def has_answer(self) -> bool:
@@ -101,6 +114,25 @@ class Directive:
             or self.json is not ABSENT
             or self.reasoning is not None
             or bool(self.tool_calls)
+        )
+
+    @property
+    def scripted_text(self) -> str | None:
+        """The text to answer with, by whichever key it was given."""
+        if self.echo:
+            return self.rest
+        if self.tokens is not None:
+            return " ".join(f"tok{number}" for number in range(1, self.tokens + 1))
+        return self.text
+
+    @property
+    def chat_only_key(self) -> str | None:
+        """A key given that means nothing to models of other kinds."""
+        return next((key for key in CHAT_ONLY if getattr(self, key) != CHAT_ONLY[key]), None)
+
+    def is_for(self, *, account: str, model_id: str) -> bool:
+        return (not self.account or account in self.account) and (
+            not self.model or model_id in self.model
         )
 
     @property
@@ -125,11 +157,66 @@ FAULTS_OFF: Final[dict[str, Any]] = {
     "end_after": None,
     "stall_after": None,
     "error_frame_after": None,
+    "busy_s": None,
+    "content_type": None,
+}
+
+CHAT_ONLY: Final[dict[str, Any]] = {
+    "reasoning": None,
+    "tool_calls": (),
+    "finish_reason": None,
+    "after_tools": None,
+    "cached_tokens": 0,
+    "plain_json_to_stream": False,
+    "numeric_chunks": False,
+    "null_chunks": False,
+    "error_frame_after": None,
+}
+
+# Keys whose value is kept under another name, or has two.
+WIRE_NAMES: Final = {
+    "delay_s": "delay_ms",
+    "chunk_s": "chunk_ms",
+    "stall_s": "stall_ms",
+    "busy_s": "busy",
+    "no_terminal_frame": "no_usage",
 }
 
 KEYS: Final = frozenset(
-    field.name for field in dataclasses.fields(Directive) if field.name != "rest"
-) - {"delay_s", "chunk_s", "stall_s", "no_terminal_frame"} | {"delay_ms", "chunk_ms", "stall_ms"}
+    WIRE_NAMES.get(field.name, field.name)
+    for field in dataclasses.fields(Directive)
+    if field.name != "rest"
+)
+
+# Status and words by code. Those of 2008 and 2014 are not published: read as they are here.
+GATEWAY_ERRORS: Final[dict[int | str, tuple[int, str]]] = {
+    2003: (429, "Rate limited"),
+    2008: (400, "Invalid provider"),
+    2009: (401, "Unauthorized"),
+    2014: (504, "Provider timed out"),
+    2016: (424, "Prompt blocked due to security configurations"),
+    2017: (424, "Response blocked due to security configurations"),
+    2021: (402, "Insufficient credits"),
+    2045: (429, "Spend limit exceeded"),
+    7003: (404, "Model not found"),
+    7009: (502, "Upstream unavailable"),
+    7013: (503, "Service unavailable"),
+}
+
+GATEWAY_POLICIES: Final[dict[str, tuple[int, Any]]] = {
+    "policy": (403, {"success": False, "error": {"message": "Access denied by policy"}}),
+    "budget": (
+        429,
+        {
+            "error": {
+                "message": "Spending limit exceeded",
+                "bucket": "default",
+                "spent": 1.01,
+                "limit": 1,
+            }
+        },
+    ),
+}
 
 ANSWERS: Final = ("text", "echo", "tokens", "json")
 
@@ -168,6 +255,8 @@ def parse(raw: Any, *, rest: str) -> Directive:
         raise DirectiveError(f"unknown key {', '.join(unknown)}")
     if len(given := [key for key in ANSWERS if key in raw]) > 1:
         raise DirectiveError(f"{' and '.join(given)} exclude each other")
+    if "otherwise" in raw and not raw.keys() & {"account", "model"}:
+        raise DirectiveError("otherwise needs account or model")
     if "error_times" in raw and "id" not in raw:
         raise DirectiveError("error_times needs id")
     take = Taker(raw)
@@ -176,6 +265,9 @@ def parse(raw: Any, *, rest: str) -> Directive:
         raise DirectiveError('no_usage must be true, false or "terminal"')
     return Directive(
         rest=rest,
+        account=take.names("account"),
+        model=take.names("model"),
+        otherwise=parse(raw["otherwise"], rest=rest) if "otherwise" in raw else None,
         text=take.text("text"),
         echo=take.flag("echo"),
         tokens=take.count("tokens"),
@@ -190,10 +282,11 @@ def parse(raw: Any, *, rest: str) -> Directive:
         cached_tokens=take.count("cached_tokens") or 0,
         no_usage=no_usage is True,
         no_terminal_frame=no_usage is not False,
+        duration_s=take.number("duration_s"),
         id=take.text("id"),
         error_times=take.count("error_times"),
         error=take.failure("error", ScriptedFailure(500, 3043, "Internal server error")),
-        gateway_error=take.failure("gateway_error", ScriptedFailure(429, 2003, "Rate limited")),
+        gateway_error=_gateway_failure(raw, take),
         success_false=take.failure(
             "success_false", ScriptedFailure(200, 3043, "Internal server error")
         ),
@@ -206,9 +299,13 @@ def parse(raw: Any, *, rest: str) -> Directive:
         stall_after=take.count("stall_after"),
         stall_s=take.seconds("stall_ms"),
         error_frame_after=take.count("error_frame_after"),
+        busy_s=None if (busy := take.number("busy")) is None else float(busy),
+        content_type=take.text("content_type"),
+        piece_bytes=take.positive("piece_bytes"),
         plain_json_to_stream=take.flag("plain_json_to_stream"),
         numeric_chunks=take.flag("numeric_chunks"),
         null_chunks=take.flag("null_chunks"),
+        no_envelope=take.flag("no_envelope"),
     )
 
 
@@ -229,6 +326,29 @@ class Taker:
         if value is not None and (isinstance(value, bool) or value < 0):
             raise DirectiveError(f"{key} must be a whole number, 0 or more")
         return value
+
+    def positive(self, key: str) -> int | None:
+        value = self.count(key)
+        if value == 0:
+            raise DirectiveError(f"{key} must be 1 or more")
+        return value
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """One name or a list of them."""
+        value = self._raw.get(key, [])
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DirectiveError(f"{key} must be a string or a list of strings")
+        return tuple(names)
+
+    def number(self, key: str) -> Decimal | None:
+        """0 or more, with the digits it was written with."""
+        value = self._raw.get(key)
+        if key not in self._raw:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise DirectiveError(f"{key} must be a number of seconds")
+        return Decimal(str(value))
 
     def seconds(self, key: str) -> float | None:
         value = self._raw.get(key)
@@ -285,6 +405,22 @@ def _tool_call(raw: Any) -> ScriptedCall:
     return ScriptedCall(name=raw["name"], arguments=arguments)
 
 
+def _gateway_failure(raw: dict[str, Any], take: Taker) -> ScriptedFailure | None:
+    """An error of AI Gateway; a known code brings its status and its words.
+
+    "policy" and "budget" are the forms of their own that its policies have.
+    """
+    given = raw.get("gateway_error")
+    if isinstance(given, str):
+        if given not in GATEWAY_POLICIES:
+            raise DirectiveError("gateway_error as a string is policy or budget")
+        status, body = GATEWAY_POLICIES[given]
+        return ScriptedFailure(status, given, "", body=body)
+    code = given.get("code", 2003) if isinstance(given, dict) else 2003
+    status, message = GATEWAY_ERRORS.get(code, (429, "Rate limited"))
+    return take.failure("gateway_error", ScriptedFailure(status, code, message))
+
+
 def _html_status(value: Any) -> int | None:
     if value is True:
         return 524
@@ -301,8 +437,15 @@ class FailureCounts:
     def __init__(self) -> None:
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def armed(self, directive: Directive) -> Directive:
-        """The directive as it applies to this call: without faults once they are used up."""
+    def armed(self, directive: Directive, *, account: str, model_id: str) -> Directive:
+        """The directive as it applies to this call.
+
+        Without faults once they are used up, or where it is for other accounts or models.
+        """
+        if not directive.is_for(account=account, model_id=model_id):
+            if directive.otherwise is None:
+                return directive.without_faults()
+            return self.armed(directive.otherwise, account=account, model_id=model_id)
         if directive.id is None or directive.error_times is None:
             return directive
         failed = self._counts.get(directive.id, 0)

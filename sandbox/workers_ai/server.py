@@ -3,11 +3,13 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from sandbox.workers_ai.catalogue import Catalogue
+from sandbox.workers_ai.catalogue import Catalogue, Model
 from sandbox.workers_ai.chat.inputs import Surface
 from sandbox.workers_ai.errors import (
     AuthenticationError,
@@ -22,17 +24,21 @@ from sandbox.workers_ai.errors import (
     StandInError,
 )
 from sandbox.workers_ai.exchange import Exchange, Services
+from sandbox.workers_ai.gateway import answer_through_cache
 from sandbox.workers_ai.journal import End
-from sandbox.workers_ai.kinds import answer_fields, answer_run
+from sandbox.workers_ai.kinds import answer_embeddings, answer_fields, answer_run
 from sandbox.workers_ai.local_model import LocalModel
+from sandbox.workers_ai.openai_server.errors import error_body, status_of
+from sandbox.workers_ai.openai_server.routes import open_openai_exchange, route_openai
 from sandbox.workers_ai.settings import Settings
+from sandbox.workers_ai.small_models import SmallModels
 
 MAX_BODY_BYTES = 100 * 2**20
 
 API_PATH = re.compile(r"/client/v4/accounts/([^/]+)/(.*)", re.DOTALL)
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-NOT_SERVED_PATHS = ("ai/v1/embeddings", "ai/v1/responses", "ai/v1/messages")
+NOT_SERVED_PATHS = ("ai/v1/responses", "ai/v1/messages")
 
 services_key = web.AppKey("services", Services)
 
@@ -43,6 +49,7 @@ def make_app(settings: Settings) -> web.Application:
         settings=settings,
         catalogue=Catalogue.load(settings.catalogue),
         local_model=LocalModel(settings.model_file, is_wanted=not settings.scripted_only),
+        small_models=SmallModels.make(is_wanted=not settings.scripted_only),
     )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app[services_key] = services
@@ -52,6 +59,7 @@ def make_app(settings: Settings) -> web.Application:
     app.router.add_get("/health", health)
     app.router.add_get("/__sandbox/calls", list_calls)
     app.router.add_delete("/__sandbox/calls", clear_calls)
+    app.router.add_route("*", "/openai/{path:.*}", serve_openai)
     app.router.add_route("*", "/{path:.*}", serve_api)
     return app
 
@@ -62,6 +70,7 @@ async def start_local_model(app: web.Application) -> None:
 
 async def stop_local_model(app: web.Application) -> None:
     await app[services_key].local_model.stop()
+    await app[services_key].small_models.stop()
 
 
 async def add_edge_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -71,7 +80,13 @@ async def add_edge_headers(request: web.Request, response: web.StreamResponse) -
 
 async def health(request: web.Request) -> web.Response:
     services = request.app[services_key]
-    return web.json_response({"status": "ok", "local_model": services.local_model.state})
+    return web.json_response(
+        {
+            "status": "ok",
+            "local_model": services.local_model.state,
+            "small_models": services.small_models.states(),
+        }
+    )
 
 
 async def list_calls(request: web.Request) -> web.Response:
@@ -88,6 +103,7 @@ async def clear_calls(request: web.Request) -> web.Response:
     services = request.app[services_key]
     services.journal.clear()
     services.failures.clear()
+    services.gateway_cache.clear()
     return web.json_response({"calls": []})
 
 
@@ -101,14 +117,38 @@ async def serve_api(request: web.Request) -> web.StreamResponse:
         account=account, method=request.method, path=path, headers=dict(request.headers)
     )
     exchange = Exchange(services=services, request=request, record=record, account=account)
+    return await recorded(
+        exchange,
+        lambda: answer_through_cache(exchange, lambda: route(exchange, rest)),
+        exchange.error_response,
+    )
+
+
+async def serve_openai(request: web.Request) -> web.StreamResponse:
+    """The same for the server that is a plain OpenAI-compatible one."""
+    exchange = open_openai_exchange(request, request.app[services_key])
+
+    def refuse(error: StandInError) -> web.Response:
+        return exchange.json_response(error_body(error), status=status_of(error))
+
+    return await recorded(exchange, lambda: route_openai(exchange), refuse)
+
+
+async def recorded(
+    exchange: Exchange,
+    answer: Callable[[], Awaitable[web.StreamResponse]],
+    refuse: Callable[[StandInError], web.Response],
+) -> web.StreamResponse:
+    """Answer, or refuse, one call that has a token, and record how it ended."""
+    record = exchange.record
     try:
-        check_token(request, services.settings)
-        response = await route(exchange, rest) if match else refuse_path()
+        check_token(exchange.request, exchange.services.settings)
+        response = await answer()
     except StandInError as error:
-        response = exchange.error_response(error)
+        response = refuse(error)
         record.end(End.REFUSED)
     except web.HTTPRequestEntityTooLarge:
-        response = exchange.error_response(RequestTooLargeError("Request is too large"))
+        response = refuse(RequestTooLargeError("Request is too large"))
         record.end(End.REFUSED)
     except (asyncio.CancelledError, ConnectionResetError):
         # aiohttp cancels us the moment the connection is lost.
@@ -128,19 +168,17 @@ def check_token(request: web.Request, settings: Settings) -> None:
         raise AuthenticationError
 
 
-def refuse_path() -> web.StreamResponse:
-    raise NoRouteError
-
-
 async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
     """`rest`: the path below the account."""
+    if not exchange.account:
+        raise NoRouteError
     if not ACCOUNT_ID.fullmatch(exchange.account):
         raise InvalidAccountError(exchange.request.path)
     method = exchange.request.method
     if rest == "ai/v1/models":
         raise MethodNotAllowedError(method)
     model_id = rest.removeprefix("ai/run/") if rest.startswith("ai/run/") else ""
-    known = ("ai/run", "ai/run/", "ai/v1/chat/completions", *NOT_SERVED_PATHS)
+    known = ("ai/run", "ai/run/", "ai/v1/chat/completions", "ai/v1/embeddings", *NOT_SERVED_PATHS)
     if rest not in known and not model_id:
         raise NoRouteError
     if method != "POST":
@@ -151,7 +189,10 @@ async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
         return await run_unified(exchange)
     if rest in NOT_SERVED_PATHS:
         raise NotServedYetError(f"the sandbox does not serve /{rest} yet")
-    return await complete_chat(exchange)
+    body, model = await model_in_body(exchange)
+    if rest == "ai/v1/embeddings":
+        return await answer_embeddings(exchange, model, body)
+    return await answer_fields(exchange, model, body, Surface.V1)
 
 
 async def run_direct(exchange: Exchange, model_id: str) -> web.StreamResponse:
@@ -187,8 +228,8 @@ async def run_unified(exchange: Exchange) -> web.StreamResponse:
     return await answer_fields(exchange, model, fields, Surface.RUN)
 
 
-async def complete_chat(exchange: Exchange) -> web.StreamResponse:
-    """POST /ai/v1/chat/completions"""
+async def model_in_body(exchange: Exchange) -> tuple[dict[str, Any], Model]:
+    """The body and its model, below /ai/v1"""
     body = await exchange.json_body()
     model_id = body.get("model")
     if not isinstance(model_id, str):
@@ -196,4 +237,4 @@ async def complete_chat(exchange: Exchange) -> web.StreamResponse:
     exchange.record.model = model_id
     model = exchange.services.catalogue.resolve(model_id)
     exchange.reached_model = True
-    return await answer_fields(exchange, model, body, Surface.V1)
+    return body, model

@@ -89,7 +89,7 @@ class StreamWriter:
         cls, exchange: Exchange, directive: Directive, error_frame: dict[str, Any]
     ) -> "StreamWriter":
         response = web.StreamResponse(headers=exchange.headers())
-        response.content_type = "text/event-stream"
+        response.headers["Content-Type"] = exchange.content_type or "text/event-stream"
         response.headers["Cache-Control"] = "no-cache"
         exchange.record.status = 200
         await response.prepare(exchange.request)

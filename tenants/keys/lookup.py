@@ -28,6 +28,8 @@ if redis.call('GET', KEYS[1]) ~= ARGV[3] then
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
 """
+# What a record in Redis consists of; one of another release is read anew.
+_FIELDS = 4
 # Entries of a process' memory: half a second of distinct keys.
 _MEMORY_SIZE = 20_000
 
@@ -39,6 +41,8 @@ class KeyRecord:
     tenant_code: str
     key_id: str
     name: str
+    # How old an answer from the cache may be, where a request says nothing.
+    cache_ttl_s: int = 0
 
     @property
     def prefix(self) -> str:
@@ -129,10 +133,11 @@ def _from_redis(parts: KeyParts) -> tuple[KeyRecord | None, bool]:
         return None, False
     if suspended:
         raise _suspended(suspended)
-    digest, name, read_at = orjson.loads(cached)
-    if digest != parts.digest:
+    fields = orjson.loads(cached)
+    if len(fields) != _FIELDS or fields[0] != parts.digest:
         return None, False
-    record = KeyRecord(tenant_code=parts.tenant_code, key_id=parts.key_id, name=name)
+    _, name, cache_ttl_s, read_at = fields
+    record = KeyRecord(parts.tenant_code, parts.key_id, name, cache_ttl_s=cache_ttl_s)
     return record, time.time() - read_at < settings.API_KEY_REFRESH_S
 
 
@@ -152,13 +157,13 @@ def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
         _SET_UNLESS_REVOKED,
         1,
         _redis_key(tenant.code, row.key_id),
-        orjson.dumps([row.digest, row.name, time.time()]),
+        orjson.dumps([row.digest, row.name, row.cache_ttl_s, time.time()]),
         settings.API_KEY_CACHE_S,
         _REVOKED,
     )
     if tenant.is_suspended:
         raise _suspended(tenant.suspension_reason)
-    return KeyRecord(tenant_code=tenant.code, key_id=row.key_id, name=row.name)
+    return KeyRecord(tenant.code, row.key_id, row.name, cache_ttl_s=row.cache_ttl_s)
 
 
 def last_used_key(partition: int) -> str:

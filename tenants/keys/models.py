@@ -10,6 +10,9 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=17, editable=False)
     digest = models.CharField(max_length=64, editable=False)
+    cache_ttl_s = models.PositiveIntegerField(
+        default=0, help_text="how old an answer from the cache may be; 0: no cache"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=254, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -117,8 +117,8 @@ def test_a_price_that_cannot_be_is_refused_beside_its_field(
     [
         ({}, "This field is required."),
         ({"input_tokens": "0.1"}, "also need a rate for: output tokens."),
-        ({"input_tokens": "0.1", "output_tokens": "-0.2"}, "rates-1"),
-        ({"input_tokens": "0.1", "output_tokens": ""}, "This field is required."),
+        ({"input_tokens": "0.1", "output_tokens": "-0.2"}, "not below zero"),
+        ({"input_tokens": "0.1", "output_tokens": ""}, "one of the two"),
     ],
 )
 def test_a_price_without_a_rate_for_all_that_is_counted_is_refused(

@@ -1,12 +1,13 @@
 """Upstream's answers in all the forms that were seen, as events."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from inference.chat.events import Delta, Event, Finish, Usage
 from inference.chat.reader import AnswerReader
-from inference.workers_ai.failures import UpstreamCallError
+from inference.upstreams.failures import UpstreamCallError
 
 
 def read(frames: list[dict[str, Any]], *, saw_done: bool = True, cap: int = 100) -> Any:
@@ -50,7 +51,17 @@ def test_the_terminal_frame_has_the_totals_and_is_no_text() -> None:
     assert text(events) == "4"
     assert [e.reasoning for e in events if isinstance(e, Delta) and e.reasoning] == ["Sum"]
     assert finishes(events) == ["stop"]
-    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=16, neurons="0.659")
+    assert reader.usage() == Usage(prompt_tokens=14, completion_tokens=16, neurons=Decimal("0.659"))
+
+
+@pytest.mark.parametrize(("told", "known"), [("END", "END"), (7, None), (None, None)])
+def test_the_stop_sequence_that_upstream_names_is_known(told: Any, known: str | None) -> None:
+    whole = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop", "matched_stop": told}
+    streamed = chunk({"content": "a"}, finish_reason="stop", matched_stop=told)
+    _, events = read([streamed])
+    for *_, last in (events, list(AnswerReader(output_cap=9).read_result({"choices": [whole]}))):
+        assert isinstance(last, Finish)
+        assert last.stop_sequence == known
 
 
 def test_without_a_terminal_frame_increments_are_added_up() -> None:
@@ -98,7 +109,7 @@ def test_a_native_stream() -> None:
     assert text(events) == "Lima"
     assert finishes(events) == ["stop"]
     assert reader.counted_tokens == 2
-    assert reader.usage() == Usage(prompt_tokens=21, completion_tokens=2, neurons="1.17")
+    assert reader.usage() == Usage(prompt_tokens=21, completion_tokens=2, neurons=Decimal("1.17"))
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,10 @@ def test_nothing_is_read_after_the_stop() -> None:
     list(stop_at(pieces(), ["STOP"]))  # type: ignore[arg-type]
 
     assert read == ["a STOP"]
+
+
+def test_the_end_tells_which_stop_it_was() -> None:
+    events: list[Event] = [Delta(content="a b c"), Finish(0, "stop")]
+    *_, last = stop_at(iter(events), ["c", "b"])
+    assert isinstance(last, Finish)
+    assert last.stop_sequence == "b"

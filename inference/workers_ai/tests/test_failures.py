@@ -1,8 +1,10 @@
 import json
+from typing import Any
 
 import pytest
 
-from inference.workers_ai.failures import failure_of
+from inference.upstreams.failures import Scope
+from inference.workers_ai.failures import RULES, failure_of
 
 
 def envelope(code: object, message: str) -> bytes:
@@ -11,41 +13,89 @@ def envelope(code: object, message: str) -> bytes:
     ).encode()
 
 
-@pytest.mark.parametrize(
-    ("upstream_status", "code", "status", "client_code", "may_retry"),
-    [
-        (400, 3003, 400, None, False),
-        (413, 3006, 413, "request_too_large", False),
-        (408, 3007, 504, "upstream_timeout", False),
-        (408, 3008, 502, "upstream_error", True),
-        (429, 3021, 503, "upstream_busy", False),
-        (403, 3023, 502, "upstream_error", False),
-        (400, 3030, 400, None, False),
-        (429, 3036, 503, "upstream_busy", False),
-        (429, 3040, 503, "upstream_busy", True),
-        (404, 3042, 502, "upstream_error", False),
-        (500, 3043, 502, "upstream_error", True),
-        (408, 3046, 504, "upstream_timeout", False),
-        (429, 4006, 503, "upstream_busy", False),
-        (400, 5004, 400, None, False),
-        (400, 5006, 400, None, False),
-        (400, 5007, 502, "upstream_error", False),
-        (403, 5016, 502, "upstream_error", False),
-        (413, 5021, 400, "context_length_exceeded", False),
-        (410, 5028, 502, "upstream_error", False),
-        (403, 5035, 502, "upstream_error", False),
-        (400, 8001, 400, None, False),
-        (401, 10000, 502, "upstream_error", False),
-    ],
-)
-def test_each_code_has_its_error(
-    upstream_status: int, code: int, status: int, client_code: str | None, may_retry: bool
-) -> None:
+ROWS = [
+    # upstream's status and code, then ours, then: may it be tried again, elsewhere; what is closed
+    (429, 2003, 429, "rate_limit_exceeded", False, True, Scope.ACCOUNT),
+    (400, 2008, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (401, 2009, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (504, 2014, 504, "upstream_timeout", False, True, Scope.MODEL),
+    (424, 2016, 400, "content_policy_violation", False, False, Scope.CALL),
+    (424, 2017, 400, "content_policy_violation", False, False, Scope.CALL),
+    (402, 2021, 503, "upstream_busy", False, True, Scope.ACCOUNT),
+    (429, 2045, 503, "upstream_busy", False, True, Scope.ACCOUNT),
+    (400, 3003, 400, None, False, False, Scope.CALL),
+    (413, 3006, 413, "request_too_large", False, False, Scope.CALL),
+    (408, 3007, 504, "upstream_timeout", False, True, Scope.MODEL),
+    (408, 3008, 502, "upstream_error", True, True, Scope.MODEL),
+    (429, 3021, 429, "rate_limit_exceeded", False, True, Scope.TASK),
+    (403, 3023, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (400, 3030, 400, "content_policy_violation", False, False, Scope.CALL),
+    (429, 3036, 429, "insufficient_quota", False, True, Scope.ACCOUNT),
+    (400, 3039, 400, None, False, False, Scope.CALL),
+    (429, 3040, 503, "upstream_busy", True, True, Scope.MODEL),
+    (403, 3041, 502, "upstream_error", False, True, Scope.MODEL),
+    (404, 3042, 404, "model_not_found", False, True, Scope.CALL),
+    (500, 3043, 502, "upstream_error", True, True, Scope.MODEL),
+    (408, 3046, 504, "upstream_timeout", False, True, Scope.MODEL),
+    (429, 4006, 429, "insufficient_quota", False, True, Scope.ACCOUNT),
+    (400, 5004, 400, None, False, False, Scope.CALL),
+    (405, 5005, 400, None, False, False, Scope.CALL),
+    (400, 5006, 400, None, False, False, Scope.CALL),
+    (400, 5007, 404, "model_not_found", False, True, Scope.CALL),
+    (403, 5016, 502, "upstream_error", False, True, Scope.MODEL),
+    (403, 5018, 502, "upstream_error", False, True, Scope.MODEL),
+    (405, 5019, 502, "upstream_error", False, True, Scope.CALL),
+    (413, 5021, 400, "context_length_exceeded", False, True, Scope.CALL),
+    (400, 5023, 400, None, False, False, Scope.CALL),
+    (400, 5025, 400, None, False, False, Scope.CALL),
+    (400, 5024, 400, None, True, True, Scope.CALL),
+    (410, 5028, 404, "model_not_found", False, True, Scope.CALL),
+    (403, 5035, 502, "upstream_error", False, True, Scope.MODEL),
+    (404, 7000, 502, "upstream_error", False, True, Scope.CALL),
+    (405, 7001, 502, "upstream_error", False, True, Scope.CALL),
+    (404, 7003, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (502, 7009, 502, "upstream_error", True, True, Scope.MODEL),
+    (503, 7013, 503, "upstream_busy", True, True, Scope.MODEL),
+    (400, 8001, 400, None, False, False, Scope.CALL),
+    (400, 8002, 400, None, False, False, Scope.CALL),
+    (400, 8006, 400, None, False, False, Scope.CALL),
+    (400, 8007, 400, None, False, False, Scope.CALL),
+    (401, 10000, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    # no code of theirs: the status decides
+    (400, 0, 400, None, False, False, Scope.CALL),
+    (403, 0, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (413, 0, 413, "request_too_large", False, False, Scope.CALL),
+    (429, 0, 503, "upstream_busy", True, True, Scope.MODEL),
+    (500, 0, 502, "upstream_error", True, True, Scope.MODEL),
+    (524, 0, 504, "upstream_timeout", False, True, Scope.MODEL),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_each_code_has_its_error(row: Any) -> None:
+    upstream_status, code, status, client_code, may_retry, may_fall_over, scope = row
     failure = failure_of(upstream_status, envelope(code, "AiError: something"))
 
     assert failure is not None
     assert (failure.error.status, failure.error.code) == (status, client_code)
-    assert failure.may_retry is may_retry
+    assert (failure.may_retry, failure.may_fall_over) == (may_retry, may_fall_over)
+    assert failure.scope is scope
+
+
+def test_every_rule_is_in_the_table_above() -> None:
+    assert {row[1] for row in ROWS if row[1]} == set(RULES)
+
+
+@pytest.mark.parametrize("code", [3021, 3040, 4006])
+def test_refusals_that_pass_say_when_to_come_again(code: int) -> None:
+    failure = failure_of(429, envelope(code, "x"))
+
+    assert failure is not None
+    seconds = int(failure.error.headers["retry-after"])
+    assert 1 <= seconds <= 86_400
+    assert 0 <= seconds * 1000 - int(failure.error.headers["retry-after-ms"]) < 1000
+    # A spent allowance comes back at midnight: no use in trying before.
+    assert (failure.error.headers.get("x-should-retry") == "false") == (code == 4006)
 
 
 @pytest.mark.parametrize("code", ["5006", 5006, 5006.0])
@@ -75,7 +125,7 @@ def test_an_engines_context_error_is_told_as_such() -> None:
     assert failure.error.code == "context_length_exceeded"
 
 
-@pytest.mark.parametrize("code", [10000, 3023, 5016, 5018, 5035, 4006, 3036, 2021, 0])
+@pytest.mark.parametrize("code", [10000, 3023, 5016, 5018, 5035, 2009, 2021, 0])
 def test_trouble_with_our_account_is_never_shown(code: int) -> None:
     failure = failure_of(403, envelope(code, "account 123 is out of neurons, token abc"))
     assert failure is not None
@@ -102,4 +152,13 @@ def test_ai_gateways_envelope_is_read() -> None:
     )
     failure = failure_of(429, body)
     assert failure is not None
-    assert (failure.code, failure.error.status) == (2003, 503)
+    assert (failure.code, failure.error.status) == (2003, 429)
+
+
+@pytest.mark.parametrize("code", [3036, 4006])
+def test_a_spent_allowance_of_ours_is_not_told_as_the_tenants(code: int) -> None:
+    failure = failure_of(429, envelope(code, "account 123 has used up its neurons"))
+
+    assert failure is not None
+    assert "123" not in failure.error.message
+    assert "Your credit is not concerned" in failure.error.message

@@ -126,6 +126,7 @@ class GeneratedAnswer:
             seed=seed,
             stop=call.stop,
             schema=bounded(call.json_schema),
+            is_raw=call.is_prompt and call.is_raw,
         )
 
 

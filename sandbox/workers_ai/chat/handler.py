@@ -47,7 +47,7 @@ async def answer_chat(
 ) -> web.StreamResponse:
     """Answer one chat call in the form its model and its entrance use."""
     check_licence(exchange, model, body)
-    directive = exchange.services.failures.armed(directive_of(body))
+    directive = exchange.armed(directive_of(body), model)
     if (response := await play_faults(exchange, directive)) is not None:
         return response
 

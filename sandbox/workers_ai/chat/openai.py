@@ -40,7 +40,7 @@ class OpenAIForm:
         if call.model.native and call.surface is Surface.V1:
             self._head["id"] = f"id-{int(now * 1000)}"
         if self._is_text_completion:
-            self._head["object"] = "text_completion"
+            self._head |= {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion"}
 
     # --- one JSON object ---------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from sandbox.install import models
 from sandbox.workers_ai.settings import DEFAULT_MODEL_FILE, REPOSITORY
 from sandbox.workers_ai.tests.client import Caller
 
@@ -52,6 +53,16 @@ def real() -> Iterator[Caller]:
         while requests.get(f"{it.url}/health", timeout=5).json()["local_model"] != "ready":
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        yield it
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """With the small models, and without the one for text: what needs it is tested elsewhere."""
+    if not models.are_installed():
+        pytest.skip("the small models are not installed: `make models`")
+    absent = tmp_path_factory.mktemp("models") / "absent.gguf"
+    with running("--model-file", str(absent)) as (it, _):
         yield it
 
 

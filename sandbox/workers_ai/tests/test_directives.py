@@ -219,6 +219,10 @@ def test_null_chunks_come_between(stand_in: Caller) -> None:
         ('{"text": "x"', "not JSON"),
         ("[1]", "not a JSON object"),
         ('{"text": "x"} and', "not followed by ]]"),
+        ('{"account": 5}', "account must be a string or a list"),
+        ('{"otherwise": {}}', "otherwise needs account or model"),
+        ('{"busy": "long"}', "busy must be a number of seconds"),
+        ('{"piece_bytes": 0}', "piece_bytes must be 1 or more"),
         ('{"stall_after": 1}', "stall_after needs a streamed answer"),
     ],
 )
@@ -239,4 +243,7 @@ def test_every_key_is_tried_in_these_tests() -> None:
     usage cached_tokens no_usage plain_json_to_stream numeric_chunks null_chunks"""
     in_test_faults = """id error_times error gateway_error success_false html hang reset stall_ms
     truncated_json cut_after end_after stall_after error_frame_after"""
-    assert set(f"{here} {in_test_faults}".split()) == KEYS
+    in_test_failover = """account model otherwise busy"""
+    in_test_binary = """piece_bytes content_type duration_s no_envelope"""
+    tried = f"{here} {in_test_faults} {in_test_failover} {in_test_binary}"
+    assert set(tried.split()) == KEYS

@@ -102,8 +102,8 @@ def test_model_file_that_is_none_is_refused_after_some_tries(tmp_path: Path) -> 
         assert state == "starting"
 
 
-def child_of(pid: int) -> int | None:
-    """The process id of the local model's process below `pid`, from /proc."""
+def child_of(pid: int, command_part: bytes = b"local_model_process") -> int | None:
+    """The process id of a model's process below `pid`, from /proc."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes()
@@ -111,7 +111,7 @@ def child_of(pid: int) -> int | None:
         except OSError:
             continue
         parent = int(status.rpartition(")")[2].split()[1])
-        if parent == pid and b"local_model_process" in command:
+        if parent == pid and command_part in command:
             return int(path.parent.name)
     return None
 

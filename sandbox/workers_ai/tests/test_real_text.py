@@ -57,6 +57,17 @@ def test_same_seed_gives_the_same_text(real: Caller) -> None:
     assert len(texts) == 1
 
 
+def test_raw_prompt_is_gone_on_with(real: Caller) -> None:
+    body = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0, "seed": 1}
+
+    raw = real.result(NATIVE, {**body, "raw": True})
+    asked = real.result(NATIVE, body)
+
+    assert raw["usage"]["completion_tokens"] == 8
+    assert raw["response"] != asked["response"]
+    assert raw["response"][0] in " ,"
+
+
 def test_stop_is_honoured(real: Caller) -> None:
     body = ask("Count: one two three", max_tokens=16, stop=["e"])
 

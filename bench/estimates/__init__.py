@@ -1,0 +1,1 @@
+"""How well estimates of prompt tokens hold, and where their start values come from."""

@@ -1,0 +1,152 @@
+"""Which AI model at which account is asked, and asked next when that fails.
+
+Another attempt is made only while nothing of an answer has been passed on: the callers see to
+that by doing no more than up to there inside `Attempts.run`.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+from inference.catalog.selectors import Catalogue, Offer
+from inference.metering.measured import Quantities
+from inference.metering.meter import Meter
+from inference.upstreams.accounts import Account
+from inference.upstreams.breakers import breakers
+from inference.upstreams.client import BROKEN, as_failure
+from inference.upstreams.failures import Scope, UpstreamCallError
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+_BACKOFF_S = 0.15
+# Fallbacks beyond this many would keep a client waiting for nothing.
+_MOST_ATTEMPTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call made ready for one AI model.
+
+    most: the most it can use of each unit. work: what its kind of call needs to be made.
+    """
+
+    offer: Offer
+    most: Quantities
+    work: Any
+
+    @property
+    def most_nusd(self) -> int:
+        return self.offer.price.charge_nusd(self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom one attempt goes to. reject_if_busy: another one could take it instead."""
+
+    prepared: Prepared
+    account: Account
+    reject_if_busy: bool = False
+
+    @property
+    def offer(self) -> Offer:
+        return self.prepared.offer
+
+    @property
+    def names(self) -> dict[str, str]:
+        """As the breakers know it."""
+        return {"model": self.offer.upstream_model, "kind": self.offer.kind}
+
+
+class Attempts:
+    """The attempts of one call. After the first success only that AI model is asked.
+
+    A call of several parts (choices, batches) must not be answered by several models.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Prepared], *, catalogue: Catalogue, meter: Meter
+    ) -> None:
+        self._candidates = candidates
+        self._catalogue = catalogue
+        self._meter = meter
+        self.served: Prepared | None = None
+        self.is_aborted = False
+
+    def run(self, call: Callable[[Target], Result]) -> Result:
+        """The first success. Raises UpstreamCallError, the last one, when there is none."""
+        queue = self._queue()
+        limit = min(_MOST_ATTEMPTS, max(settings.UPSTREAM_ATTEMPTS, len(queue)))
+        for attempt in range(1, limit + 1):
+            target = self._with_busy_rule(queue)
+            self._meter.attempt(target.offer, target.account, target.prepared.most)
+            try:
+                result = call(target)
+            except (UpstreamCallError, *BROKEN) as exc:
+                failure = as_failure(exc)
+                self.failed(target, failure)
+                queue = _after(queue, failure)
+                if attempt == limit or not queue or self.is_aborted:
+                    raise failure from exc
+                logger.info("Attempt %d failed: %s", attempt, failure.detail)
+                if queue[0].account is target.account and queue[0].prepared is target.prepared:
+                    _pause(attempt)
+                continue
+            except BaseException:
+                breakers.gave_up(target.account, **target.names)
+                raise
+            self.served = target.prepared
+            breakers.succeeded(target.account, **target.names)
+            return result
+        raise AssertionError("the last attempt returns or raises")
+
+    def failed(self, target: Target, failure: UpstreamCallError) -> None:
+        """Also for an answer that broke off after its first piece."""
+        breakers.failed(target.account, failure, **target.names)
+
+    def _queue(self) -> list[Target]:
+        """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError."""
+        candidates = [self.served] if self.served else self._candidates
+        targets = [
+            Target(prepared, account)
+            for prepared in candidates
+            for account in self._catalogue.accounts_for(prepared.offer)
+        ]
+        waits = [breakers.closed_for_s(target.account, **target.names) for target in targets]
+        if open_now := [t for t, wait in zip(targets, waits, strict=True) if wait <= 0]:
+            return open_now
+        # One call at a time finds out whether any of them is well again.
+        if targets and breakers.may_probe(targets[0].account, **targets[0].names):
+            return targets
+        raise UpstreamCallError.left_alone(
+            f"{len(targets)} accounts, all left alone", retry_after_s=min(waits, default=60.0)
+        )
+
+    @staticmethod
+    def _with_busy_rule(queue: list[Target]) -> Target:
+        target = queue[0]
+        has_other = any(
+            other.account is not target.account or other.prepared is not target.prepared
+            for other in queue[1:]
+        )
+        return Target(target.prepared, target.account, reject_if_busy=has_other)
+
+
+def _after(queue: list[Target], failure: UpstreamCallError) -> list[Target]:
+    """Who is left to ask. One that may succeed in a moment comes again, after the others."""
+    target, *rest = queue
+    if failure.may_retry:
+        return [*rest, target]
+    if not failure.may_fall_over:
+        return []
+    if failure.scope is Scope.ACCOUNT:
+        return [other for other in rest if other.account is not target.account]
+    return rest
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter

@@ -1,0 +1,85 @@
+"""How long a sound is, from its bytes: `length_of`.
+
+mutagen is not used for this. It reads tags as well, which a stranger can make unpack to
+gigabytes, and takes the length of an MP3 from its first frames or its tag.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from inference.audio.lengths.adts import adts_seconds, is_adts
+from inference.audio.lengths.flac import flac_seconds, is_flac
+from inference.audio.lengths.matroska import is_matroska, matroska_seconds
+from inference.audio.lengths.mp4 import is_mp4, mp4_seconds
+from inference.audio.lengths.mpeg import is_mpeg, mpeg_seconds
+from inference.audio.lengths.ogg import is_ogg, ogg_seconds
+from inference.audio.lengths.riff import is_wav, wav_seconds
+from inference.audio.lengths.walk import as_seconds
+
+# No codec for speech makes less of it: AMR at its lowest has some 600 bytes a second.
+_FEWEST_BYTES_A_SECOND = 500
+# What speech mostly has: 32 kbit/s.
+_LIKELY_BYTES_A_SECOND = 4_000
+# Silence, cleverly packed. What claims to be longer than that is not believed.
+_ABSURD_BYTES_A_SECOND = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """most_s: not longer than this. likely_s: what it is as far as we can tell."""
+
+    most_s: Decimal
+    likely_s: Decimal
+
+    @property
+    def is_exact(self) -> bool:
+        return self.most_s == self.likely_s
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """name: an extension that is usual for it."""
+
+    name: str
+    media_type: str
+    is_it: Callable[[bytes], bool]
+    seconds: Callable[[bytes], Fraction | None]
+
+
+# In this order: a frame of MPEG and one of ADTS begin alike.
+CONTAINERS = (
+    Container("wav", "audio/wav", is_wav, wav_seconds),
+    Container("flac", "audio/flac", is_flac, flac_seconds),
+    Container("ogg", "audio/ogg", is_ogg, ogg_seconds),
+    Container("webm", "audio/webm", is_matroska, matroska_seconds),
+    Container("mp4", "audio/mp4", is_mp4, mp4_seconds),
+    Container("aac", "audio/aac", is_adts, adts_seconds),
+    Container("mp3", "audio/mpeg", is_mpeg, mpeg_seconds),
+)
+
+
+def container_of(content: bytes) -> Container | None:
+    """By its first bytes."""
+    return next((container for container in CONTAINERS if container.is_it(content)), None)
+
+
+def length_of(content: bytes) -> Length:
+    """Exact where the container tells; else from the size. Any bytes will do."""
+    container = container_of(content)
+    told = container.seconds(content) if container else None
+    if told is None:
+        return by_size(len(content))
+    longest = Fraction(len(content), _ABSURD_BYTES_A_SECOND)
+    if told <= longest:
+        return Length(as_seconds(told), as_seconds(told))
+    return Length(as_seconds(longest), by_size(len(content)).likely_s)
+
+
+def by_size(size: int) -> Length:
+    """Of a sound of which nothing else is known."""
+    return Length(
+        most_s=as_seconds(Fraction(size, _FEWEST_BYTES_A_SECOND)),
+        likely_s=as_seconds(Fraction(size, _LIKELY_BYTES_A_SECOND)),
+    )

@@ -1,0 +1,157 @@
+"""Texts to vectors: in calls of a size that upstream takes."""
+
+import array
+import base64
+import math
+import sys
+from typing import Any
+
+from agentflare.errors import UnsupportedParamError
+from inference.attempts import Prepared
+from inference.catalog.selectors import Offer
+from inference.embeddings.params import EmbeddingParams
+from inference.metering import native
+from inference.metering.measured import Quantities
+from inference.pipeline import require_kind
+from inference.tasks import Part
+from inference.upstreams.client import Answer
+from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import JsonRequest, UpstreamRequest
+
+ENDPOINT = "embeddings"
+KINDS = ("embeddings",)
+# Values of one call upstream.
+_BATCH = 100
+# And their characters: a call of long texts would run into upstream's limit of time.
+_BATCH_CHARS = 200_000
+# Trained so that a vector's beginning is a vector: it may be cut and scaled to length 1 again.
+_CUTTABLE = ("qwen3-embedding", "embeddinggemma")
+
+Vector = list[float]
+
+
+class EmbeddingTask:
+    def __init__(self, params: EmbeddingParams, texts: list[str]) -> None:
+        self.params = params
+        self.texts = texts
+
+    def prepare(self, offer: Offer) -> Prepared:
+        """Raises NotFoundError, or UnsupportedParamError for dimensions it does not have."""
+        require_kind(offer, KINDS, endpoint=ENDPOINT)
+        self._check(offer)
+        requests = [self._request(offer, batch) for batch in batches(self.texts)]
+        return Prepared(offer, sum_quantities([native.most(offer, r) for r in requests]), requests)
+
+    def _check(self, offer: Offer) -> None:
+        wanted = self.params.dimensions
+        if wanted and offer.dimensions and wanted != offer.dimensions:
+            can_cut = any(name in offer.upstream_model for name in _CUTTABLE)
+            if not can_cut or wanted > offer.dimensions:
+                raise UnsupportedParamError(
+                    f"The model `{self.params.model}` has vectors of {offer.dimensions} "
+                    f"dimensions{', or fewer' if can_cut else ' only'}.",
+                    param="dimensions",
+                )
+        if self.params.pooling and "/bge-" not in offer.upstream_model:
+            raise UnsupportedParamError(
+                f"The model `{self.params.model}` has one way of pooling only.", param="pooling"
+            )
+        if self.params.instruction and "qwen3-embedding" not in offer.upstream_model:
+            raise UnsupportedParamError(
+                f"The model `{self.params.model}` takes no instruction.", param="instruction"
+            )
+
+    def _request(self, offer: Offer, texts: list[str]) -> JsonRequest:
+        if offer.upstream:
+            return JsonRequest({"input": texts}, operation="embeddings")
+        if self.params.instruction or self.params.input_type:
+            return JsonRequest(self._instructed(offer, texts))
+        body: dict[str, Any] = {"text": texts}
+        if self.params.pooling:
+            body["pooling"] = self.params.pooling
+        return JsonRequest(body)
+
+    def _instructed(self, offer: Offer, texts: list[str]) -> dict[str, Any]:
+        """Qwen's model treats queries and documents differently; others take both as text."""
+        if "qwen3-embedding" not in offer.upstream_model:
+            return {"text": texts}
+        body: dict[str, Any] = (
+            {"documents": texts} if self.params.input_type == "document" else {"queries": texts}
+        )
+        if self.params.instruction:
+            body["instruction"] = self.params.instruction
+        return body
+
+    def read(self, offer: Offer, request: UpstreamRequest, answer: Answer) -> Part:
+        result = answer.result()
+        vectors = vectors_in(result)
+        expected = len(_texts_in(request))
+        if len(vectors) != expected:
+            raise UpstreamCallError.unreadable(f"{len(vectors)} vectors for {expected} texts")
+        if self.params.dimensions:
+            vectors = [cut(vector, self.params.dimensions) for vector in vectors]
+        return Part(vectors, native.used(offer, request, answer, result=result))
+
+
+def batches(texts: list[str]) -> list[list[str]]:
+    """In order, none over the limits unless one text alone is."""
+    found: list[list[str]] = []
+    size = 0
+    for text in texts:
+        if not found or len(found[-1]) >= _BATCH or size + len(text) > _BATCH_CHARS:
+            found.append([])
+            size = 0
+        found[-1].append(text)
+        size += len(text)
+    return found
+
+
+def _texts_in(request: UpstreamRequest) -> list[str]:
+    fields = native.fields_of(request)
+    for name in ("text", "queries", "documents", "input"):
+        if name in fields:
+            texts: list[str] = fields[name]
+            return texts
+    raise KeyError("no texts")
+
+
+def vectors_in(result: Any) -> list[Vector]:
+    """From Workers AI's answer, or from OpenAI's."""
+    data = result.get("data") or result.get("response")
+    if not isinstance(data, list) or not data:
+        raise UpstreamCallError.unreadable("no vectors in the answer")
+    if isinstance(data[0], dict):
+        data = [row["embedding"] for row in sorted(data, key=lambda row: row["index"])]
+    for vector in data:
+        if not isinstance(vector, list) or not vector or not all(map(_is_finite, vector)):
+            raise UpstreamCallError.unreadable("a vector that is none")
+    return data
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def cut(vector: Vector, dimensions: int) -> Vector:
+    """The first dimensions, scaled to length 1."""
+    if len(vector) <= dimensions:
+        return vector
+    kept = vector[:dimensions]
+    length = math.sqrt(sum(value * value for value in kept)) or 1.0
+    return [value / length for value in kept]
+
+
+def as_base64(vector: Vector) -> str:
+    """Little-endian float32, as OpenAI's clients read it."""
+    packed = array.array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return base64.b64encode(packed.tobytes()).decode()
+
+
+def sum_quantities(parts: list[Quantities]) -> Quantities:
+    total: Quantities = {}
+    for part in parts:
+        for unit, count in part.items():
+            total[unit] = total.get(unit, 0) + count
+    return total

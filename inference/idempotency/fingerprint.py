@@ -1,0 +1,58 @@
+"""What makes two requests the same: method, path, content type and body.
+
+Headers do not count: a client's retries differ in some.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
+
+from agentflare.errors import InvalidRequestError
+
+
+def fingerprint(request: HttpRequest) -> str:
+    """64 hex digits. The body can be read as before afterwards.
+
+    Raises InvalidRequestError for a multipart body that cannot be read.
+    """
+    digest = sha256()
+    for part in _parts(request):
+        # With its length: no two lists of parts read the same.
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(request: HttpRequest) -> Iterator[bytes]:
+    yield (request.method or "").encode()
+    yield request.get_full_path().encode()
+    # First, since Django can't read it once it has read the fields.
+    body = request.body
+    content_type = request.META.get("CONTENT_TYPE", "").strip().lower()
+    if content_type.startswith("multipart/form-data"):
+        # A retry of the same form has another boundary.
+        yield from _form(request)
+    else:
+        yield content_type.encode()
+        yield body
+
+
+def _form(request: HttpRequest) -> Iterator[bytes]:
+    try:
+        fields, files = request.POST, request.FILES
+    except RequestDataTooBig:
+        raise
+    except (MultiPartParserError, SuspiciousOperation) as exc:
+        raise InvalidRequestError(f"The multipart body cannot be read: {exc}") from None
+    for name, values in sorted(fields.lists()):
+        for value in values:
+            yield from (b"field", name.encode(), str(value).encode("utf-8", "surrogatepass"))
+    for name, uploads in sorted(files.lists(), key=lambda item: item[0]):
+        for upload in uploads:
+            yield from (b"file", name.encode(), (upload.name or "").encode())
+            yield (upload.content_type or "").encode()
+            yield upload.read()
+            upload.seek(0)

@@ -1,0 +1,45 @@
+"""The base of all endpoints that do something: POST with an Idempotency-Key runs once."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.request import Request
+
+from agentflare.api import ApiView
+from inference.idempotency.once import answer_once, has_idempotency_key
+from tenants.keys.lookup import KeyRecord
+
+
+class InferenceView(ApiView):
+    """An endpoint below /v1 with a POST. Handlers are written as if there were no repeats.
+
+    `is_idempotent`, on Django's request, tells whether the answer is kept for a repeat. Such a
+    call runs to its end, and is charged for it, also when its client leaves.
+    """
+
+    post: Callable[..., HttpResponseBase]
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        is_idempotent = has_idempotency_key(request) and hasattr(self, "post")
+        request.is_idempotent = is_idempotent  # type: ignore[attr-defined]
+        if is_idempotent:
+            # A view is made for each request. DRF calls what stands here once it knows the
+            # caller, and turns what it raises into OpenAI's envelope.
+            self.post = partial(self._post_once, self.post)
+
+    def _post_once(
+        self,
+        handler: Callable[..., HttpResponseBase],
+        request: Request,
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponseBase:
+        assert isinstance(request.auth, KeyRecord)
+        return answer_once(
+            request._request,
+            tenant_code=request.auth.tenant_code,
+            run=partial(handler, request, *args, **kwargs),
+        )

@@ -1,0 +1,76 @@
+"""What several endpoints take in the same form: texts, and token arrays in their place."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+
+from agentflare.errors import InvalidRequestError
+from inference.tokens.decoding import decode_tokens
+
+ModelName = Annotated[str, StringConstraints(min_length=1)]
+# As many as OpenAI takes.
+MAX_INPUTS = 2048
+
+
+class Params(BaseModel):
+    """Null counts as absent for every parameter, as at OpenAI's; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _form(value: Any) -> str:
+    """Chooses the member of the union by the first element, so that a fault names the right one."""
+    if not isinstance(value, list):
+        return ":text"
+    first = value[0] if value else ""
+    if isinstance(first, bool):
+        return ":texts"
+    return (
+        ":tokens" if isinstance(first, int) else ":lists" if isinstance(first, list) else ":texts"
+    )
+
+
+Tokens = Annotated[list[int], Field(min_length=1)]
+TextInput = Annotated[
+    Annotated[str, Tag(":text")]
+    | Annotated[list[str], Field(min_length=1, max_length=MAX_INPUTS), Tag(":texts")]
+    | Annotated[Tokens, Tag(":tokens")]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS), Tag(":lists")],
+    Discriminator(
+        _form,
+        custom_error_type="neither_of_both",
+        custom_error_message="it must be a string, an array of strings, or token arrays",
+    ),
+]
+
+
+def texts_of_input(value: Any, *, param: str) -> list[str]:
+    """The texts that an input stands for, one for each answer.
+
+    Token arrays (LangChain sends them) are read as OpenAI's tokenizers wrote them.
+    Raises InvalidRequestError for an empty text or unknown tokens.
+    """
+    items = value if isinstance(value, list) and not _is_tokens(value) else [value]
+    texts = []
+    for position, item in enumerate(items):
+        where = f"{param}[{position}]" if isinstance(value, list) and items is value else param
+        text = item if isinstance(item, str) else _decoded(item, where)
+        if not text:
+            raise InvalidRequestError(
+                f"'{where}' cannot be an empty string.", param=where, code="empty_string"
+            )
+        texts.append(text)
+    return texts
+
+
+def _is_tokens(value: list[Any]) -> bool:
+    return bool(value) and isinstance(value[0], int)
+
+
+def _decoded(tokens: list[int], param: str) -> str:
+    try:
+        return decode_tokens(tokens)
+    except ValueError as exc:
+        raise InvalidRequestError(
+            f"Invalid value for '{param}': {exc}.", param=param, code="invalid_value"
+        ) from None

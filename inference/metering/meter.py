@@ -1,0 +1,150 @@
+"""One call's measure: what it has used so far, what that costs, and how the call ended."""
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from django.conf import settings
+
+from agentflare.money import price_nusd
+from billing.admission.live_holds import Hold
+from billing.admission.services import Captured, capture
+from billing.prices.models import Unit
+from billing.usage.events import UsageEvent
+from billing.usage.models import Status, Truth
+from inference.catalog.selectors import Offer
+from inference.metering.measured import Measured, Quantities
+from inference.upstreams.accounts import Account
+from inference.upstreams.client import Answer
+
+HIT = "HIT"
+
+
+class Meter:
+    """Keeps the hold's event at what the call has used, and captures exactly once.
+
+    The hold is renewed in the background with whatever event stands here, so that the
+    call of a process that dies is charged for what it had delivered.
+    """
+
+    def __init__(self, hold: Hold, *, offer: Offer) -> None:
+        self.hold = hold
+        self.offer = offer
+        self._started = time.perf_counter()
+        self.captured: Captured | None = None
+        self.most: Quantities = {}
+        # What upstream answered for nothing: it costs us, and never the tenant.
+        self.wasted = Measured()
+        # Asked at each renewal of the hold: what has been relayed so far.
+        self.used_so_far: Callable[[], Measured] = Measured
+        hold.progress = self.event_so_far
+
+    # --- while it runs ----------------------------------------------------------
+
+    def attempt(self, offer: Offer, account: Account, most: Quantities) -> None:
+        """The call goes to this AI model now, at its price. most: what it can use there."""
+        self.offer = offer
+        self.most = most
+        event = self.hold.event
+        self.hold.event = event.with_(
+            attempts=event.attempts + 1,
+            ai_model=offer.name,
+            upstream_model=offer.upstream_model,
+            price_version_id=offer.price.version_id,
+            upstream=account.name,
+        )
+
+    def answered(self, answer: Answer) -> None:
+        """What the answer's headers tell of the call."""
+        self.hold.event = self.hold.event.with_(
+            upstream_request_id=answer.request_id,
+            gateway_log_id=answer.gateway_log_id,
+            cache_status=answer.cache_status,
+        )
+
+    def first_token(self) -> None:
+        if self.hold.event.first_token_ms is None:
+            self.hold.event = self.hold.event.with_(first_token_ms=self._elapsed_ms())
+
+    def event_so_far(self) -> UsageEvent:
+        """The event of this call if it ended now."""
+        used = self.used_so_far()
+        return self.hold.event.with_(
+            duration_ms=self._elapsed_ms(), cost_nusd=self.price(used), **_columns(used)
+        )
+
+    @property
+    def attempts(self) -> int:
+        return self.hold.event.attempts
+
+    @property
+    def cache_status(self) -> str:
+        return self.hold.event.cache_status
+
+    # --- its end ----------------------------------------------------------------
+
+    def finish(
+        self,
+        *,
+        status: Status,
+        used: Measured,
+        finish_reason: str = "",
+        error_code: str = "",
+        upstream_request_id: str = "",
+    ) -> Captured:
+        """Capture. A repeat returns what was captured first and changes nothing."""
+        if self.captured is None:
+            event = self.hold.event.with_(
+                status=status,
+                truth=used.truth if used.neurons is None else Truth.PROVIDER,
+                **_columns(used),
+                neurons=None if used.neurons is None else format(used.neurons, "f"),
+                cost_nusd=self.price(used) if is_charged(status) else 0,
+                provider_cost_nusd=self._provider_cost(used),
+                duration_ms=self._elapsed_ms(),
+                upstream_request_id=upstream_request_id or self.hold.event.upstream_request_id,
+                finish_reason=finish_reason,
+                error_code=error_code,
+            )
+            self.captured = capture(self.hold, event)
+        return self.captured
+
+    def price(self, used: Measured) -> int:
+        """What the tenant pays, in nUSD. An answer from the cache costs its share of it."""
+        full = self.offer.price.charge_nusd(
+            used.quantities,
+            neurons=used.neurons,
+            most=None if used.truth == Truth.PROVIDER else self.most,
+        )
+        if self.cache_status != HIT:
+            return full
+        share = settings.CACHE_HIT_PERCENT / Decimal(100)
+        return price_nusd(quantities={"price": full}, rates={"price": share})
+
+    def _provider_cost(self, used: Measured) -> int:
+        """By Cloudflare's own neurons where it told them, else by its rates. A hit is free."""
+        if self.cache_status == HIT:
+            return 0
+        price = self.offer.price
+        return price.provider_nusd(used.quantities, neurons=used.neurons) + price.provider_nusd(
+            self.wasted.quantities, neurons=self.wasted.neurons
+        )
+
+    def _elapsed_ms(self) -> int:
+        return round((time.perf_counter() - self._started) * 1000)
+
+
+def _columns(used: Measured) -> dict[str, object]:
+    """A usage event's columns: tokens have some of their own."""
+    return {
+        "input_tokens": used.tokens(Unit.INPUT_TOKENS),
+        "cached_input_tokens": used.tokens(Unit.CACHED_INPUT_TOKENS),
+        "output_tokens": used.tokens(Unit.OUTPUT_TOKENS),
+        "reasoning_tokens": used.reasoning_tokens,
+        "quantities": used.others,
+    }
+
+
+def is_charged(status: Status) -> bool:
+    """docs/billing.md: nothing came, nothing is owed."""
+    return status not in {Status.EMPTY, Status.UPSTREAM_FAILED}

@@ -1,0 +1,64 @@
+"""The three forms in which models take their input: JSON, a form, bytes."""
+
+from typing import Any
+
+import orjson
+from django.http.multipartparser import MultiPartParserError
+from rest_framework.request import Request
+
+from agentflare.api import check_encoding
+from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
+
+# Options that would make a call outlive its hold, or change whom it is billed to.
+_NOT_HERE = ("options", "requests", "model")
+
+
+def native_request(request: Request) -> UpstreamRequest:
+    """Raises InvalidRequestError."""
+    http = request._request
+    media_type = http.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        return _form(http)
+    if media_type.startswith(("audio/", "image/", "video/")) or media_type == (
+        "application/octet-stream"
+    ):
+        if not http.body:
+            raise InvalidRequestError("The body is empty.")
+        return RawRequest(http.body, http.META["CONTENT_TYPE"], query=_query(http))
+    check_encoding(http)
+    return JsonRequest(_document(http.body), query=_query(http))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequestError(
+            f"We could not parse the JSON body of your request: {exc}."
+        ) from None
+    if not isinstance(document, dict):
+        raise InvalidRequestError("The JSON body must be an object.")
+    for name in _NOT_HERE:
+        if name in document:
+            raise UnsupportedParamError(
+                f"The parameter '{name}' is not supported on /v1/run.", param=name
+            )
+    return document
+
+
+def _form(http: Any) -> FormRequest:
+    try:
+        fields = {name: str(value) for name, value in http.POST.items()}
+        files = {
+            name: (file.name, file.read(), file.content_type or "application/octet-stream")
+            for name, file in http.FILES.items()
+        }
+    except MultiPartParserError as exc:
+        raise InvalidRequestError(f"The form could not be read: {exc}") from None
+    return FormRequest(fields, files)
+
+
+def _query(http: Any) -> dict[str, str]:
+    """Options of models that take bytes. What would queue the call is left out."""
+    return {name: value for name, value in http.GET.items() if name != "queueRequest"}

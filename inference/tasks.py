@@ -1,0 +1,136 @@
+"""The run of everything that is answered whole: embeddings, images, transcripts, labels …
+
+An endpoint describes its work as a Task; `run_task` takes it through the pipeline.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agentflare.concurrency import in_parallel
+from billing.usage.models import Status
+from inference.attempts import Prepared, Target
+from inference.catalog.selectors import Offer
+from inference.metering.measured import Measured, sum_of
+from inference.pipeline import Admitted, Call, Told, admit_call
+from inference.upstreams import client
+from inference.upstreams.client import Answer
+from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import UpstreamRequest
+
+logger = logging.getLogger(__name__)
+# Calls that one request may have running upstream at once.
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One answer of upstream, read: what the result is made from, and what it used."""
+
+    value: Any
+    used: Measured
+
+
+class Task(Protocol):
+    """What one endpoint asks of a model."""
+
+    def prepare(self, offer: Offer) -> Prepared:
+        """The calls that it takes: `work` is a list of UpstreamRequest, answered in order.
+
+        Raises GatewayError where this model cannot do it.
+        """
+        ...
+
+    def read(self, offer: Offer, request: UpstreamRequest, answer: Answer) -> Part:
+        """Raises UpstreamCallError for an answer of no known form: it is asked for again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A task's end: its parts in the order of its calls, and the money."""
+
+    offer: Offer
+    parts: list[Part]
+    used: Measured
+    told: Told
+    headers: dict[str, str]
+
+    @property
+    def values(self) -> list[Any]:
+        return [part.value for part in self.parts]
+
+
+def run_task(
+    call: Call, task: Task, *, check: Callable[[Offer, list[Part]], None] | None = None
+) -> Done:
+    """Admit, call, read, capture. All parts or nothing: a task that fails costs nothing.
+
+    check: whether the parts together are what the endpoint needs; raises UpstreamCallError.
+    Raises GatewayError.
+    """
+    admitted = admit_call(call, prepare=task.prepare)
+    try:
+        parts = _call_all(admitted, task)
+        offer = admitted.meter.offer
+        if check:
+            check(offer, parts)
+    except UpstreamCallError as failure:
+        logger.warning("Upstream failed: %s", failure.detail)
+        error = failure.error
+        admitted.meter.finish(
+            status=Status.UPSTREAM_FAILED,
+            used=Measured(),
+            upstream_request_id=failure.request_id,
+            error_code=error.code or error.type,
+        )
+        raise error from failure
+    except BaseException:
+        admitted.meter.finish(
+            status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
+        )
+        raise
+    used = sum_of([part.used for part in parts])
+    admitted.meter.finish(status=Status.COMPLETED, used=used)
+    return Done(offer, parts, used, admitted.told(), admitted.headers())
+
+
+def _call_all(admitted: Admitted, task: Task) -> list[Part]:
+    """The first call decides who answers; the others go to the same model, some at a time."""
+    first = _call_one(admitted, task, 0)
+    served = admitted.attempts.served
+    assert served is not None
+    others = range(1, len(served.work))
+    works = [lambda position=position: _call_one(admitted, task, position) for position in others]
+    return [first, *in_parallel(works, at_once=_AT_ONCE)]
+
+
+def _call_one(admitted: Admitted, task: Task, position: int) -> Part:
+    def attempt(target: Target) -> Part:
+        request: UpstreamRequest = target.prepared.work[position]
+        answer = client.send(
+            target.account,
+            target.offer.upstream_model,
+            request,
+            context=admitted.call.context,
+            reject_if_busy=target.reject_if_busy,
+        )
+        try:
+            admitted.meter.answered(answer)
+            return readable(lambda: task.read(target.offer, request, answer))
+        finally:
+            answer.close()
+
+    part: Part = admitted.attempts.run(attempt)
+    if admitted.meter.hold.lost:
+        raise UpstreamCallError.broken("the hold was taken for dead")
+    return part
+
+
+def readable(read: Callable[[], Part]) -> Part:
+    """A shape that nobody expects is upstream's fault. Raises UpstreamCallError."""
+    try:
+        return read()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+        raise UpstreamCallError.unreadable(f"{type(exc).__name__}: {exc}") from exc

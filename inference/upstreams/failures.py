@@ -1,0 +1,64 @@
+"""A call that upstream did not answer."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from agentflare import errors
+
+
+class Scope(Enum):
+    """What a failure says of the calls that come after it."""
+
+    CALL = "call"  # nothing: this call was at fault
+    MODEL = "model"  # this model at this account has trouble
+    TASK = "task"  # this account is over its limit for this kind of work
+    ACCOUNT = "account"  # this account can call nothing
+
+
+@dataclass(slots=True, eq=False)
+class UpstreamCallError(Exception):
+    """`error` is what the client reads.
+
+    code: upstream's own; 0 where there is none. may_retry: the same call may succeed in a
+    moment. may_fall_over: another account or another model may answer it. scope, closed_for_s:
+    what to leave alone, and for how long where upstream's rules say so.
+    """
+
+    code: int
+    detail: str
+    error: errors.GatewayError
+    may_retry: bool = False
+    may_fall_over: bool = False
+    scope: Scope = Scope.CALL
+    closed_for_s: float = 0.0
+    request_id: str = field(default="")
+
+    @classmethod
+    def unreachable(cls, detail: str) -> "UpstreamCallError":
+        error = errors.UpstreamError("The upstream service could not be reached.")
+        return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+
+    @classmethod
+    def timeout(cls, detail: str) -> "UpstreamCallError":
+        error = errors.UpstreamTimeoutError("The upstream service did not answer in time.")
+        return cls(0, detail, error, may_fall_over=True, scope=Scope.MODEL)
+
+    @classmethod
+    def unreadable(cls, detail: str) -> "UpstreamCallError":
+        error = errors.UpstreamError("The upstream service sent an answer that cannot be read.")
+        return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+
+    @classmethod
+    def broken(cls, detail: str) -> "UpstreamCallError":
+        """Broken off in the middle. Whether that may be repeated is known to the reader."""
+        error = errors.UpstreamError("The upstream service broke off its answer.")
+        return cls(0, detail, error, scope=Scope.MODEL)
+
+    @classmethod
+    def left_alone(cls, detail: str, *, retry_after_s: float) -> "UpstreamCallError":
+        """Not even called: it has failed too often just now."""
+        error = errors.UpstreamBusyError(
+            "The model is not available at present. Please retry shortly.",
+            retry_after_s=retry_after_s,
+        )
+        return cls(0, detail, error, may_fall_over=True)

@@ -1,0 +1,1 @@
+"""Kinds of models that speak or listen."""

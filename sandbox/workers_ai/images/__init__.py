@@ -1,0 +1,1 @@
+"""Kinds of models that make pictures or look at them."""

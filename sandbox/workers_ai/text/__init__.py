@@ -1,0 +1,1 @@
+"""Kinds of models that turn text into figures, labels or other text."""
