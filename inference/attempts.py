@@ -7,8 +7,8 @@ that by doing no more than up to there inside `Attempts.run`.
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -33,11 +33,13 @@ class Prepared:
     """A call made ready for one AI model.
 
     most: the most it can use of each unit. work: what its kind of call needs to be made.
+    facts: of its prompt, for the usage event: estimates learn from them.
     """
 
     offer: Offer
     most: Quantities
     work: Any
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def most_nusd(self) -> int:
@@ -83,7 +85,10 @@ class Attempts:
         limit = min(_MOST_ATTEMPTS, max(settings.UPSTREAM_ATTEMPTS, len(queue)))
         for attempt in range(1, limit + 1):
             target = self._with_busy_rule(queue)
-            self._meter.attempt(target.offer, target.account, target.prepared.most)
+            prepared = target.prepared
+            self._meter.attempt(
+                prepared.offer, target.account, most=prepared.most, facts=prepared.facts
+            )
             try:
                 result = call(target)
             except (UpstreamCallError, *BROKEN) as exc:

@@ -1,10 +1,19 @@
 from django.urls import path, re_path
 
+from inference.audio.speech.views import SpeechView
+from inference.audio.transcripts.views import AudioTranslationsView, TranscriptionsView
 from inference.catalog.views import ModelListView, ModelView
 from inference.chat.views import ChatCompletionsView
 from inference.classifications.views import ClassificationsView
 from inference.completions.views import CompletionsView
 from inference.embeddings.views import EmbeddingsView
+from inference.images.views import (
+    ImageClassificationsView,
+    ImageEditsView,
+    ImageGenerationsView,
+    StoredImageView,
+)
+from inference.messages.views import CountTokensView, MessagesView
 from inference.moderations.views import ModerationsView
 from inference.rerank.views import RerankView
 from inference.run.views import RunView
@@ -19,6 +28,15 @@ urlpatterns = [
     path("rerank", RerankView.as_view()),
     path("translations", TranslationsView.as_view()),
     path("classifications", ClassificationsView.as_view()),
+    path("images/generations", ImageGenerationsView.as_view()),
+    path("images/edits", ImageEditsView.as_view()),
+    path("images/classifications", ImageClassificationsView.as_view()),
+    path("images/files/<str:token>", StoredImageView.as_view()),
+    path("audio/transcriptions", TranscriptionsView.as_view()),
+    path("audio/translations", AudioTranslationsView.as_view()),
+    path("audio/speech", SpeechView.as_view()),
+    path("messages", MessagesView.as_view()),
+    path("messages/count_tokens", CountTokensView.as_view()),
     path("run/<path:name>", RunView.as_view()),
     path("models", ModelListView.as_view()),
     path("models/<path:name>", ModelView.as_view()),

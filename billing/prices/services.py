@@ -47,9 +47,10 @@ class Price:
         `quantities` is our own count and Cloudflare's figure is better than that.
         """
         if neurons is not None and self.follows_neurons:
-            least = self.provider_nusd(quantities) if most is None else 0
+            told, by_rates = neurons_nusd(neurons), self.provider_nusd(quantities)
+            least = by_rates * _LEAST_BELIEVABLE if most is None else min(1, by_rates)
             bound = self.provider_nusd(_uncached(quantities if most is None else most))
-            if least * _LEAST_BELIEVABLE <= neurons_nusd(neurons) <= bound * _MOST_BELIEVABLE:
+            if least <= told <= bound * _MOST_BELIEVABLE:
                 return neurons_nusd(neurons * self.factor)
         return price_nusd(quantities=self._priced(quantities), rates=self.rates)
 

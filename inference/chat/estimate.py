@@ -1,7 +1,7 @@
 """The most a chat can cost, before it is made."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -9,14 +9,15 @@ from django.conf import settings
 from agentflare.errors import ContextLengthError
 from inference.catalog.selectors import Offer
 from inference.chat.params import ChatCompletionParams
-from inference.tokens.counting import count_tokens, upper_bound
+from inference.tokens.bounds import token_bound
+from inference.tokens.measures import EMPTY, measure
+from inference.upstreams.requests import dump_json
 
 # The fields of a body that become part of the prompt.
 _READ_AS_PROMPT = (
     "messages",
     "prompt",
     "question",
-    "tools",
     "tool_choice",
     "response_format",
     "guided_json",
@@ -24,13 +25,11 @@ _READ_AS_PROMPT = (
 )
 # Names that every message has: the allowance for each message covers them.
 _FORM = {"messages", "role", "content", "type", "text"}
-# What chat templates add: role marks for each message, and a preamble (date, tool rules).
-_TOKENS_PER_MESSAGE = 8
-_TOKENS_OF_PREAMBLE = 96
 # Our upper bound may be too low for an odd text, but not by more than this.
 _BELIEVABLE = 4
 # The most an image was seen to take; providers count by tiles.
 _TOKENS_PER_IMAGE = 3_000
+_LIKELY_TOKENS_PER_IMAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,8 @@ class Estimate:
     output_cap: int
     # What upstream may tell at most for all calls: more is no count but a fault.
     believable_prompt_tokens: int
+    # What settled calls are compared with, to learn from.
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, Any]) -> Estimate:
@@ -54,23 +55,30 @@ def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, An
     Raises ContextLengthError when the prompt alone fills the model's context window.
     """
     text = "\n".join(texts_of({name: body[name] for name in _READ_AS_PROMPT if name in body}))
+    tools = body.get("tools")
     images = sum(len(message.images()) for message in params.messages)
-    counted = count_tokens(text)
-    likely = counted + images * (_TOKENS_PER_IMAGE // 3) + 4 * len(params.messages)
-    most = (
-        upper_bound(text, counted, offer.vocabulary)
-        + images * _TOKENS_PER_IMAGE
-        + _TOKENS_PER_MESSAGE * len(params.messages)
-        + _TOKENS_OF_PREAMBLE
+    calls = sum(len(message.tool_calls or []) for message in params.messages)
+    bound = token_bound(
+        measure(text),
+        model=offer.name,
+        vocabulary=offer.vocabulary,
+        # Each tool call of the history has marks of its own, as its result has.
+        messages=len(params.messages) + 2 * calls,
+        has_system=any(message.role in ("system", "developer") for message in params.messages),
+        tools=measure(dump_json(tools).decode()) if tools else EMPTY,
     )
+    likely = bound.likely + images * _LIKELY_TOKENS_PER_IMAGE
+    most = bound.most + images * _TOKENS_PER_IMAGE
     output_cap = cap_output(params, offer, likely_prompt=likely)
     # Native models are called once for each choice, and read the prompt each time.
     prompts = params.choices if offer.is_native else 1
+    can_learn = not images and prompts == 1
     return Estimate(
         likely_prompt_tokens=likely,
         most_prompt_tokens=most,
         output_cap=output_cap,
         believable_prompt_tokens=most * prompts * _BELIEVABLE,
+        facts=bound.facts if can_learn else {},
     )
 
 

@@ -13,7 +13,8 @@ from inference.chat.requests import MAX_NATIVE_SEED, given
 from inference.chat.upstream import ChatWork
 from inference.completions.params import DEFAULT_MAX_TOKENS, CompletionParams
 from inference.pipeline import require_kind
-from inference.tokens.counting import count_tokens, upper_bound
+from inference.tokens.bounds import token_bound
+from inference.tokens.measures import measure
 
 ENDPOINT = "completions"
 # Marks that a model puts around a bare prompt.
@@ -37,17 +38,18 @@ def prepare_completion(params: CompletionParams, prompts: list[str], offer: Offe
         for body in [_native_body(params, prompt) if offer.is_native else _body(params, prompt)]
         * each
     ]
-    counts = [count_tokens(prompt) for prompt in prompts]
     bounds = [
-        upper_bound(prompt, count, offer.vocabulary) + _MARKS
-        for prompt, count in zip(prompts, counts, strict=True)
+        token_bound(measure(prompt), model=offer.name, vocabulary=offer.vocabulary)
+        for prompt in prompts
     ]
-    output_cap = fit_output(params.max_tokens or DEFAULT_MAX_TOKENS, offer, prompt=max(counts))
+    likely = [bound.likely for bound in bounds]
+    most_input = sum(bound.most + _MARKS for bound in bounds) * each
+    output_cap = fit_output(params.max_tokens or DEFAULT_MAX_TOKENS, offer, prompt=max(likely))
     estimate = Estimate(
-        likely_prompt_tokens=math.ceil(sum(counts) / len(counts)),
-        most_prompt_tokens=max(bounds),
+        likely_prompt_tokens=math.ceil(sum(likely) / len(likely)),
+        most_prompt_tokens=max(bound.most for bound in bounds) + _MARKS,
         output_cap=output_cap,
-        believable_prompt_tokens=sum(bounds) * each * _BELIEVABLE,
+        believable_prompt_tokens=most_input * _BELIEVABLE,
     )
     work = ChatWork(
         bodies=bodies,
@@ -57,7 +59,7 @@ def prepare_completion(params: CompletionParams, prompts: list[str], offer: Offe
         operation="completions",
     )
     most: dict[str, Any] = {
-        Unit.INPUT_TOKENS: sum(bounds) * each,
+        Unit.INPUT_TOKENS: most_input,
         Unit.OUTPUT_TOKENS: output_cap * params.choices * len(prompts),
     }
     return Prepared(offer, most, work)

@@ -14,6 +14,13 @@ from inference.upstreams.failures import UpstreamCallError
 
 # Encoders may add a few bytes after the end.
 _TAIL_BYTES = 64
+# OpenAI's schema wants them; no model here counts its pictures in tokens.
+_NO_TOKENS = {
+    "input_tokens": 0,
+    "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    "output_tokens": 0,
+    "total_tokens": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,18 @@ def images_response(
     *,
     created: int,
     data: Sequence[Mapping[str, str]],
+    usage: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """OpenAI's object; size and format are those of the pictures, whatever was asked for."""
+    """OpenAI's object; size and format are those of the pictures, whatever was asked for.
+
+    usage: what was counted, and the money.
+    """
     first = pictures[0]
     body: dict[str, Any] = {
         "created": created,
         "data": data,
         "output_format": first.format,
+        "usage": {**_NO_TOKENS, **usage},
     }
     if size := size_of(first.content):
         body["size"] = f"{size[0]}x{size[1]}"

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 # A file of some kilobytes can claim any size: what it would fill in memory is limited.
 MAX_PIXELS = 4096 * 4096
 # JPEG can be read at an eighth of its size.
-_MAX_JPEG_PIXELS = 100_000_000
+_MAX_JPEG_PIXELS = 50_000_000
 _AT_ONCE = threading.BoundedSemaphore(2)
 
 # What Stable Diffusion 1.5 was made for is 512; much larger pictures fall apart in it.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentflare.errors import GatewayError, InvalidRequestError, UnsupportedParamError
-from inference.catalog.selectors import Offer
+from inference.catalog.selectors import Offer, catalogue
 from inference.images.families import MAX_INPUT_IMAGES, Family, Takes, family_of
 from inference.images.inputs import InputImage, unreadable
 from inference.images.params import EditParams, PictureParams
@@ -152,11 +152,7 @@ def check_sources(params: PictureParams, family: Family, sources: Sources | None
     if sources is None:
         return
     if family.takes is Takes.NOTHING:
-        raise InvalidRequestError(
-            f"The model `{params.model}` makes images from text alone and takes none to edit.",
-            param="model",
-            code="model_not_supported",
-        )
+        raise _takes_no_images(params)
     most = MAX_INPUT_IMAGES if family.takes is Takes.REFERENCES else 1
     if len(sources.images) > most:
         raise InvalidRequestError(
@@ -171,6 +167,20 @@ def check_sources(params: PictureParams, family: Family, sources: Sources | None
     strength = params.strength if isinstance(params, EditParams) else None
     if strength is not None and family.takes is not Takes.MASKED:
         raise _unsupported(params, "strength", "takes no strength")
+
+
+def _takes_no_images(params: PictureParams) -> GatewayError:
+    others = [
+        name
+        for name, offer in catalogue().offers.items()
+        if not offer.upstream and family_of(offer.upstream_model).takes is not Takes.NOTHING
+    ]
+    return InvalidRequestError(
+        f"The model `{params.model}` makes images from text alone and takes none to edit. "
+        f"Models that do: {', '.join(sorted(others))}.",
+        param="model",
+        code="model_not_supported",
+    )
 
 
 def _unsupported(
@@ -239,11 +249,7 @@ def _openai_request(
 ) -> UpstreamRequest:
     """For a server that speaks OpenAI's API: its parameters, and no others."""
     if sources is not None:
-        raise InvalidRequestError(
-            f"The model `{params.model}` takes no images to edit.",
-            param="model",
-            code="model_not_supported",
-        )
+        raise _takes_no_images(params)
     for param in ("steps", "num_steps", "guidance", "seed", "negative_prompt"):
         if getattr(params, param) is not None:
             raise _unsupported(params, param, f"takes no {param}")

@@ -116,7 +116,9 @@ def answer_pictures(request: Request, params: PictureParams, task: PictureTask) 
         if urls
         else [{"b64_json": picture.as_base64()} for picture in pictures]
     )
-    body = images_response(pictures, params, created=int(time.time()), data=data)
+    body = images_response(
+        pictures, params, created=int(time.time()), data=data, usage=usage_of(done)
+    )
     return JsonResponse(body, headers=done.headers)
 
 

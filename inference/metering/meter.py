@@ -1,8 +1,9 @@
 """One call's measure: what it has used so far, what that costs, and how the call ended."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 
@@ -18,6 +19,7 @@ from inference.upstreams.accounts import Account
 from inference.upstreams.client import Answer
 
 HIT = "HIT"
+_NO_FACTS = {"script": "", "likely_tokens": 0, "most_tokens": 0}
 
 
 class Meter:
@@ -41,7 +43,9 @@ class Meter:
 
     # --- while it runs ----------------------------------------------------------
 
-    def attempt(self, offer: Offer, account: Account, most: Quantities) -> None:
+    def attempt(
+        self, offer: Offer, account: Account, *, most: Quantities, facts: Mapping[str, Any]
+    ) -> None:
         """The call goes to this AI model now, at its price. most: what it can use there."""
         self.offer = offer
         self.most = most
@@ -52,6 +56,7 @@ class Meter:
             upstream_model=offer.upstream_model,
             price_version_id=offer.price.version_id,
             upstream=account.name,
+            **{**_NO_FACTS, **facts},
         )
 
     def answered(self, answer: Answer) -> None:

@@ -15,7 +15,9 @@ from billing.usage.models import Truth
 from inference.catalog.selectors import Offer
 from inference.metering import pictures, sounds
 from inference.metering.measured import Measured, Quantities, parse_neurons
-from inference.tokens.counting import count_tokens, upper_bound
+from inference.tokens.bounds import token_bound
+from inference.tokens.counting import count_tokens
+from inference.tokens.measures import measure
 from inference.upstreams.client import Answer
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
@@ -92,20 +94,21 @@ def used(
 
 
 def most_input_tokens(offer: Offer, fields: Mapping[str, Any]) -> int:
-    """More than this a text cannot be; a model reads no more than its window."""
+    """More than this a text cannot be."""
     texts = list(texts_of(without_media(fields)))
-    text = "\n".join(texts)
-    bound = upper_bound(text, count_tokens(text), offer.vocabulary)
+    bound = most_tokens(offer, "\n".join(texts))
     bound += _MARKS_PER_TEXT * len(texts) + _TOKENS_PER_MEDIUM * media_count(fields)
-    return bound + (_pairs(fields) * upper_bound_of_query(offer, fields))
+    return bound + _pairs(fields) * most_tokens_of_query(offer, fields)
 
 
-def upper_bound_of_query(offer: Offer, fields: Mapping[str, Any]) -> int:
+def most_tokens_of_query(offer: Offer, fields: Mapping[str, Any]) -> int:
     """A reranker reads the query again with every context."""
     query = fields.get("query")
-    if not isinstance(query, str):
-        return 0
-    return upper_bound(query, count_tokens(query), offer.vocabulary) + _MARKS_PER_TEXT
+    return most_tokens(offer, query) + _MARKS_PER_TEXT if isinstance(query, str) else 0
+
+
+def most_tokens(offer: Offer, text: str) -> int:
+    return token_bound(measure(text), model=offer.name, vocabulary=offer.vocabulary).most
 
 
 def _pairs(fields: Mapping[str, Any]) -> int:

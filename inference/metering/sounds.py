@@ -113,7 +113,7 @@ def _bare_samples(request: RawRequest) -> Length | None:
     seconds = as_seconds(Fraction(len(request.content), bytes_a_second))
     # More samples a second than anybody has are a way to seem short.
     most_s = max(seconds, by_size(len(request.content)).most_s) if int(hertz) > 96_000 else seconds
-    return Length(most_s=most_s, likely_s=seconds)
+    return Length(most_s, seconds, is_exact=True)
 
 
 def _media(value: Any) -> Iterator[bytes]:

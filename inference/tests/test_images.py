@@ -69,6 +69,10 @@ def test_every_model_makes_a_picture_at_cloudflares_price_with_the_markup(
     charged = int((Decimal(neurons) * NUSD).to_integral_value(rounding="ROUND_CEILING"))
     assert nusd(raw.headers["x-request-cost"]) == charged
     assert nusd(raw.headers["x-estimated-cost"]) == charged
+    usage = json.loads(raw.text)["usage"]
+    assert usage["request_cost"] == raw.headers["x-request-cost"]
+    assert response.usage is not None
+    assert response.usage.total_tokens == 0
     record = settled_record(cast)
     assert (record.status, record.cost_nusd, record.endpoint) == (
         "completed",

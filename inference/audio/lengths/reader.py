@@ -28,14 +28,14 @@ _ABSURD_BYTES_A_SECOND = 25
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """most_s: not longer than this. likely_s: what it is as far as we can tell."""
+    """most_s: not longer than this. likely_s: what it is as far as we can tell.
+
+    is_exact: the container told.
+    """
 
     most_s: Decimal
     likely_s: Decimal
-
-    @property
-    def is_exact(self) -> bool:
-        return self.most_s == self.likely_s
+    is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def length_of(content: bytes) -> Length:
         return by_size(len(content))
     longest = Fraction(len(content), _ABSURD_BYTES_A_SECOND)
     if told <= longest:
-        return Length(as_seconds(told), as_seconds(told))
+        return Length(as_seconds(told), as_seconds(told), is_exact=True)
     return Length(as_seconds(longest), by_size(len(content)).likely_s)
 
 

@@ -67,7 +67,7 @@ def test_the_response_is_openais() -> None:
     picture = picture_from(drawn(30, 20), wanted)
     data = [{"b64_json": picture.as_base64()}]
 
-    body = images_response([picture], wanted, created=5, data=data)
+    body = images_response([picture], wanted, created=5, data=data, usage={"step": "20"})
 
     assert ImagesResponse.model_validate(body, strict=True).model_dump(exclude_unset=True) == {
         "created": 5,
@@ -75,4 +75,11 @@ def test_the_response_is_openais() -> None:
         "output_format": "png",
         "size": "30x20",
         "background": "opaque",
+        "usage": {
+            "input_tokens": 0,
+            "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+            "output_tokens": 0,
+            "total_tokens": 0,
+            "step": "20",
+        },
     }

@@ -1,5 +1,8 @@
 """Formats, sizes and masks."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +163,11 @@ def test_a_large_image_and_its_mask_are_made_smaller_together() -> None:
     assert opened(ready.image).size == opened(ready.mask).size == (1024, 512)
     assert colours(ready.mask, (500, 5), (520, 5)) == [255, 0]
     assert ready.size == (1024, 512)
+
+
+def test_a_web_worker_goes_on_meanwhile() -> None:
+    script = Path(__file__).with_name("pixels_under_gevent.py")
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """From OpenAI's parameters to each family's own, and what is refused on the way."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,6 +223,13 @@ def test_images_that_a_model_does_not_take_are_refused(
     assert (error.param, error.code) == (param, code)
 
 
+def test_models_that_do_take_images_are_named() -> None:
+    error = refusal(lambda: edited("sdxl", drawn()))
+
+    do = "flux-2-dev, flux-2-klein-4b, flux-2-klein-9b, sd-1.5-inpainting"
+    assert error.message.endswith(f"Models that do: {do}.")
+
+
 @pytest.mark.parametrize("model", ["flux-2-dev", "sd-1.5-inpainting"])
 def test_half_an_image_is_refused(model: str) -> None:
     error = refusal(lambda: edited(model, drawn(300, 300)[:-60]))
@@ -230,8 +238,6 @@ def test_half_an_image_is_refused(model: str) -> None:
 
 
 def test_another_server_gets_openais_own_parameters() -> None:
-    from dataclasses import replace
-
     other = replace(offer("sdxl"), upstream="local", request_form="json")
     params = GenerationParams(model="m", prompt="p", n=2, size="512x512")
     requests = requests_for(params, other)

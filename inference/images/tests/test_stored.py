@@ -21,7 +21,10 @@ from inference.images.picture_task import GENERATIONS, PictureTask, without_one_
 from inference.images.services import check_storage, delete_expired, digest_of, store_images
 from inference.images.tasks import delete_expired_images_task
 from inference.images.tests.drawn import drawn
-from inference.pipeline import Call
+from inference.metering.measured import Measured
+from inference.metering.tests.test_pictures import offer
+from inference.pipeline import Call, Told
+from inference.tasks import Done, Part
 
 PICTURE = Picture(drawn(), "image/png")
 
@@ -143,7 +146,8 @@ def down(*args: Any, **kwargs: Any) -> Any:
 
 def answer(monkeypatch: Any, params: GenerationParams, calls: list[Any]) -> Any:
     """As if upstream had answered with a picture for each image asked for."""
-    done = SimpleNamespace(values=[PICTURE] * params.count, headers={"X-Request-Cost": "1"})
+    parts = [Part(PICTURE, Measured())] * params.count
+    done = Done(offer("sdxl"), parts, Measured(), Told("1", "1", None), {"X-Request-Cost": "1"})
     monkeypatch.setattr(views, "caller", lambda request: SimpleNamespace(tenant_code="down"))
     monkeypatch.setattr(views, "call_of", lambda request, **options: call())
     monkeypatch.setattr(views, "run_task", lambda *args: calls.append(args) or done)

@@ -102,7 +102,7 @@ class Command(BaseCommand):
         # Here, not above: upstreams know nothing of the catalogue.
         from inference.catalog.services import add_server_model
 
-        prices = {Unit.INPUT_TOKENS: _nusd_per_token(options["input_usd"])}
+        prices: dict[str, Decimal] = {Unit.INPUT_TOKENS: _nusd_per_token(options["input_usd"])}
         if options["kind"] == "chat":
             if not options["output_usd"]:
                 raise CommandError("A chat model needs --output-usd.")
