@@ -25,6 +25,8 @@ SIDEBAR = {
     "Offer": [
         Page("AI models", "neurology", "catalog", "aimodel"),
         Page("Prices", "sell", "prices", "priceversion"),
+        Page("Routes", "alt_route", "catalog", "route"),
+        Page("Upstreams", "cloud", "upstreams", "upstream"),
     ],
 }
 

@@ -128,7 +128,10 @@ TEMPLATES = [
     }
 ]
 # A body over this gets 413. Images and audio travel inside JSON as base64.
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", 25 * 1024 * 1024)
+# 26 MiB: a file of 25 MiB, as OpenAI takes, and the form around it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", 26 * 1024 * 1024)
+# The body is in memory already: its files need no place on disk.
+FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

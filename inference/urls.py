@@ -15,8 +15,10 @@ from inference.images.views import (
 )
 from inference.messages.views import CountTokensView, MessagesView
 from inference.moderations.views import ModerationsView
+from inference.reference.views import OpenApiView
 from inference.rerank.views import RerankView
 from inference.run.views import RunView
+from inference.summaries.views import SummariesView
 from inference.translations.views import TranslationsView
 from inference.views import NotFoundView
 
@@ -27,6 +29,7 @@ urlpatterns = [
     path("moderations", ModerationsView.as_view()),
     path("rerank", RerankView.as_view()),
     path("translations", TranslationsView.as_view()),
+    path("summaries", SummariesView.as_view()),
     path("classifications", ClassificationsView.as_view()),
     path("images/generations", ImageGenerationsView.as_view()),
     path("images/edits", ImageEditsView.as_view()),
@@ -38,6 +41,7 @@ urlpatterns = [
     path("messages", MessagesView.as_view()),
     path("messages/count_tokens", CountTokensView.as_view()),
     path("run/<path:name>", RunView.as_view()),
+    path("openapi.json", OpenApiView.as_view()),
     path("models", ModelListView.as_view()),
     path("models/<path:name>", ModelView.as_view()),
     re_path("", NotFoundView.as_view()),

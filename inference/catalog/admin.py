@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
@@ -20,7 +20,7 @@ from billing.prices.admin import (
     sentence,
 )
 from billing.prices.models import PriceVersion, Unit
-from inference.catalog.models import AIModel
+from inference.catalog.models import AIModel, Route, RouteCandidate
 
 
 @admin.register(AIModel)
@@ -64,6 +64,48 @@ class AIModelAdmin(ModelAdmin):
             sentence(version) if version else "Nothing: without a price it is not served.",
             reverse("admin:prices_priceversion_add"),
             ai_model.name,
+        )
+
+
+class RouteCandidateFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """A route leads somewhere, and all its AI models do the same work."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        rows = [form.cleaned_data for form in self.forms if form.cleaned_data]
+        kinds = {row["ai_model"].kind for row in rows if not row.get("DELETE")}
+        if not kinds:
+            raise forms.ValidationError("A route needs at least one AI model.")
+        if len(kinds) > 1:
+            raise forms.ValidationError(
+                f"These AI models do different work: {', '.join(sorted(kinds))}."
+            )
+
+
+class RouteCandidateInline(TabularInline):
+    model = RouteCandidate
+    formset = RouteCandidateFormSet
+    fields = ("ai_model", "weight", "position")
+    autocomplete_fields = ("ai_model",)
+    extra = 1
+    hide_title = True
+
+
+@admin.register(Route)
+class RouteAdmin(ModelAdmin):
+    """Names that clients use for whichever of several AI models the operator chooses."""
+
+    list_display = ("name", "leads_to", "is_active", "note")
+    search_fields = ("name", "note")
+    inlines = (RouteCandidateInline,)
+
+    @display(description="Leads to")
+    def leads_to(self, route: Route) -> str:
+        return ", ".join(
+            f"{row.ai_model_id} ({row.weight})" if row.weight else f"else {row.ai_model_id}"
+            for row in route.candidates.all()
         )
 
 

@@ -12,7 +12,7 @@ def split_thoughts(events: Iterable[Event]) -> Iterator[Event]:
 
     A text that does not begin with the mark is passed on as it is.
     """
-    pending, state = "", "start"
+    pending, state, has_thought = "", "start", False
     for event in events:
         if isinstance(event, Finish):
             if pending:
@@ -29,7 +29,7 @@ def split_thoughts(events: Iterable[Event]) -> Iterator[Event]:
         if state == "start":
             text = pending.lstrip()
             if text.startswith(_OPEN):
-                state, pending = "thinking", text[len(_OPEN) :].lstrip("\n")
+                state, pending = "thinking", text[len(_OPEN) :]
             elif not _OPEN.startswith(text):
                 state = "answer"
                 yield _piece(event.index, pending, is_thought=False)
@@ -40,9 +40,14 @@ def split_thoughts(events: Iterable[Event]) -> Iterator[Event]:
                 state, pending = "after", answer
                 thought = thought.rstrip("\n")
             else:
-                keep = _possible_mark(thought)
-                thought, pending = thought[: len(thought) - keep], thought[len(thought) - keep :]
+                # With the line breaks before it, which belong to the mark.
+                whole = thought
+                thought = whole[: len(whole) - _possible_mark(whole)].rstrip("\n")
+                pending = whole[len(thought) :]
+            if not has_thought:
+                thought = thought.lstrip("\n")
             if thought:
+                has_thought = True
                 yield _piece(event.index, thought, is_thought=True)
         if state == "after" and (answer := pending.lstrip("\n")):
             state, pending = "answer", ""

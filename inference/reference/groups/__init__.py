@@ -1,0 +1,23 @@
+"""All operations, in the order in which people read about them."""
+
+from inference.reference.groups import anthropic, audio, catalog, chat, images, native, texts
+from inference.reference.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *chat.OPERATIONS,
+    *texts.OPERATIONS,
+    *images.OPERATIONS,
+    *audio.OPERATIONS,
+    *anthropic.OPERATIONS,
+    *native.OPERATIONS,
+    *catalog.OPERATIONS,
+)
+TAGS = {
+    "Chat": "Conversations with language models, and plain completions.",
+    "Text": "Vectors, moderation, ranking, translation and labels of texts.",
+    "Images": "Pictures made and changed, and labels for them.",
+    "Audio": "Speech to text, and text to speech.",
+    "Anthropic": "Anthropic's Messages API, for Anthropic's own clients.",
+    "Native": "Models in their own form, as Cloudflare Workers AI takes and answers it.",
+    "Models": "What can be called, at which price; and this document.",
+}

@@ -1,0 +1,37 @@
+"""GET /v1/openapi.json, and the page that is made from the same document."""
+
+from functools import cache
+from hashlib import sha256
+
+import orjson
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from agentflare.api import ApiView
+from inference.reference.document import document
+
+_MAX_AGE_S = 300
+
+
+@cache
+def _serialized() -> tuple[bytes, str]:
+    """The document and its ETag."""
+    body = orjson.dumps(document())
+    return body, f'"{sha256(body).hexdigest()[:32]}"'
+
+
+class OpenApiView(ApiView):
+    """The same for everybody, so it needs no key."""
+
+    authentication_classes = ()
+
+    def get(self, request: Request) -> HttpResponse:
+        body, etag = _serialized()
+        headers = {"ETag": etag, "Cache-Control": f"public, max-age={_MAX_AGE_S}"}
+        if etag in request.META.get("HTTP_IF_NONE_MATCH", ""):
+            return HttpResponse(status=304, headers=headers)
+        return HttpResponse(
+            body,
+            content_type="application/json",
+            headers={**headers, "Content-Length": str(len(body))},
+        )

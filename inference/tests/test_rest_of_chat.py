@@ -1,0 +1,282 @@
+"""What clients send beside text: images by URL, schemas, reasoning; and AI Gateway's cache."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import openai
+import pytest
+
+from inference.tests.settled import nusd, say, settled_record, settled_records
+from inference.tests.test_every_model import picture
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+FORMAT = {
+    "type": "json_schema",
+    "json_schema": {"name": "person", "schema": SCHEMA, "strict": True},
+}
+WITHOUT_JSON_MODE = "llama-3.2-1b"
+
+
+@pytest.fixture
+def cast(gateway: Any) -> Any:
+    return gateway.cast()
+
+
+@pytest.fixture
+def client(gateway: Any, cast: Any) -> openai.OpenAI:
+    return openai.OpenAI(base_url=gateway.base_url, api_key=cast.key, max_retries=0)
+
+
+# --- images by URL ------------------------------------------------------------------
+
+
+class Pictures(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/a.png" else 404)
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        self.wfile.write(picture() if self.path == "/a.png" else b"")
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def pictures() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Pictures)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def look(url: str, text: str = "What is this?") -> list[dict[str, Any]]:
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}]
+    return [{"role": "user", "content": parts}]
+
+
+@pytest.mark.parametrize("model", ["llama-4-scout", "gemma-4-26b", "moondream-3.1"])
+def test_an_image_named_by_url_arrives_upstream_as_data(
+    gateway: Any, cast: Any, pictures: str, model: str
+) -> None:
+    mark = f"picture-{cast.code}"
+    body = {"model": model, "messages": look(f"{pictures}/a.png", mark)}
+    response = gateway.post(cast, "chat/completions", body)
+
+    assert response.status_code == 200, response.text
+    (call,) = gateway.upstream_calls(mark)
+    assert base64.b64encode(picture()).decode() in str(call["body"])
+    assert pictures not in str(call["body"])
+    record = settled_record(cast)
+    assert 0 < record.cost_nusd <= record.estimated_nusd
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/a.png",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]/a.png",
+        "http://localhost:1/a.png",
+        "ftp://example.com/a.png",
+        "file:///etc/passwd",
+    ],
+)
+def test_an_image_from_a_place_that_is_not_public_is_refused(
+    gateway: Any, cast: Any, url: str
+) -> None:
+    body = {"model": "llama-4-scout", "messages": look(url)}
+    response = gateway.post(cast, "chat/completions", body)
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "invalid_image_url"), error
+    assert error["param"] == "messages[0].content[1].image_url.url"
+
+
+def test_an_image_that_is_not_there_is_the_clients_affair(
+    gateway: Any, cast: Any, pictures: str
+) -> None:
+    body = {"model": "llama-4-scout", "messages": look(f"{pictures}/b.png")}
+    response = gateway.post(cast, "chat/completions", body)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_image_url")
+
+
+# --- JSON from models without a mode for it ------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_is_asked_for_and_checked(gateway: Any, cast: Any, stream: bool) -> None:
+    text = say(text='Sure!\n```json\n{"name": "Ann", "age": 31}\n```')
+    response = gateway.chat(
+        cast, text, model=WITHOUT_JSON_MODE, response_format=FORMAT, stream=stream
+    )
+
+    assert response.status_code == 200, response.text
+    assert '{\\"name\\": \\"Ann\\", \\"age\\": 31}' in response.text
+    assert "```" not in response.text
+    assert settled_record(cast).cost_nusd > 0
+
+
+@pytest.mark.parametrize("answer", ['{"name": "Ann"}', "no", '{"name": "Ann", "age": "old"}'])
+def test_an_answer_that_never_fits_costs_nothing_and_says_so(
+    gateway: Any, cast: Any, answer: str
+) -> None:
+    mark = f"unfit-{cast.code}"
+    response = gateway.chat(
+        cast, say(text=answer, id=mark), model=WITHOUT_JSON_MODE, response_format=FORMAT
+    )
+
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "json_schema_not_met"
+    assert response.headers["x-should-retry"] == "false"
+    # Once more, with what was wrong; not for ever.
+    assert len(gateway.upstream_calls(mark)) == 2
+    record = settled_record(cast)
+    assert (record.cost_nusd, record.status) == (0, "upstream_failed")
+    assert record.provider_cost_nusd > 0
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {"properties": 5}, {"type": "object", "required": "name"}]
+)
+def test_a_schema_that_is_none_is_refused(gateway: Any, cast: Any, schema: Any) -> None:
+    response = gateway.chat(
+        cast,
+        "x",
+        model=WITHOUT_JSON_MODE,
+        response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+    )
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "invalid_json_schema")
+    assert error["param"].startswith("response_format.json_schema.schema")
+
+
+# --- reasoning, tools ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["deepseek-r1-32b", "glm-4.7-flash", "gpt-oss-20b"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_are_apart_from_the_answer(
+    client: openai.OpenAI, model: str, stream: bool
+) -> None:
+    messages: Any = [{"role": "user", "content": say(reasoning="Trivial sum.", text="It is 4.")}]
+    if stream:
+        chunks = client.chat.completions.create(model=model, messages=messages, stream=True)
+        deltas: list[Any] = [chunk.choices[0].delta for chunk in chunks]
+        text = "".join(delta.content or "" for delta in deltas)
+        thoughts = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+    else:
+        answer = client.chat.completions.create(model=model, messages=messages)
+        message: Any = answer.choices[0].message
+        text, thoughts = message.content, message.reasoning_content
+    assert (text, thoughts) == ("It is 4.", "Trivial sum.")
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "weather", "arguments": {"city": "Lima"}}', '{"city": "Lima"}']
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_forced_call_that_leaked_into_the_text_is_a_call(
+    gateway: Any, cast: Any, text: str, stream: bool
+) -> None:
+    response = gateway.chat(
+        cast,
+        say(text=text),
+        model="gpt-oss-20b",
+        stream=stream,
+        tools=[WEATHER],
+        tool_choice={"type": "function", "function": {"name": "weather"}},
+    )
+    assert '"tool_calls"' in response.text
+    assert '"finish_reason":"tool_calls"' in response.text
+    assert '"name":"weather"' in response.text
+
+
+def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="qwen-3-30b",
+        messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        user="someone",
+        metadata={"job": "1"},
+        store=True,
+        service_tier="auto",
+        parallel_tool_calls=True,
+        tools=[WEATHER],  # type: ignore[list-item]
+        logprobs=True,
+        top_logprobs=2,
+        reasoning_effort="low",
+    )
+    assert answer.choices[0].message.content
+
+
+def test_a_summary_is_a_call_like_any_other(gateway: Any, cast: Any) -> None:
+    body = {"model": "llama-3.2-1b", "input": say(text="In short: yes."), "length": "short"}
+    response = gateway.post(cast, "summaries", body)
+
+    answer = response.json()
+    assert (answer["object"], answer["text"]) == ("summary", "In short: yes.")
+    assert settled_record(cast).cost_nusd == nusd(response.headers["X-Request-Cost"])
+
+
+# --- AI Gateway's cache --------------------------------------------------------------
+
+
+def test_a_cached_answer_costs_nothing_and_belongs_to_one_tenant(gateway: Any) -> None:
+    acme, globex = gateway.cast(), gateway.cast(name="globex")
+    body = {
+        "model": "llama-3.3-70b-fast",
+        "messages": [{"role": "user", "content": say(text=f"cached {acme.code}")}],
+    }
+
+    def ask(cast: Any, ttl: str) -> Any:
+        headers = {**cast.auth, "x-agentflare-cache-ttl": ttl}
+        import requests
+
+        return requests.post(
+            f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=30
+        )
+
+    first, again, uncached = ask(acme, "300"), ask(acme, "300"), ask(acme, "0")
+    of_another = ask(globex, "300")
+
+    statuses = [answer.headers["x-agentflare-cache"] for answer in (first, again, of_another)]
+    assert statuses == ["MISS", "HIT", "MISS"]
+    assert uncached.headers["x-agentflare-cache"] == "NONE"
+    assert nusd(again.headers["X-Request-Cost"]) == 0
+    assert nusd(first.headers["X-Request-Cost"]) > 0
+    assert again.json()["choices"] == first.json()["choices"]
+    records = settled_records(acme, 3)
+    by_status = {record.cache_status: record for record in records}
+    assert by_status["HIT"].cost_nusd == by_status["HIT"].provider_cost_nusd == 0
+    assert by_status["MISS"].cost_nusd > 0
+    assert all(record.gateway_log_id for record in records)
+
+
+@pytest.mark.parametrize("ttl", ["5", "-1", "soon", "99999999"])
+def test_a_cache_time_that_makes_no_sense_is_refused(gateway: Any, cast: Any, ttl: str) -> None:
+    import requests
+
+    answer = requests.post(
+        f"{gateway.base_url}/chat/completions",
+        json={"model": "llama-3.2-1b", "messages": [{"role": "user", "content": "x"}]},
+        headers={**cast.auth, "x-agentflare-cache-ttl": ttl},
+        timeout=30,
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "x-agentflare-cache-ttl"
