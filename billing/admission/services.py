@@ -71,6 +71,15 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
     return Captured(cost_nusd=cost_nusd, available_nusd=available_nusd)
 
 
+def require_credit(tenant_code: str) -> None:
+    """For work that comes before a call's admission. Raises InsufficientCreditError."""
+    known = gate.read(tenant_code)
+    if known is not None and known.posted - known.unsettled <= 0:
+        raise errors.InsufficientCreditError(
+            "You exceeded your current quota: there is no credit left. Add credit in the dashboard."
+        )
+
+
 def warm_up(tenant_code: str) -> None:
     """Rebuild a tenant's standing and gate from PostgreSQL. Safe at any time."""
     status.publish(tenant_by_code(tenant_code))

@@ -57,7 +57,9 @@ def upstream_body(params: ChatCompletionParams, offer: Offer) -> dict[str, Any]:
 def capped(body: dict[str, Any], offer: Offer, *, output_cap: int, stream: bool) -> dict[str, Any]:
     """The body as it is sent. The output cap is always set: upstream's own default is 256
     tokens on older models."""
-    name = "max_tokens" if offer.is_native else "max_completion_tokens"
+    # The older name where the newer may be unknown: native models, text completions, other servers.
+    is_older = offer.is_native or bool(offer.upstream) or "prompt" in body
+    name = "max_tokens" if is_older else "max_completion_tokens"
     return {**body, name: output_cap, **({"stream": True} if stream else {})}
 
 

@@ -30,7 +30,7 @@ class ChatCompletionsView(InferenceView):
             is_stream=bool(params.stream),
             affinity=params.prompt_cache_key or "",
         )
-        params = with_fetched_images(params)
+        params = with_fetched_images(params, tenant_code=call.caller.tenant_code)
         admitted = admit_call(
             call, prepare=lambda offer: prepare_chat(params, offer, endpoint=ENDPOINT)
         )

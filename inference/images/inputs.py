@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agentflare.errors import InvalidRequestError
 from agentflare.multipart import FormFile
 from inference.images.formats import media_type_of
-from inference.images.remote import fetch_images
+from inference.images.remote import fetch_for
 
 _REMOTE = ("http://", "https://")
 _DATA = "data:"
@@ -29,7 +29,7 @@ def from_files(files: Sequence[FormFile], *, param: str) -> list[InputImage]:
     return [_image(file.content, param=name) for file, name in zip(files, names, strict=True)]
 
 
-def from_urls(wanted: Sequence[tuple[str, str]]) -> list[InputImage]:
+def from_urls(wanted: Sequence[tuple[str, str]], *, tenant_code: str) -> list[InputImage]:
     """(URL or data URL, name of its parameter) each, in order.
 
     Raises InvalidRequestError for what is neither, cannot be fetched, or is no image.
@@ -46,7 +46,7 @@ def from_urls(wanted: Sequence[tuple[str, str]]) -> list[InputImage]:
     found = {
         param: _from_data_url(url, param) for url, param in wanted if (url, param) not in remote
     }
-    for (_, param), image in zip(remote, fetch_images(remote), strict=True):
+    for (_, param), image in zip(remote, fetch_for(tenant_code, remote), strict=True):
         found[param] = InputImage(image.content, image.media_type, param)
     return [found[param] for _, param in wanted]
 

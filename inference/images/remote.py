@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from agentflare.errors import InvalidRequestError
+from billing.admission.services import require_credit
 from inference.images.download import Deadline, DownloadError, download
 from inference.images.formats import media_type_of
 
@@ -19,6 +20,16 @@ class FetchedImage:
 
     content: bytes
     media_type: str
+
+
+def fetch_for(tenant_code: str, wanted: Sequence[tuple[str, str]]) -> list[FetchedImage]:
+    """`fetch_images` for a tenant that has any credit: nobody else can make us fetch things.
+
+    Raises InsufficientCreditError, or InvalidRequestError as there.
+    """
+    if wanted:
+        require_credit(tenant_code)
+    return fetch_images(wanted)
 
 
 def fetch_image(url: str, *, param: str) -> FetchedImage:

@@ -148,7 +148,7 @@ def _edit_in_json(request: Request) -> tuple[EditParams, Sources]:
     ]
     if params.mask:
         wanted.append((params.mask.image_url, "mask.image_url"))
-    images = from_urls(wanted)
+    images = from_urls(wanted, tenant_code=caller(request).tenant_code)
     mask = images.pop() if params.mask else None
     return params, Sources(images, mask)
 
@@ -162,7 +162,8 @@ def _classification_in_form(request: Request) -> tuple[ClassificationParams, Inp
 
 def _classification_in_json(request: Request) -> tuple[ClassificationParams, InputImage]:
     params = read_params(request, JsonClassificationParams)
-    (image,) = from_urls([(params.image, "image")])
+    tenant_code = caller(request).tenant_code
+    (image,) = from_urls([(params.image, "image")], tenant_code=tenant_code)
     return params, image
 
 

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from agentflare.errors import InvalidRequestError
+from inference.images.remote import fetch_for
 from inference.messages.content import (
     Base64Source,
     Block,
@@ -15,7 +16,7 @@ from inference.messages.content import (
 from inference.messages.params import PromptParams
 
 
-def fetch_images(params: PromptParams) -> None:
+def fetch_images(params: PromptParams, *, tenant_code: str) -> None:
     """Put the data in the place of each URL. Raises InvalidRequestError naming the block."""
     remote = list(_remote_images(params))
     for _, url, param in remote:
@@ -26,11 +27,7 @@ def fetch_images(params: PromptParams) -> None:
                 param=param,
                 code="invalid_image_url",
             )
-    if not remote:
-        return
-    from inference.images import remote as download
-
-    fetched = download.fetch_images([(url, param) for _, url, param in remote])
+    fetched = fetch_for(tenant_code, [(url, param) for _, url, param in remote])
     for (block, _, _), image in zip(remote, fetched, strict=True):
         block.source = Base64Source.model_construct(
             type="base64", media_type=image.media_type, data=b64encode(image.content).decode()

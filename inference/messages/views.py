@@ -17,7 +17,7 @@ from inference.messages.params import MessageParams, PromptParams, Thinking
 from inference.messages.requests import ENDPOINT, chat_params, prepare_message
 from inference.messages.shape import MessageDialect, Shape
 from inference.pipeline import Admitted, admit_call, prepare_candidates
-from inference.views import call_of
+from inference.views import call_of, caller
 
 
 class MessagesView(InferenceView):
@@ -31,7 +31,7 @@ class MessagesView(InferenceView):
             is_stream=bool(params.stream),
             affinity=params.user_id,
         )
-        fetch_images(params)
+        fetch_images(params, tenant_code=call.caller.tenant_code)
         chat = chat_params(params)
         admitted = admit_call(call, prepare=lambda offer: prepare_message(chat, offer))
         shape = Shape(
@@ -51,7 +51,7 @@ class CountTokensView(InferenceView):
     def post(self, request: Request) -> HttpResponseBase:
         params = read_params(request, PromptParams)
         params.check()
-        fetch_images(params)
+        fetch_images(params, tenant_code=caller(request).tenant_code)
         chat = chat_params(params)
 
         # A prompt too long for the window is counted too: that is what its client wants to know.

@@ -5,6 +5,7 @@ drf-spectacular walks the URLconf; what it would guess from serializers, which w
 is said by `operation_object`. Nothing here asks PostgreSQL.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -36,6 +37,7 @@ _BY_PLACE = {(operation.method, operation.path): operation for operation in OPER
 def document() -> Schema:
     """Built once in each process. Its readers must not change it."""
     paths = _Generator(urlconf=settings.ROOT_URLCONF).parse(None, True)
+    responses = share_responses(paths)
     models = [model for operation in OPERATIONS for model in operation.models]
     schemas = components([*models, Error, AnthropicError])
     describe(schemas)
@@ -47,6 +49,7 @@ def document() -> Schema:
         "paths": {path: paths[path] for path in _in_order(paths)},
         "components": {
             "schemas": schemas,
+            "responses": responses,
             "parameters": headers.parameter_components(),
             "headers": headers.answer_header_components(),
             "securitySchemes": {
@@ -83,6 +86,21 @@ class _OperationSchema(AutoSchema):
             return None
         operation = _BY_PLACE.get((method.lower(), path))  # type: ignore[call-overload]
         return operation_object(operation) if operation else None
+
+
+def share_responses(paths: Schema) -> dict[str, Schema]:
+    """Refusals that several operations have, each once, by name; in `paths` references to them."""
+    names: dict[str, str] = {}
+    shared: dict[str, Schema] = {}
+    for operation in (found for methods in paths.values() for found in methods.values()):
+        for status, response in operation["responses"].items():
+            if status == _SUCCESS:
+                continue
+            alike = sum(name.startswith(f"Error{status}") for name in shared)
+            name = names.setdefault(json.dumps(response), f"Error{status}_{alike + 1}")
+            shared[name] = response
+            operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return shared
 
 
 def _in_order(paths: Schema) -> Iterator[str]:
@@ -127,7 +145,9 @@ def _body_content(operation: Operation, media_type: str, body: Body) -> Schema:
     examples = {
         example.title: {"value": example.whole_body}
         for example in operation.examples
-        if example.body is not None and media_type in (JSON, FORM) and is_form == bool(example.files)
+        if example.body is not None
+        and media_type in (JSON, FORM)
+        and is_form == bool(example.files)
     }
     # A form's example would lack its file.
     if examples and not is_form:
@@ -228,5 +248,3 @@ def _answer_content(operation: Operation, media_type: str, content: Content) -> 
         if (answer := answer_of(operation, example)) and answer["type"] == media_type
     }
     return {"schema": schema, **({"examples": examples} if examples else {})}
-
-

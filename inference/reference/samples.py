@@ -124,9 +124,7 @@ def _python_call(operation: Operation, example: Example) -> str:
     if not example.call:
         body = _document(example.whole_body, quote=_python_value, keys=_python_value, indent=4)
         path = (example.path or operation.path).removeprefix("/v1")
-        return (
-            f'answer = client.post(\n    "{path}",\n    body={body},\n    cast_to=object,\n)'
-        )
+        return f'answer = client.post(\n    "{path}",\n    body={body},\n    cast_to=object,\n)'
     given = {
         name: _document(value, quote=_python_value, keys=_python_value, indent=4)
         for name, value in (example.body or {}).items()
@@ -155,9 +153,10 @@ def javascript(operation: Operation, example: Example) -> str:
     is_anthropic = operation.dialect == "anthropic"
     head = _JAVASCRIPT_ANTHROPIC if is_anthropic else _JAVASCRIPT_OPENAI
     if example.files:
-        head = 'import { createReadStream } from "node:fs";\n'.replace("{", "{{").replace(
-            "}", "}}"
-        ) + head
+        head = (
+            'import { createReadStream } from "node:fs";\n'.replace("{", "{{").replace("}", "}}")
+            + head
+        )
     # Imports stand at the top.
     imports = [line for line in example.javascript.splitlines() if line.startswith("import ")]
     rest = "\n".join(

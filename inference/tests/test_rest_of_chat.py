@@ -280,3 +280,12 @@ def test_a_cache_time_that_makes_no_sense_is_refused(gateway: Any, cast: Any, tt
     )
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "x-agentflare-cache-ttl"
+
+
+def test_nobody_without_credit_makes_us_fetch_an_image(gateway: Any, pictures: str) -> None:
+    cast = gateway.cast(credit_nusd=0)
+    gateway.chat(cast, "warm up")
+    body = {"model": "llama-4-scout", "messages": look(f"{pictures}/b.png")}
+    response = gateway.post(cast, "chat/completions", body)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")

@@ -36,7 +36,11 @@ def product_environment(choices: Choices, state: State, urls: Mapping[str, str])
         "PYTHONUNBUFFERED": "1",
     }
     if "CLOUDFLARE_ACCOUNT_ID" not in choices.environment:
-        defaults |= {"CLOUDFLARE_ACCOUNT_ID": "sandbox", "CLOUDFLARE_API_TOKEN": "sandbox"}
+        defaults |= {
+            "CLOUDFLARE_ACCOUNT_ID": "sandbox",
+            "CLOUDFLARE_API_TOKEN": "sandbox",
+            "CLOUDFLARE_GATEWAY_ID": "sandbox",
+        }
     return {**defaults, **choices.environment, **urls}
 
 
@@ -81,7 +85,7 @@ def upgrade() -> Command:
 
 
 def create_tenant(state: State) -> Command:
-    owner = ["--owner-email", OWNER_EMAIL, "--owner-password", state.owner_password]
+    owner = ["--owner-email", OWNER_EMAIL, f"--owner-password={state.owner_password}"]
     return manage("create_tenant", TENANT, "--name", "Acme", *owner, "--if-missing")
 
 
@@ -91,8 +95,9 @@ def grant_credit() -> Command:
 
 
 def create_operator(state: State) -> Command:
-    password = ["--password", state.operator_password]
-    return manage("create_operator", OPERATOR_EMAIL, *password, "--if-missing")
+    # One word: a password may begin with a dash.
+    password = f"--password={state.operator_password}"
+    return manage("create_operator", OPERATOR_EMAIL, password, "--if-missing")
 
 
 def create_api_key() -> Command:

@@ -12,9 +12,7 @@ from billing.prices.services import Price
 NEURON = Decimal(11_000)
 
 
-def price(
-    neurons: Mapping[str, str], *, markup: str = "0", follows_neurons: bool = True
-) -> Price:
+def price(neurons: Mapping[str, str], *, markup: str = "0", follows_neurons: bool = True) -> Price:
     factor = 1 + Decimal(markup) / 100
     costs = {unit: Decimal(each) * NEURON for unit, each in neurons.items()}
     return Price(

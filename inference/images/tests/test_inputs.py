@@ -21,7 +21,9 @@ def test_files_are_what_their_bytes_say() -> None:
 def test_data_urls_are_read_in_order() -> None:
     jpeg = drawn(form="JPEG")
 
-    images = from_urls([(data_url(PNG), "a"), (data_url(jpeg, "IMAGE/X"), "b")])
+    images = from_urls(
+        [(data_url(PNG), "a"), (data_url(jpeg, "IMAGE/X"), "b")], tenant_code="acme00"
+    )
 
     assert [(image.content, image.param) for image in images] == [(PNG, "a"), (jpeg, "b")]
     assert images[1].media_type == "image/jpeg"
@@ -42,7 +44,10 @@ def test_data_urls_are_read_in_order() -> None:
 )
 def test_other_urls_are_refused_by_name(url: str, code: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        from_urls([(data_url(PNG), "images[0].image_url"), (url, "images[1].image_url")])
+        from_urls(
+            [(data_url(PNG), "images[0].image_url"), (url, "images[1].image_url")],
+            tenant_code="acme00",
+        )
 
     assert (caught.value.param, caught.value.code) == ("images[1].image_url", code)
 

@@ -32,7 +32,7 @@ def test_every_url_is_replaced_by_what_is_there(monkeypatch: pytest.MonkeyPatch)
     document = {"type": "document", "source": {"type": "content", "content": [image("http://c")]}}
     result = {"type": "tool_result", "tool_use_id": "x", "content": [image("http://b"), document]}
     made = params(image("http://a"), result)
-    fetch_images(made)
+    fetch_images(made, tenant_code="acme00")
 
     assert [param.removeprefix("messages[0].content") for _, param in asked] == [
         "[0].source.url",
@@ -47,5 +47,5 @@ def test_every_url_is_replaced_by_what_is_there(monkeypatch: pytest.MonkeyPatch)
 def test_nothing_is_fetched_where_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "fetch_images", lambda wanted: pytest.fail("fetched"))
     with pytest.raises(InvalidRequestError) as refusal:
-        fetch_images(params(image("http://a"), image("file:///etc/passwd")))
+        fetch_images(params(image("http://a"), image("file:///etc/passwd")), tenant_code="acme00")
     assert refusal.value.param == "messages[0].content[1].source.url"

@@ -39,7 +39,7 @@ class CalledFunction(Answer):
     """JSON, as the model wrote it: check it before you use it."""
 
 
-class ChatToolCall(Answer):
+class CalledTool(Answer):
     id: str
     type: Literal["function"]
     function: CalledFunction
@@ -52,7 +52,7 @@ class ChatAnswerMessage(Answer):
     refusal: str | None
     reasoning_content: str = SOMETIMES
     """What a reasoning model thought before it answered, where it tells."""
-    tool_calls: list[ChatToolCall] = SOMETIMES
+    tool_calls: list[CalledTool] = SOMETIMES
 
 
 class ChatChoice(Answer):

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, create_model
 
 from inference.moderations.categories import CATEGORIES
 from inference.reference.answers.base import SOMETIMES, Answer, Money
+from inference.reference.answers.chat import ChatUsage, FinishReason
 
 # A count that may have a fraction.
 Count = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?$")]
@@ -145,3 +146,13 @@ class ClassificationList(Answer):
     data: list[Classification]
     model: str
     usage: TaskUsage
+
+
+class Summary(Answer):
+    id: str
+    object: Literal["summary"]
+    model: str
+    text: str
+    finish_reason: FinishReason
+    """`stop`; `length` where `max_tokens` cut it off."""
+    usage: ChatUsage

@@ -33,9 +33,7 @@ OPERATIONS = (
         tag="Audio",
         summary="Transcribe speech",
         description="What is said in a sound, in its own language.",
-        bodies={
-            FORM: Body(TranscriptionParams, files={"file": _FILE}, required_files=("file",))
-        },
+        bodies={FORM: Body(TranscriptionParams, files={"file": _FILE}, required_files=("file",))},
         answers={
             **_WHOLE,
             EVENTS: Content(events=(TranscriptDelta, TranscriptDone), when="With `stream`."),
@@ -81,9 +79,7 @@ OPERATIONS = (
                 media_type: Content(when=f"`response_format` `{name}`.")
                 for name, media_type in MEDIA_TYPES.items()
             },
-            EVENTS: Content(
-                events=(SpeechDelta, SpeechDone), when='With `stream_format: "sse"`.'
-            ),
+            EVENTS: Content(events=(SpeechDelta, SpeechDone), when='With `stream_format: "sse"`.'),
         },
         examples=(
             Example(

@@ -107,7 +107,7 @@ OPERATIONS = (
         id="getImageFile",
         tag="Images",
         summary="Fetch a picture",
-        description="A picture by the URL that `response_format: \"url\"` gave, for an hour. It "
+        description='A picture by the URL that `response_format: "url"` gave, for an hour. It '
         "takes no API key: whoever has the URL sees the picture.",
         parameters=(path_parameter("token", "As in the picture's URL.", "mVnXy2…"),),
         answers={

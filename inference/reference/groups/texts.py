@@ -8,11 +8,14 @@ from inference.reference.answers.texts import (
     EmbeddingList,
     Moderation,
     RerankList,
+    Summary,
     TranslationList,
 )
 from inference.reference.groups.common import JSON, calls_a_model
 from inference.reference.operation import Body, Content, Example
+from inference.reference.refusals import CHATS
 from inference.rerank.params import RerankParams
+from inference.summaries.params import SummaryParams
 from inference.translations.params import TranslationParams
 
 OPERATIONS = (
@@ -92,6 +95,27 @@ OPERATIONS = (
                     "input": ["Good morning", "Thank you"],
                     "source_language": "en",
                     "target_language": "fr",
+                },
+            ),
+        ),
+    ),
+    calls_a_model(
+        path="/v1/summaries",
+        id="createSummary",
+        tag="Text",
+        summary="Summarise a text",
+        description="A text in short, by any chat model.",
+        bodies={JSON: Body(SummaryParams)},
+        answers={JSON: Content((Summary,))},
+        refusals=CHATS,
+        examples=(
+            Example(
+                "In bullet points",
+                {
+                    "model": "llama-3.3-70b-fast",
+                    "input": "The harbour was closed on Monday because of the storm. It opened "
+                    "again on Tuesday, but two ships were still waiting outside.",
+                    "format": "bullets",
                 },
             ),
         ),
