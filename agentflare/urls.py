@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from agentflare import health
+from inference.reference.views import reference_page
 
 handler404 = "agentflare.pages.handler404"
 handler500 = "agentflare.pages.handler500"
@@ -11,6 +12,7 @@ handler500 = "agentflare.pages.handler500"
 urlpatterns = [
     # the tenant's program
     path("v1/", include("inference.urls")),
+    path("docs/api", reference_page, name="api_reference"),
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("accounts/", include("tenants.users.urls")),

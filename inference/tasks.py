@@ -5,7 +5,7 @@ An endpoint describes its work as a Task; `run_task` takes it through the pipeli
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agentflare.concurrency import in_parallel
@@ -13,6 +13,7 @@ from billing.usage.models import Status
 from inference.attempts import Prepared, Target
 from inference.catalog.selectors import Offer
 from inference.metering.measured import Measured, sum_of
+from inference.metering.meter import HIT
 from inference.pipeline import Admitted, Call, Told, admit_call
 from inference.upstreams import client
 from inference.upstreams.client import Answer
@@ -30,6 +31,7 @@ class Part:
 
     value: Any
     used: Measured
+    is_cached: bool = False
 
 
 class Task(Protocol):
@@ -92,7 +94,10 @@ def run_task(
         )
         raise
     used = sum_of([part.used for part in parts])
-    admitted.meter.finish(status=Status.COMPLETED, used=used)
+    cached = sum_of([part.used for part in parts if part.is_cached])
+    all_cached = all(part.is_cached for part in parts)
+    admitted.meter.note_cache(is_hit=all_cached)
+    admitted.meter.finish(status=Status.COMPLETED, used=used, cached=used if all_cached else cached)
     return Done(offer, parts, used, admitted.told(), admitted.headers())
 
 
@@ -118,7 +123,8 @@ def _call_one(admitted: Admitted, task: Task, position: int) -> Part:
         )
         try:
             admitted.meter.answered(answer)
-            return readable(lambda: task.read(target.offer, request, answer))
+            part = readable(lambda: task.read(target.offer, request, answer))
+            return replace(part, is_cached=answer.cache_status == HIT)
         finally:
             answer.close()
 

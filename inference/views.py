@@ -13,10 +13,9 @@ from inference import disconnects
 from inference.idempotency.once import has_idempotency_key
 from inference.pipeline import Admitted, Call
 from tenants.keys.lookup import KeyRecord
+from tenants.keys.services import CACHE_TTL_S
 
 CACHE_HEADER = "x-agentflare-cache-ttl"
-# What AI Gateway takes: a minute to a month.
-_CACHE_TTL_S = range(60, 2_592_001)
 
 
 def caller(request: Request) -> KeyRecord:
@@ -54,10 +53,10 @@ def cache_ttl_s(request: Request, record: KeyRecord) -> int:
         return record.cache_ttl_s
     if wanted == "0":
         return 0
-    if not wanted.isdecimal() or len(wanted) > 7 or int(wanted) not in _CACHE_TTL_S:
+    if not wanted.isdecimal() or len(wanted) > 7 or int(wanted) not in CACHE_TTL_S:
         raise InvalidRequestError(
-            f"The header {CACHE_HEADER} takes whole seconds from {_CACHE_TTL_S[0]} to "
-            f"{_CACHE_TTL_S[-1]}, or 0 for no cache.",
+            f"The header {CACHE_HEADER} takes whole seconds from {CACHE_TTL_S[0]} to "
+            f"{CACHE_TTL_S[-1]}, or 0 for no cache.",
             param=CACHE_HEADER,
         )
     return int(wanted)

@@ -238,12 +238,17 @@ class UpstreamChat:
         return answer
 
     def _send(self, target: Target, request: JsonRequest) -> Answer:
+        context = self.context
+        if len(target.prepared.work.bodies) > 1:
+            # The same question again would be answered from the cache, with the same answer.
+            context = replace(context, cache_ttl_s=0)
+
         def send() -> Answer:
             return client.send(
                 target.account,
                 target.offer.upstream_model,
                 request,
-                context=self.context,
+                context=context,
                 reject_if_busy=target.reject_if_busy,
             )
 

@@ -11,7 +11,7 @@ from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
 from inference.embeddings.params import EmbeddingParams
 from inference.metering import native
-from inference.metering.measured import Quantities
+from inference.metering.measured import sum_quantities
 from inference.pipeline import require_kind
 from inference.tasks import Part
 from inference.upstreams.client import Answer
@@ -147,11 +147,3 @@ def as_base64(vector: Vector) -> str:
     if sys.byteorder == "big":
         packed.byteswap()
     return base64.b64encode(packed.tobytes()).decode()
-
-
-def sum_quantities(parts: list[Quantities]) -> Quantities:
-    total: Quantities = {}
-    for part in parts:
-        for unit, count in part.items():
-            total[unit] = total.get(unit, 0) + count
-    return total

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
-from inference.embeddings.task import sum_quantities
 from inference.images.answers import content_in, picture_from
 from inference.images.params import PictureParams
 from inference.images.requests import Sources, requests_for
 from inference.metering import native
+from inference.metering.measured import sum_quantities
 from inference.pipeline import Call, require_kind
 from inference.tasks import Part
 from inference.upstreams.client import Answer

@@ -1,6 +1,7 @@
 """What a call used, whatever it is counted in."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 
 from billing.prices.models import Unit
@@ -26,15 +27,23 @@ class Measured:
 
     def __add__(self, other: "Measured") -> "Measured":
         """Both calls together. What one of them did not tell is not told of both."""
-        quantities = dict(self.quantities)
-        for unit, count in other.quantities.items():
-            quantities[unit] = quantities.get(unit, 0) + count
         all_told = self.neurons is not None and other.neurons is not None
         return Measured(
-            quantities=quantities,
+            quantities=sum_quantities([self.quantities, other.quantities]),
             neurons=self.neurons + other.neurons if all_told else None,  # type: ignore[operator]
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             truth=self.truth if self.truth == other.truth else Truth.COUNTED,
+        )
+
+    def without(self, part: "Measured") -> "Measured":
+        """What is left when a part of it is taken out."""
+        if not part.quantities:
+            return self
+        both_told = self.neurons is not None and part.neurons is not None
+        return replace(
+            self,
+            quantities={u: n - part.quantities.get(u, 0) for u, n in self.quantities.items()},
+            neurons=self.neurons - part.neurons if both_told else None,  # type: ignore[operator]
         )
 
     def tokens(self, unit: Unit) -> int:
@@ -57,6 +66,15 @@ def sum_of(parts: list[Measured]) -> Measured:
     total, *rest = parts
     for part in rest:
         total = total + part
+    return total
+
+
+def sum_quantities(parts: Iterable[Quantities]) -> Quantities:
+    """Unit by unit."""
+    total: Quantities = {}
+    for part in parts:
+        for unit, count in part.items():
+            total[unit] = total.get(unit, 0) + count
     return total
 
 

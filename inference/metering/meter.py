@@ -18,7 +18,7 @@ from inference.metering.measured import Measured, Quantities
 from inference.upstreams.accounts import Account
 from inference.upstreams.client import Answer
 
-HIT = "HIT"
+HIT, MISS = "HIT", "MISS"
 _NO_FACTS = {"script": "", "likely_tokens": 0, "most_tokens": 0}
 
 
@@ -33,6 +33,7 @@ class Meter:
         self.hold = hold
         self.offer = offer
         self._started = time.perf_counter()
+        self._has_answer = False
         self.captured: Captured | None = None
         self.most: Quantities = {}
         # What upstream answered for nothing: it costs us, and never the tenant.
@@ -60,11 +61,19 @@ class Meter:
         )
 
     def answered(self, answer: Answer) -> None:
-        """What the answer's headers tell of the call."""
+        """What the answer's headers tell of the call.
+
+        A call of several answers (choices, batches, pictures) is from the cache when all of
+        them are: one that was made has its price, whichever came last.
+        """
+        status = answer.cache_status
+        if self._has_answer and self.cache_status != HIT and status == HIT:
+            status = self.cache_status
+        self._has_answer = True
         self.hold.event = self.hold.event.with_(
             upstream_request_id=answer.request_id,
             gateway_log_id=answer.gateway_log_id,
-            cache_status=answer.cache_status,
+            cache_status=status,
         )
 
     def first_token(self) -> None:
@@ -74,9 +83,15 @@ class Meter:
     def event_so_far(self) -> UsageEvent:
         """The event of this call if it ended now."""
         used = self.used_so_far()
+        cached = used if self.cache_status == HIT else Measured()
         return self.hold.event.with_(
-            duration_ms=self._elapsed_ms(), cost_nusd=self.price(used), **_columns(used)
+            duration_ms=self._elapsed_ms(), cost_nusd=self.price(used, cached), **_columns(used)
         )
+
+    def note_cache(self, *, is_hit: bool) -> None:
+        """Of a call in several parts: a hit only if all of them were."""
+        if self.cache_status:
+            self.hold.event = self.hold.event.with_(cache_status=HIT if is_hit else MISS)
 
     @property
     def attempts(self) -> int:
@@ -93,19 +108,26 @@ class Meter:
         *,
         status: Status,
         used: Measured,
+        cached: Measured | None = None,
         finish_reason: str = "",
         error_code: str = "",
         upstream_request_id: str = "",
     ) -> Captured:
-        """Capture. A repeat returns what was captured first and changes nothing."""
+        """Capture. A repeat returns what was captured first and changes nothing.
+
+        cached: the part of `used` that came from AI Gateway's cache. By default all or nothing
+            of it, as the last answer's header said.
+        """
         if self.captured is None:
+            if cached is None:
+                cached = used if self.cache_status == HIT else Measured()
             event = self.hold.event.with_(
                 status=status,
                 truth=used.truth if used.neurons is None else Truth.PROVIDER,
                 **_columns(used),
                 neurons=None if used.neurons is None else format(used.neurons, "f"),
-                cost_nusd=self.price(used) if is_charged(status) else 0,
-                provider_cost_nusd=self._provider_cost(used),
+                cost_nusd=self.price(used, cached) if is_charged(status) else 0,
+                provider_cost_nusd=self._provider_cost(used, cached),
                 duration_ms=self._elapsed_ms(),
                 upstream_request_id=upstream_request_id or self.hold.event.upstream_request_id,
                 finish_reason=finish_reason,
@@ -114,24 +136,26 @@ class Meter:
             self.captured = capture(self.hold, event)
         return self.captured
 
-    def price(self, used: Measured) -> int:
-        """What the tenant pays, in nUSD. An answer from the cache costs its share of it."""
-        full = self.offer.price.charge_nusd(
+    def price(self, used: Measured, cached: Measured) -> int:
+        """What the tenant pays, in nUSD. What came from the cache costs its share."""
+        share = settings.CACHE_HIT_PERCENT / Decimal(100)
+        of_cached = price_nusd(quantities={"price": self._full(cached)}, rates={"price": share})
+        if cached is used:
+            return of_cached
+        return self._full(used.without(cached)) + of_cached
+
+    def _full(self, used: Measured) -> int:
+        return self.offer.price.charge_nusd(
             used.quantities,
             neurons=used.neurons,
             most=None if used.truth == Truth.PROVIDER else self.most,
         )
-        if self.cache_status != HIT:
-            return full
-        share = settings.CACHE_HIT_PERCENT / Decimal(100)
-        return price_nusd(quantities={"price": full}, rates={"price": share})
 
-    def _provider_cost(self, used: Measured) -> int:
+    def _provider_cost(self, used: Measured, cached: Measured) -> int:
         """By Cloudflare's own neurons where it told them, else by its rates. A hit is free."""
-        if self.cache_status == HIT:
-            return 0
         price = self.offer.price
-        return price.provider_nusd(used.quantities, neurons=used.neurons) + price.provider_nusd(
+        paid = Measured() if cached is used else used.without(cached)
+        return price.provider_nusd(paid.quantities, neurons=paid.neurons) + price.provider_nusd(
             self.wasted.quantities, neurons=self.wasted.neurons
         )
 

@@ -6,8 +6,8 @@ import orjson
 
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
-from inference.embeddings.task import sum_quantities
 from inference.metering import native
+from inference.metering.measured import sum_quantities
 from inference.pipeline import require_kind
 from inference.tasks import Part
 from inference.upstreams.client import Answer

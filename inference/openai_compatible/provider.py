@@ -28,7 +28,9 @@ class OpenAICompatible:
             extra["stream_options"] = {"include_usage": True}
         return request.encoded(**extra)
 
-    def headers(self, account: Account, context: CallContext, body: bytes) -> dict[str, str]:
+    def headers(
+        self, account: Account, context: CallContext, *, url: str, body: bytes
+    ) -> dict[str, str]:
         return {"Authorization": f"Bearer {account.api_token}"} if account.api_token else {}
 
     def failure_of(self, status: int, body: bytes) -> UpstreamCallError | None:

@@ -52,12 +52,12 @@ ANSWER_HEADERS: dict[str, tuple[str, Schema]] = {
     "Allow": ("The methods that this path has.", _TEXT),
 }
 
+# Without examples: tools that try them out would use the same key again and again.
 REQUEST_HEADERS: dict[str, Schema] = {
     "Idempotency-Key": {
-        "description": "A text of your own, new for every new request: a repeat with it gets the "
-        "first answer, and nothing is called or charged again. See “Repeating a request”.",
+        "description": "A text of your own (`order-4711`), new for every new request: a repeat "
+        "with it gets the first answer, and nothing is called or charged again. See “Repeating a request”.",
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
-        "example": "order-4711",
     },
     CACHE_HEADER: {
         "description": "How old, in seconds, an answer from the cache may be: 60 to 2592000, or 0 "
@@ -66,13 +66,11 @@ REQUEST_HEADERS: dict[str, Schema] = {
             "type": "integer",
             "anyOf": [{"const": 0}, {"minimum": 60, "maximum": 2_592_000}],
         },
-        "example": 3600,
     },
     "anthropic-version": {
-        "description": "Where it is sent, as Anthropic's clients do, the answer is in Anthropic's "
-        "form.",
+        "description": "Where it is sent, as Anthropic's clients do (`2023-06-01`), the answer is "
+        "in Anthropic's form.",
         "schema": {"type": "string"},
-        "example": "2023-06-01",
     },
 }
 

@@ -4,11 +4,15 @@ from functools import cache
 from hashlib import sha256
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from rest_framework.request import Request
 
 from agentflare.api import ApiView
 from inference.reference.document import document
+from inference.reference.page import contents
 
 _MAX_AGE_S = 300
 
@@ -35,3 +39,14 @@ class OpenApiView(ApiView):
             content_type="application/json",
             headers={**headers, "Content-Length": str(len(body))},
         )
+
+
+@cache
+def _page_contents() -> SafeString:
+    """The page but for its frame: the same for everybody."""
+    return render_to_string("reference/contents.html", contents())
+
+
+def reference_page(request: HttpRequest) -> HttpResponse:
+    """GET /docs/api, for people, with or without an account."""
+    return render(request, "reference/page.html", {"contents": _page_contents()})

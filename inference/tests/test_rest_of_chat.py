@@ -289,3 +289,16 @@ def test_nobody_without_credit_makes_us_fetch_an_image(gateway: Any, pictures: s
     response = gateway.post(cast, "chat/completions", body)
 
     assert (response.status_code, response.json()["error"]["code"]) == (429, "insufficient_quota")
+
+
+def test_a_key_may_say_that_the_cache_will_do(gateway: Any) -> None:
+    from tenants.keys.services import create_api_key
+
+    cast = gateway.cast()
+    _, cast.key = create_api_key(tenant=cast.tenant, name="cached", actor="test", cache_ttl_s=300)
+    text = say(text=f"by key {cast.code}")
+    statuses = [gateway.chat(cast, text).headers["x-agentflare-cache"] for _ in range(2)]
+
+    assert statuses == ["MISS", "HIT"]
+    with pytest.raises(ValueError, match="from 60 to"):
+        create_api_key(tenant=cast.tenant, name="x", actor="test", cache_ttl_s=5)

@@ -5,8 +5,8 @@ from typing import Any
 from agentflare.errors import InvalidRequestError
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
-from inference.embeddings.task import sum_quantities
 from inference.metering import native
+from inference.metering.measured import sum_quantities
 from inference.pipeline import require_kind
 from inference.tasks import Part
 from inference.translations.params import TranslationParams

@@ -1,6 +1,7 @@
 """HTTP upstream: one call, its answer or its failure. The same for every provider."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -52,7 +53,7 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        return self.content_type == "application/json"
+        return self.content_type == "application/json" or self.content_type.endswith("+json")
 
     @property
     def neurons(self) -> str | None:
@@ -84,7 +85,7 @@ class Answer:
         """An answer that is not JSON. Raises UpstreamCallError for JSON, which is a failure or
         nothing that was asked for; or one of BROKEN."""
         body = self._whole_body()
-        if self.is_json or self.content_type.startswith("text/"):
+        if self.is_json or self.content_type.startswith("text/") or is_document(body):
             failure = self._provider.failure_of(self._response.status_code, body)
             raise failure or UpstreamCallError.unreadable(f"{self.content_type} came back")
         if not body:
@@ -92,7 +93,8 @@ class Answer:
         return body
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives, not waiting for any length. Raises one of BROKEN."""
+        """The body as it arrives, not waiting for any length. Raises UpstreamCallError or one of
+        BROKEN."""
         yield from _pieces(self._response)
         self._let_go()
 
@@ -102,7 +104,7 @@ class Answer:
         `saw_done` tells afterwards whether it ended so.
         """
         pieces = _pieces(self._response)
-        for payload in sse.payloads(pieces):
+        for payload in _payloads(pieces):
             if payload == b"[DONE]":
                 self.saw_done = True
                 self._read_to_the_end(pieces)
@@ -128,7 +130,7 @@ class Answer:
         length = self._response.headers.get("content-length", "")
         if length.isdecimal() and int(length) > _MAX_ANSWER_BYTES:
             raise UpstreamCallError.unreadable(f"an answer of {length} bytes")
-        body: bytes = self._response.content
+        body = _read_whole(self._response)
         self._let_go()
         return body
 
@@ -158,7 +160,8 @@ def send(
     body, content_type = provider.body(upstream_model, call, reject_if_busy=reject_if_busy)
     request = requests.PreparedRequest()
     request.method = "POST"
-    request.url = provider.url(account, upstream_model, call)
+    url = provider.url(account, upstream_model, call)
+    request.url = url
     request.body = body
     request.headers = CaseInsensitiveDict(
         {
@@ -166,7 +169,7 @@ def send(
             "Content-Length": str(len(body)),
             "Accept-Encoding": "identity",
             "User-Agent": "AgentFlare",
-            **provider.headers(account, context, body),
+            **provider.headers(account, context, url=url, body=body),
         }
     )
     request.hooks = requests.hooks.default_hooks()
@@ -181,8 +184,8 @@ def send(
     if response.status_code == 200:
         return answer
     try:
-        body_bytes = response.content
-    except BROKEN:
+        body_bytes = _read_whole(response)
+    except (UpstreamCallError, *BROKEN):
         body_bytes = b""
     finally:
         answer.close()
@@ -210,7 +213,49 @@ def _adapter() -> HTTPAdapter:
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives, not waiting for any length."""
+    """The body as it arrives, not waiting for any length.
+
+    Raises UpstreamCallError for one that is packed, though that was not asked for: it would have
+    to be unpacked to be understood, to whatever size.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise UpstreamCallError.unreadable(f"the answer is packed: {encoding[:40]}")
     raw = response.raw
     while piece := raw.read1(65_536):
         yield piece
+
+
+def _read_whole(response: requests.Response) -> bytes:
+    """Raises UpstreamCallError for more than we can take, TimeoutError for one that drips."""
+    deadline = time.monotonic() + settings.UPSTREAM_READ_TIMEOUT_S
+    body = bytearray()
+    for piece in _pieces(response):
+        body += piece
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise UpstreamCallError.unreadable(f"an answer of more than {_MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer did not come to its end in time")
+    return bytes(body)
+
+
+def _payloads(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from sse.payloads(pieces)
+    except sse.LineTooLongError:
+        raise UpstreamCallError.unreadable("a frame without an end") from None
+
+
+def is_document(body: bytes) -> bool:
+    """Whether bytes that should be a picture or a sound are a JSON document, or a page: a failure
+    that somebody has forgotten to label."""
+    start = body[:64].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return True
+    if not start.startswith((b"{", b"[")):
+        return False
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -30,7 +30,11 @@ class Provider(Protocol):
         """The body and its content type."""
         ...
 
-    def headers(self, account: Account, context: CallContext, body: bytes) -> dict[str, str]: ...
+    def headers(
+        self, account: Account, context: CallContext, *, url: str, body: bytes
+    ) -> dict[str, str]:
+        """url, body: what is called with what, for those who keep answers."""
+        ...
 
     def failure_of(self, status: int, body: bytes) -> UpstreamCallError | None:
         """The failure that an answer stands for; None for a success."""

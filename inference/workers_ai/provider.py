@@ -34,22 +34,25 @@ class WorkersAI:
             return request.encoded(options={"rejectIfBusy": True})
         return request.encoded()
 
-    def headers(self, account: Account, context: CallContext, body: bytes) -> dict[str, str]:
+    def headers(
+        self, account: Account, context: CallContext, *, url: str, body: bytes
+    ) -> dict[str, str]:
         headers = {
             "Authorization": f"Bearer {account.api_token}",
             # Same instance for the same conversation, whose prompts share prefixes: its cache
             # is warm.
-            "x-session-affinity": context.affinity or f"{context.tenant_code}{context.key_id}",
+            "x-session-affinity": _affinity(context),
         }
         if account.gateway_id:
-            headers.update(self._gateway_headers(account, context, body))
+            headers.update(self._gateway_headers(account, context, url=url, body=body))
         return headers
 
     def _gateway_headers(
-        self, account: Account, context: CallContext, body: bytes
+        self, account: Account, context: CallContext, *, url: str, body: bytes
     ) -> dict[str, str]:
         """All tenants share one token, hence one key space of the gateway's cache: either the
-        cache is left out, or the key names the tenant."""
+        cache is left out, or the key names the tenant. It stands in place of the gateway's own
+        key, so it must name the model and its query too, which only the URL has."""
         metadata = {
             "tenant": context.tenant_code,
             "key": context.key_id,
@@ -60,7 +63,7 @@ class WorkersAI:
             "cf-aig-metadata": orjson.dumps(metadata).decode(),
         }
         if context.cache_ttl_s:
-            digest = hashlib.sha256(body).hexdigest()
+            digest = hashlib.sha256(b"\0".join([url.encode(), body])).hexdigest()
             headers["cf-aig-cache-ttl"] = str(context.cache_ttl_s)
             headers["cf-aig-cache-key"] = f"{context.tenant_code}:{digest}"
         else:
@@ -73,6 +76,13 @@ class WorkersAI:
     def unwrap(self, document: Mapping[str, Any]) -> Any:
         """`/ai/v1` answers have no envelope, and some of `/ai/run` have been seen without."""
         return document.get("result", document)
+
+
+def _affinity(context: CallContext) -> str:
+    """A client's own name for its conversation may be any text, and another tenant's as well:
+    as a digest it fits a header and is the tenant's alone."""
+    name = f"{context.tenant_code}:{context.affinity or context.key_id}"
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def base_url(address: str) -> str:

@@ -10,9 +10,20 @@ from tenants.keys.models import ApiKey
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 
+# What AI Gateway takes: a minute to a month.
+CACHE_TTL_S = range(60, 2_592_001)
 
-def create_api_key(*, tenant: Tenant, name: str, actor: str) -> tuple[ApiKey, str]:
-    """Make a key. Returns its row and the key itself, which nobody can see again."""
+
+def create_api_key(
+    *, tenant: Tenant, name: str, actor: str, cache_ttl_s: int = 0
+) -> tuple[ApiKey, str]:
+    """Make a key. Returns its row and the key itself, which nobody can see again.
+
+    cache_ttl_s: how old an answer from AI Gateway's cache may be for calls that do not say;
+        60 to 2,592,000, or 0 for no cache. Raises ValueError for anything else.
+    """
+    if cache_ttl_s and cache_ttl_s not in CACHE_TTL_S:
+        raise ValueError(f"from {CACHE_TTL_S[0]} to {CACHE_TTL_S[-1]} seconds, or 0 for no cache")
     key = make_key(tenant.code)
     parts = parse_key(key)
     assert parts is not None
@@ -23,6 +34,7 @@ def create_api_key(*, tenant: Tenant, name: str, actor: str) -> tuple[ApiKey, st
             prefix=key_prefix(tenant.code, parts.key_id),
             digest=parts.digest,
             created_by=actor,
+            cache_ttl_s=cache_ttl_s,
         )
         audit.record(actor=actor, action="api_key.created", subject=row.prefix, name=name)
     return row, key

@@ -110,7 +110,7 @@ class UpstreamSpeech:
             answer.content()  # raises: it is no sound
         pieces = answer.pieces()
         first = next(pieces, b"")
-        if not first:
+        if not first or client.is_document(first):
             raise UpstreamCallError.unreadable("no sound came back")
         request: JsonRequest = target.prepared.work
         self.media_type = MEDIA_TYPES[self._asked_format or "mp3"]

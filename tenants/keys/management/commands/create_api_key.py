@@ -14,6 +14,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="the tenant")
         parser.add_argument("--name", default="default")
+        parser.add_argument(
+            "--cache-ttl",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="answers of AI Gateway's cache up to this age will do; default: none",
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -21,7 +28,15 @@ class Command(BaseCommand):
             tenant = tenant_by_slug(options["slug"])
         except TenantNotFoundError as exc:
             raise CommandError(str(exc)) from None
-        row, key = create_api_key(tenant=tenant, name=options["name"], actor="command")
+        try:
+            row, key = create_api_key(
+                tenant=tenant,
+                name=options["name"],
+                actor="command",
+                cache_ttl_s=options["cache_ttl"],
+            )
+        except ValueError as exc:
+            raise CommandError(f"--cache-ttl: {exc}") from None
         if options["json"]:
             self.stdout.write(json.dumps({"key": key, "key_id": row.key_id, "name": row.name}))
         else:
