@@ -17,6 +17,8 @@ Quantities = Mapping[str, int | Decimal]
 # Cloudflare's own figure decides while it is within this of what our rates say; beyond, it is
 # no figure but a fault, theirs or ours.
 _LEAST_BELIEVABLE, _MOST_BELIEVABLE = Decimal("0.5"), Decimal("1.5")
+# Where we have counted ourselves, with another tokenizer or by a formula.
+_LEAST_OF_COUNTED = Decimal("0.2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Price:
         """
         if neurons is not None and self.follows_neurons:
             told, by_rates = neurons_nusd(neurons), self.provider_nusd(quantities)
-            least = by_rates * _LEAST_BELIEVABLE if most is None else min(1, by_rates)
+            least = by_rates * (_LEAST_BELIEVABLE if most is None else _LEAST_OF_COUNTED)
             bound = self.provider_nusd(_uncached(quantities if most is None else most))
             if least <= told <= bound * _MOST_BELIEVABLE:
                 return neurons_nusd(neurons * self.factor)

@@ -1,6 +1,6 @@
 """The most a chat can cost, before it is made."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from inference.catalog.selectors import Offer
 from inference.chat.params import ChatCompletionParams
 from inference.tokens.bounds import token_bound
 from inference.tokens.measures import EMPTY, measure
+from inference.tokens.texts import collect
 from inference.upstreams.requests import dump_json
 
 # The fields of a body that become part of the prompt.
@@ -54,7 +55,7 @@ def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, An
 
     Raises ContextLengthError when the prompt alone fills the model's context window.
     """
-    text = "\n".join(texts_of({name: body[name] for name in _READ_AS_PROMPT if name in body}))
+    text = prompt_text(body)
     tools = body.get("tools")
     images = sum(len(message.images()) for message in params.messages)
     calls = sum(len(message.tool_calls or []) for message in params.messages)
@@ -104,21 +105,13 @@ def fit_output(cap: int, offer: Offer, *, prompt: int) -> int:
     return min(cap, left)
 
 
-def texts_of(value: Any) -> Iterator[str]:
-    """Every string and number in a body, names of fields too, but no image."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            if name not in _FORM:
-                yield name
-            yield from texts_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            if not is_image(inner):
-                yield from texts_of(inner)
-    elif value is not None:
-        yield str(value)
+def prompt_text(body: Mapping[str, Any]) -> str:
+    """All that a model reads of a body as text, names of fields too, but no image.
+
+    Raises InvalidRequestError for more values than a prompt can have.
+    """
+    read = {name: body[name] for name in _READ_AS_PROMPT if name in body}
+    return collect(read, unnamed=_FORM, is_medium=lambda _, value: is_image(value)).joined()
 
 
 def is_image(part: Any) -> bool:

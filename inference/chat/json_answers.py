@@ -1,5 +1,6 @@
 """JSON from models that have no mode for it: asked for, checked, and asked for once more."""
 
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -15,25 +16,41 @@ from agentflare.errors import InvalidRequestError
 from inference.chat.params import ResponseFormat
 
 SCHEMA_PARAM = "response_format.json_schema.schema"
-
-
-def _unchecked(validator: Any, value: Any, instance: Any, schema: Any) -> None:
-    """A client's regular expression over a model's text could keep a worker busy for hours."""
-
-
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _unchecked, "patternProperties": _unchecked}
-)
+_MOST_PARTS = 500
+_DEEPEST = 60
+_MOST_REFERENCES = 2_000
 
 
 class NoJsonError(ValueError):
     """The text is not what was asked for; says why."""
 
 
+def _unchecked(validator: Any, value: Any, instance: Any, schema: Any) -> None:
+    """A client's regular expression over a model's text could keep a worker busy for hours."""
+
+
+_followed: ContextVar[int] = ContextVar("references followed")
+
+
+def _counted(validator: Any, reference: Any, instance: Any, schema: Any) -> Any:
+    """References that double each other make a short schema endless work."""
+    count = _followed.get(0) + 1
+    _followed.set(count)
+    if count > _MOST_REFERENCES:
+        raise NoJsonError("the schema's references lead too far")
+    yield from Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema)
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _unchecked, "patternProperties": _unchecked, "$ref": _counted}
+)
+
+
 def check_schema(schema: dict[str, Any] | None) -> None:
-    """Raises InvalidRequestError for a schema that is none."""
+    """Raises InvalidRequestError for a schema that is none, or too large to check answers by."""
     if schema is None:
         return
+    _check_size(schema)
     try:
         _Validator.check_schema(schema)
     except SchemaError as exc:
@@ -47,6 +64,25 @@ def check_schema(schema: dict[str, Any] | None) -> None:
         raise InvalidRequestError(
             "The schema is nested too deeply.", param=SCHEMA_PARAM, code="invalid_json_schema"
         ) from None
+
+
+def _check_size(schema: dict[str, Any]) -> None:
+    """Checking a schema takes a quarter of a millisecond for each part, during which this
+    process does nothing else."""
+    parts = 0
+    waiting: list[tuple[Any, int]] = [(schema, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        parts += 1
+        if parts > _MOST_PARTS or depth > _DEEPEST:
+            raise InvalidRequestError(
+                f"A schema of more than {_MOST_PARTS} parts or {_DEEPEST} levels can only be used "
+                "with models that have JSON mode (`json_mode` among their capabilities).",
+                param=SCHEMA_PARAM,
+                code="invalid_json_schema",
+            )
+        inner = value.values() if isinstance(value, dict) else value
+        waiting.extend((part, depth + 1) for part in inner if isinstance(part, dict | list))
 
 
 def instruction(form: ResponseFormat) -> str:
@@ -78,6 +114,7 @@ def read_json(text: str, schema: dict[str, Any] | None) -> str:
             raise NoJsonError("it is no JSON object")
         return bare
     try:
+        _followed.set(0)
         _validator(orjson.dumps(schema)).validate(value)
     except SchemaMismatchError as exc:
         raise NoJsonError(f"{exc.json_path}: {exc.message[:300]}") from None

@@ -22,7 +22,7 @@ def prepare_chat(params: ChatCompletionParams, offer: Offer, *, endpoint: str) -
     require_kind(offer, KINDS, endpoint=endpoint)
     check_supported(params, offer)
     asks_json = params.wants_json and not offer.json_mode
-    if params.response_format:
+    if params.response_format and asks_json:
         check_schema(schema_of(params.response_format))
     if offer.kind == image_to_text.KIND:
         body = image_to_text.upstream_body(params, offer)

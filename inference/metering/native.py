@@ -18,11 +18,13 @@ from inference.metering.measured import Measured, Quantities, parse_neurons
 from inference.tokens.bounds import token_bound
 from inference.tokens.counting import count_tokens
 from inference.tokens.measures import measure
+from inference.tokens.texts import Texts, collect
 from inference.upstreams.client import Answer
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
 # Base64 of pictures and sounds: not read as text.
 _MEDIA = {"image", "image_b64", "mask", "audio", "images", "videos"}
+_URLS = {"url", "image_url"}
 _DATA_URL = ("data:image/", "data:audio/", "data:video/")
 # What one medium may count for at a model that prices it in tokens.
 _TOKENS_PER_MEDIUM = 3_000
@@ -31,6 +33,11 @@ _MARKS_PER_TEXT = 8
 # A translation is rarely longer than this, in tokens of the original.
 _LONGEST_TRANSLATION = 3
 _SHORTEST_BOUND = 256
+# However a caller names the most that a model may write.
+OUTPUT_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+MOST_CHOICES = 16
+# Upstream's own count may lie above our bound, but not by more than this.
+_BELIEVABLE = 4
 
 
 def most(offer: Offer, request: UpstreamRequest) -> Quantities:
@@ -68,21 +75,24 @@ def used(
     truth = Truth.PROVIDER
     if Unit.INPUT_TOKENS in units:
         tokens = told.get("input")
-        if tokens is None:
+        if not tokens:  # a call that used nothing is a fault of whoever counted
             tokens, truth = likely_input_tokens(fields), Truth.COUNTED
-        quantities[Unit.INPUT_TOKENS] = min(tokens, 4 * most_input_tokens(offer, fields))
+        most_tokens_in = _BELIEVABLE * most_input_tokens(offer, fields)
+        quantities[Unit.INPUT_TOKENS] = min(tokens, most_tokens_in)
     if Unit.OUTPUT_TOKENS in units:
         tokens = told.get("output")
-        if tokens is None:
-            tokens, truth = count_tokens("\n".join(texts_of(result))), Truth.COUNTED
-        quantities[Unit.OUTPUT_TOKENS] = tokens
+        if not tokens:
+            written = collect(result, strict=False).joined()
+            tokens, truth = count_tokens(written), Truth.COUNTED
+        quantities[Unit.OUTPUT_TOKENS] = min(tokens, most_output_tokens(offer, fields))
     if Unit.CHARACTERS in units:
         quantities[Unit.CHARACTERS] = characters(fields)
     if Unit.IMAGES in units:
         quantities[Unit.IMAGES] = 1
     if Unit.AUDIO_MINUTE in units:
         minutes, is_told = sounds.minutes(offer, request, result=result, content=content)
-        quantities[Unit.AUDIO_MINUTE] = minutes
+        most_minutes = _BELIEVABLE * sounds.most_minutes(offer, request)
+        quantities[Unit.AUDIO_MINUTE] = min(minutes, most_minutes)
         truth = truth if is_told else Truth.COUNTED
     if of_pictures := pictures.quantities(offer, request):
         quantities.update(of_pictures)
@@ -94,42 +104,53 @@ def used(
 
 
 def most_input_tokens(offer: Offer, fields: Mapping[str, Any]) -> int:
-    """More than this a text cannot be."""
-    texts = list(texts_of(without_media(fields)))
-    bound = most_tokens(offer, "\n".join(texts))
-    bound += _MARKS_PER_TEXT * len(texts) + _TOKENS_PER_MEDIUM * media_count(fields)
-    return bound + _pairs(fields) * most_tokens_of_query(offer, fields)
+    """More than this a text cannot be. Raises InvalidRequestError for an absurd document."""
+    found = read_as_text(fields)
+    bound = most_tokens(offer, found.joined()) + _MARKS_PER_TEXT * len(found.texts)
+    bound += tokens_per_medium(offer) * (found.media + named_media(fields))
+    return bound + sum(
+        times * (most_tokens(offer, text) + _MARKS_PER_TEXT) for text, times in read_again(fields)
+    )
 
 
-def most_tokens_of_query(offer: Offer, fields: Mapping[str, Any]) -> int:
-    """A reranker reads the query again with every context."""
-    query = fields.get("query")
-    return most_tokens(offer, query) + _MARKS_PER_TEXT if isinstance(query, str) else 0
+def likely_input_tokens(fields: Mapping[str, Any]) -> int:
+    again = sum(times * count_tokens(text) for text, times in read_again(fields))
+    return count_tokens(read_as_text(fields).joined()) + again
 
 
 def most_tokens(offer: Offer, text: str) -> int:
     return token_bound(measure(text), model=offer.name, vocabulary=offer.vocabulary).most
 
 
-def _pairs(fields: Mapping[str, Any]) -> int:
-    contexts = fields.get("contexts")
-    return max(0, len(contexts) - 1) if isinstance(contexts, list) else 0
+def tokens_per_medium(offer: Offer) -> int:
+    """A decision model reads sounds and films too: up to all of its window."""
+    if offer.kind == "decision" and offer.context_window:
+        return offer.context_window
+    return _TOKENS_PER_MEDIUM
 
 
-def likely_input_tokens(fields: Mapping[str, Any]) -> int:
-    query = fields.get("query")
-    again = count_tokens(query) * _pairs(fields) if isinstance(query, str) else 0
-    return count_tokens("\n".join(texts_of(without_media(fields)))) + again
+def read_again(fields: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Texts that a model reads with each of several others, and how many times more: a
+    reranker its query, an embedding model its instruction."""
+    for text, others in (("query", "contexts"), ("instruction", "queries")):
+        again, each = fields.get(text), fields.get(others)
+        if isinstance(again, str) and isinstance(each, list) and len(each) > 1:
+            yield again, len(each) - 1
 
 
 def most_output_tokens(offer: Offer, fields: Mapping[str, Any]) -> int:
-    """The cap that the call names; without one, what such a model can write."""
-    cap = fields.get("max_tokens") or fields.get("max_completion_tokens")
-    if isinstance(cap, int) and cap > 0:
-        return cap
+    """The cap that the call names; without one, what such a model can write. For all answers."""
+    caps = [cap for name in OUTPUT_CAPS if isinstance(cap := fields.get(name), int) and cap > 0]
+    if caps:
+        return max(caps) * choices_in(fields)
     if offer.kind == "translation":
         return max(_SHORTEST_BOUND, _LONGEST_TRANSLATION * most_input_tokens(offer, fields))
     return offer.max_output_tokens or 4_096
+
+
+def choices_in(fields: Mapping[str, Any]) -> int:
+    count = fields.get("n")
+    return count if isinstance(count, int) and 1 <= count <= MOST_CHOICES else 1
 
 
 def characters(fields: Mapping[str, Any]) -> int:
@@ -151,40 +172,24 @@ def fields_of(request: UpstreamRequest) -> Mapping[str, Any]:
             return {}
 
 
-def without_media(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in _MEDIA}
+def read_as_text(fields: Mapping[str, Any]) -> Texts:
+    """Without what is named as a medium, and without data URLs where a URL belongs: anywhere
+    else they are text."""
+    others = {name: value for name, value in fields.items() if name not in _MEDIA}
+    return collect(others, is_medium=_is_data_url)
 
 
-def media_count(fields: Mapping[str, Any]) -> int:
+def _is_data_url(name: str | None, value: Any) -> bool:
+    return name in _URLS and isinstance(value, str) and value.startswith(_DATA_URL)
+
+
+def named_media(fields: Mapping[str, Any]) -> int:
     found = [fields[name] for name in _MEDIA if name in fields]
     # A list of numbers is one picture as bytes.
-    named = sum(
+    return sum(
         len(value) if isinstance(value, list) and value and isinstance(value[0], str) else 1
         for value in found
     )
-    return named + data_urls(without_media(fields))
-
-
-def data_urls(value: Any) -> int:
-    """How many media stand inside a document, as the parts of a message do."""
-    if isinstance(value, str):
-        return int(value.startswith(_DATA_URL))
-    inner = value.values() if isinstance(value, Mapping) else value
-    return sum(map(data_urls, inner)) if isinstance(value, Mapping | list) else 0
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Every string in a document, and the names of its fields."""
-    if isinstance(value, str):
-        if not value.startswith(_DATA_URL):
-            yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield str(name)
-            yield from texts_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts_of(inner)
 
 
 def _usage_in(result: Any) -> dict[str, Any]:

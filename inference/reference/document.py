@@ -17,7 +17,7 @@ from drf_spectacular.openapi import AutoSchema
 from inference.reference import headers
 from inference.reference.answers.errors import AnthropicError, Error
 from inference.reference.groups import OPERATIONS, TAGS
-from inference.reference.groups.common import FORM, JSON
+from inference.reference.groups.common import EVENTS, FORM, JSON
 from inference.reference.operation import Body, Content, Operation
 from inference.reference.refusals import error_responses
 from inference.reference.samples import answer_of, code_samples
@@ -30,13 +30,16 @@ An AI gateway: many models behind OpenAI's API, paid from prepaid credit.
 
 Point any OpenAI client at the server's URL with your API key. Every answer tells what it cost.
 """
-_BY_PLACE = {(operation.method, operation.path): operation for operation in OPERATIONS}
+_BY_PLACE: dict[tuple[str, str], Operation] = {
+    (operation.method, operation.path): operation for operation in OPERATIONS
+}
 
 
 @cache
 def document() -> Schema:
     """Built once in each process. Its readers must not change it."""
-    paths = _Generator(urlconf=settings.ROOT_URLCONF).parse(None, True)
+    generator: Any = _Generator
+    paths = generator(urlconf=settings.ROOT_URLCONF).parse(None, True)
     responses = share_responses(paths)
     models = [model for operation in OPERATIONS for model in operation.models]
     schemas = components([*models, Error, AnthropicError])
@@ -71,8 +74,8 @@ def document() -> Schema:
 
 class _Generator(SchemaGenerator):
     def create_view(self, callback: Any, method: str, request: Any = None) -> Any:
-        view = super().create_view(callback, method, request)
-        self._set_schema_to_view(view, _OperationSchema())
+        view = super().create_view(callback, method, request)  # type: ignore[no-untyped-call]
+        self._set_schema_to_view(view, _OperationSchema())  # type: ignore[no-untyped-call]
         return view
 
 
@@ -84,7 +87,7 @@ class _OperationSchema(AutoSchema):
     ) -> Schema | None:
         if not path.startswith("/v1/"):
             return None
-        operation = _BY_PLACE.get((method.lower(), path))  # type: ignore[call-overload]
+        operation = _BY_PLACE.get((method.lower(), path))
         return operation_object(operation) if operation else None
 
 
@@ -234,12 +237,16 @@ def _answer_content(operation: Operation, media_type: str, content: Content) -> 
         schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
     elif media_type == JSON:
         schema = {"type": "object"}
-    elif content.is_text or content.events:
+    elif media_type == EVENTS:
+        # No type: some readers take the stream for one text, others for a list of events.
+        schema = {"description": "Server-sent events."}
+    elif content.is_text:
         schema = {"type": "string"}
     else:
         schema = {"type": "string", "format": "binary"}
     if content.events:
-        # What stands in the `data:` lines; OpenAPI 3.1 has no place for it.
+        # What stands in the `data:` lines: OpenAPI 3.1 has no place for it.
+        schema["description"] = "Server-sent events; `x-event-schema` is that of their data."
         refs = [ref(model) for model in content.events]
         schema["x-event-schema"] = refs[0] if len(refs) == 1 else {"anyOf": refs}
     examples = {

@@ -56,7 +56,8 @@ ANSWER_HEADERS: dict[str, tuple[str, Schema]] = {
 REQUEST_HEADERS: dict[str, Schema] = {
     "Idempotency-Key": {
         "description": "A text of your own (`order-4711`), new for every new request: a repeat "
-        "with it gets the first answer, and nothing is called or charged again. See “Repeating a request”.",
+        "with it gets the first answer, and nothing is called or charged again. "
+        "See “Repeating a request”.",
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     },
     CACHE_HEADER: {

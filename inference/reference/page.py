@@ -138,7 +138,9 @@ def _operation_view(told: Schema, method: str, path: str, operation: Schema) -> 
 def _parameter_view(told: Schema, found: Schema) -> ParameterView:
     if "$ref" in found:
         found = told["components"]["parameters"][found["$ref"].rpartition("/")[2]]
-    return ParameterView(found["name"], found["in"], found["required"], inline(found["description"]))
+    return ParameterView(
+        found["name"], found["in"], found["required"], inline(found["description"])
+    )
 
 
 def _part(told: Schema, media_type: str, content: Schema) -> Part:

@@ -117,7 +117,8 @@ def _text(value: Any) -> str:
 def python(operation: Operation, example: Example) -> str:
     is_anthropic = operation.dialect == "anthropic"
     head = _PYTHON_ANTHROPIC if is_anthropic else _PYTHON_OPENAI
-    return f"{head.format(url=settings.AGENTFLARE_URL)}\n{_python_call(operation, example)}\n{example.python}\n"
+    lines = [head.format(url=settings.AGENTFLARE_URL), _python_call(operation, example)]
+    return "\n".join([*lines, example.python, ""])
 
 
 def _python_call(operation: Operation, example: Example) -> str:

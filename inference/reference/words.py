@@ -256,7 +256,10 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "content": "The result: a text, or blocks.",
         "is_error": "The tool has failed.",
     },
-    "AnthropicThinkingBlock": {"type": "", "thinking": "What the model thought in an earlier turn."},
+    "AnthropicThinkingBlock": {
+        "type": "",
+        "thinking": "What the model thought in an earlier turn.",
+    },
     "AnthropicRedactedThinkingBlock": {"type": ""},
 }
 

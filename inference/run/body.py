@@ -27,7 +27,7 @@ def native_request(request: Request) -> UpstreamRequest:
             raise InvalidRequestError("The body is empty.")
         return RawRequest(http.body, http.META["CONTENT_TYPE"], query=_query(http))
     check_encoding(http)
-    return JsonRequest(_document(http.body), query=_query(http))
+    return JsonRequest(_document(http.body))
 
 
 def _document(body: bytes) -> dict[str, Any]:

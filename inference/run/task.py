@@ -6,18 +6,33 @@ from typing import Any
 from django.conf import settings
 
 from agentflare.errors import InvalidRequestError, NotFoundError, UnsupportedParamError
-from billing.prices.models import Unit
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
 from inference.metering import native
 from inference.tasks import Part
 from inference.upstreams.client import Answer
-from inference.upstreams.requests import JsonRequest, UpstreamRequest
+from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import (
+    FormRequest,
+    JsonRequest,
+    RawRequest,
+    UpstreamRequest,
+)
 
 ENDPOINT = "run"
-_CAPS = ("max_tokens", "max_completion_tokens")
-_MOST_CHOICES = 16
 _STREAMING_KINDS = {"chat", "moderation"}
+_MOST_OUTPUT = 10_000_000
+_FORMS: dict[str, tuple[type, ...]] = {
+    "json": (JsonRequest,),
+    "multipart": (FormRequest,),
+    "binary_or_json": (RawRequest, JsonRequest),
+    "binary_body_with_content_type": (RawRequest,),
+}
+_NAMES = {
+    JsonRequest: "a JSON body",
+    FormRequest: "a form (multipart/form-data)",
+    RawRequest: "the bytes of a sound or an image, with their content type",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +60,16 @@ class NativeTask:
             raise UnsupportedParamError(
                 f"The model `{offer.name}` does not stream here.", param="stream"
             )
+        check_form(self.request, offer)
+        check_choices(fields)
         request = with_cap(self.request, offer)
-        most = native.most(offer, request)
-        if Unit.OUTPUT_TOKENS in most:
-            most[Unit.OUTPUT_TOKENS] = most[Unit.OUTPUT_TOKENS] * choices_in(fields)
-        return Prepared(offer, most, [request])
+        return Prepared(offer, native.most(offer, request), [request])
 
     def read(self, offer: Offer, request: UpstreamRequest, answer: Answer) -> Part:
         if answer.is_json:
             result = answer.result()
+            if not result:
+                raise UpstreamCallError.unreadable("an answer without a result")
             used = native.used(offer, request, answer, result=result)
             return Part(NativeAnswer(without_neurons(result)), used)
         content = answer.content()
@@ -65,28 +81,51 @@ def with_cap(request: UpstreamRequest, offer: Offer) -> UpstreamRequest:
     """What a model writes must have a cap: without one, upstream's own default would decide."""
     if not isinstance(request, JsonRequest) or offer.kind not in _STREAMING_KINDS:
         return request
-    for name in _CAPS:
-        cap = request.body.get(name)
-        if cap is None:
-            continue
-        if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
+    named = [name for name in native.OUTPUT_CAPS if request.body.get(name) is not None]
+    for name in named:
+        cap = request.body[name]
+        if isinstance(cap, bool) or not isinstance(cap, int) or not 1 <= cap <= _MOST_OUTPUT:
             raise InvalidRequestError(f"'{name}' must be a positive integer.", param=name)
+    name = _cap_name(request, offer)
+    if len(named) > 1 or (named and named != [name] and "max_output_tokens" in (name, *named)):
+        raise InvalidRequestError(
+            f"The most tokens to write are named by '{name}'.", param=named[-1]
+        )
+    if named:
         return request
-    name = "max_tokens" if offer.is_native else "max_completion_tokens"
     cap = settings.DEFAULT_MAX_OUTPUT_TOKENS
     if offer.context_window:
         cap = min(cap, offer.context_window // 2)
     return JsonRequest({**request.body, name: cap}, query=request.query)
 
 
-def choices_in(fields: Any) -> int:
-    """How many answers a call asks for. Raises InvalidRequestError."""
-    count = fields.get("n", 1)
-    if count is None:
-        return 1
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_CHOICES:
-        raise InvalidRequestError(f"'n' must be from 1 to {_MOST_CHOICES}.", param="n")
-    return count
+def _cap_name(request: JsonRequest, offer: Offer) -> str:
+    """gpt-oss takes the body of OpenAI's Responses as well, which has a name of its own."""
+    if "input" in request.body:
+        return "max_output_tokens"
+    return "max_tokens" if offer.is_native else "max_completion_tokens"
+
+
+def check_form(request: UpstreamRequest, offer: Offer) -> None:
+    """A body in another form than the model's would be read by nobody, or not be counted.
+
+    Raises InvalidRequestError.
+    """
+    takes = _FORMS[offer.request_form]
+    if not isinstance(request, takes):
+        names = " or ".join(_NAMES[form] for form in takes)
+        raise InvalidRequestError(f"The model `{offer.name}` takes {names}.")
+
+
+def check_choices(fields: Any) -> None:
+    """How many answers a call asks for is a part of its price. Raises InvalidRequestError."""
+    for name in ("n", "best_of"):
+        count = fields.get(name)
+        most = native.MOST_CHOICES if name == "n" else 1
+        if count is not None and (
+            isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most
+        ):
+            raise InvalidRequestError(f"'{name}' must be from 1 to {most}.", param=name)
 
 
 def without_neurons(result: Any) -> Any:

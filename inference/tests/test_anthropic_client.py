@@ -667,7 +667,7 @@ def test_what_clients_send_by_habit_is_accepted(client: anthropic.Anthropic, mod
 def test_a_body_over_the_limit(gateway: Any, cast: Any) -> None:
     response = requests.post(
         f"{gateway.base_url}/messages",
-        data=b" " * (25 * 1024 * 1024 + 1),
+        data=b" " * (26 * 1024 * 1024 + 1),
         headers={**cast.auth, "Content-Type": "application/json"},
         timeout=30,
     )

@@ -175,7 +175,7 @@ def test_a_compressed_body_is_refused_clearly(gateway: Any, cast: Any) -> None:
 def test_a_body_over_the_limit_is_refused_in_the_envelope(gateway: Any, cast: Any) -> None:
     response = requests.post(
         f"{gateway.base_url}/chat/completions",
-        data=b" " * (25 * 1024 * 1024 + 1),
+        data=b" " * (26 * 1024 * 1024 + 1),
         headers={**cast.auth, "Content-Type": "application/json"},
         timeout=30,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-
 # No event is longer: a picture in base64 is not.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 

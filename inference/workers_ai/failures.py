@@ -24,8 +24,10 @@ _CONTEXT_TEXT = re.compile(
     r"context (window|length)|maximum context|too many tokens|sequence (is )?too long",
     re.IGNORECASE,
 )
+_LONGEST_TEXT = 4_000
 _MINUTE_S = 60.0
 _TIMEOUT_STATUSES = {408, 504, 522, 524}
+_REFUSED_BY_THE_EDGE = {400, 403, 413, 414, 431}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ def _flagged(message: str) -> errors.GatewayError:
 
 def _too_large(message: str) -> errors.GatewayError:
     return errors.UpstreamTooLargeError(message)
+
+
+def _refused(message: str) -> errors.GatewayError:
+    return errors.InvalidRequestError("The upstream service refused the request.")
 
 
 def _no_such_model(message: str) -> errors.GatewayError:
@@ -194,7 +200,13 @@ RULES = {
     8002: _INVALID,
     8006: _INVALID,
     8007: Rule(_context_or_invalid),
+    # Of the API in front of it, about our own credentials: under 400 they would read as the
+    # client's fault.
+    6003: _CLOSED_ACCOUNT,
+    6111: _CLOSED_ACCOUNT,
+    9109: _CLOSED_ACCOUNT,
     10000: _CLOSED_ACCOUNT,
+    10001: _CLOSED_ACCOUNT,
 }
 
 
@@ -219,6 +231,10 @@ def failure_for(code: int, message: str, status: int) -> UpstreamCallError:
     rule = RULES.get(code) or rule_of_status(status)
     if rule.alert:
         logger.error("Upstream refuses us: HTTP %s, code %s: %s", status, code, message)
+    return _failure(rule, code, message, status)
+
+
+def _failure(rule: Rule, code: int, message: str, status: int) -> UpstreamCallError:
     return UpstreamCallError(
         code=code,
         detail=f"HTTP {status}, code {code}: {message}",
@@ -251,6 +267,11 @@ def _from_status(status: int) -> UpstreamCallError:
     """An answer that is no JSON: a page of the edge, or one that was cut."""
     if status in _TIMEOUT_STATUSES:
         return UpstreamCallError.timeout(f"HTTP {status} without JSON")
+    if status in _REFUSED_BY_THE_EDGE:
+        # Too long, malformed, or taken for an attack: it says nothing of the model, which must
+        # not be closed to everybody for it.
+        rule = Rule(_too_large) if status == 413 else Rule(_refused, may_fall_over=True)
+        return _failure(rule, 0, "no JSON", status)
     return UpstreamCallError.unreadable(f"HTTP {status} without JSON")
 
 
@@ -270,7 +291,8 @@ def _first_error(document: dict[str, Any]) -> tuple[int, str]:
 def clean(message: str) -> str:
     """Without the request id at its end and the engine's prefixes; the engine's own text
     where it is JSON inside the message."""
-    message = _REQUEST_ID.sub("", message)
+    # What is longer repeats what the client sent.
+    message = _REQUEST_ID.sub("", message[-_LONGEST_TEXT:])
     while message.startswith("AiError: "):
         message = message.removeprefix("AiError: ")
     if message.startswith("{"):

@@ -74,7 +74,8 @@ def test_our_own_count_gives_way_to_cloudflares_up_to_the_bound() -> None:
     most = {Unit.INPUT_TOKENS: 10, Unit.OUTPUT_TOKENS: 10}
 
     assert translation.charge_nusd(counted, neurons=Decimal("0.6"), most=most) == 6_600
-    assert translation.charge_nusd(counted, neurons=Decimal("0.01"), most=most) == 110
+    assert translation.charge_nusd(counted, neurons=Decimal("0.02"), most=most) == 220
+    assert translation.charge_nusd(counted, neurons=Decimal("0.0001"), most=most) == 660
     assert translation.charge_nusd(counted, neurons=Decimal("60"), most=most) == 660
     # Nothing is free by accident.
     assert translation.charge_nusd(counted, neurons=Decimal("0"), most=most) == 660

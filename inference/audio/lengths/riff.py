@@ -13,11 +13,11 @@ def is_wav(content: bytes) -> bool:
 
 def wav_seconds(content: bytes) -> Fraction | None:
     """None for codecs that do not have a size for each sample."""
-    byte_rate = 0
+    byte_rate = samples = 0
     at = 12
     for _ in range(_MOST_CHUNKS):
         if at + 8 > len(content):
-            return None
+            break
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         at += 8
         if kind == b"fmt " and at + 16 <= len(content):
@@ -25,10 +25,13 @@ def wav_seconds(content: bytes) -> Fraction | None:
         if kind == b"data":
             left = len(content) - at
             # A header written before the sound was known: all that follows.
-            samples = left if size in (0, 0xFFFFFFFF) else min(size, left)
-            return Fraction(samples, byte_rate) if byte_rate else None
+            is_open = size in (0, 0xFFFFFFFF)
+            # Several of them are one sound to those who play it.
+            samples += left if is_open else min(size, left)
+            if is_open:
+                break
         at += size + size % 2
-    return None
+    return Fraction(samples, byte_rate) if byte_rate and samples else None
 
 
 def _byte_rate(header: bytes) -> int:

@@ -45,6 +45,24 @@ def test_a_hostile_pattern_costs_no_time() -> None:
     assert read_json('{"a": "%s!"}' % ("a" * 5_000), schema)
 
 
+def test_references_that_double_each_other_end() -> None:
+    definitions: dict[str, Any] = {"a0": {"type": "object"}}
+    for number in range(1, 40):
+        reference = {"$ref": f"#/$defs/a{number - 1}"}
+        definitions[f"a{number}"] = {"allOf": [reference, reference]}
+    schema = {"$defs": definitions, "$ref": "#/$defs/a39"}
+    check_schema(schema)
+
+    with pytest.raises(NoJsonError, match="too far"):
+        read_json("{}", schema)
+
+
+def test_a_schema_that_would_take_seconds_to_check_is_refused() -> None:
+    properties = {f"p{number}": {"type": "string"} for number in range(20_000)}
+    with pytest.raises(InvalidRequestError, match="500 parts"):
+        check_schema({"type": "object", "properties": properties})
+
+
 def test_a_schema_nested_without_end_is_refused() -> None:
     schema: dict[str, Any] = {}
     for _ in range(5_000):

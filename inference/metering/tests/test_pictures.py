@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -257,6 +257,7 @@ NAMES = st.sampled_from(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(name=st.sampled_from(PICTURES), fields=st.dictionaries(NAMES, VALUES))
 def test_whatever_is_sent_costs_something_finite(name: str, fields: dict[str, Any]) -> None:
     one = offer(name)

@@ -64,7 +64,12 @@ def by_category(name: str, kind: Any) -> type[Answer]:
 
 
 if TYPE_CHECKING:
-    ModerationCategories = ModerationScores = ModerationInputTypes = Answer
+
+    class ModerationCategories(Answer): ...
+
+    class ModerationScores(Answer): ...
+
+    class ModerationInputTypes(Answer): ...
 else:
     ModerationCategories = by_category("ModerationCategories", bool)
     ModerationScores = by_category("ModerationScores", float)

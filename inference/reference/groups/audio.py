@@ -1,5 +1,7 @@
 """Speech to text, and text to speech."""
 
+from typing import Any
+
 from inference.audio.speech.params import SpeechParams
 from inference.audio.speech.speakers import MEDIA_TYPES
 from inference.audio.transcripts.params import TranscriptionParams, TranslationParams
@@ -15,7 +17,7 @@ from inference.reference.groups.common import EVENTS, FORM, JSON, TEXT, calls_a_
 from inference.reference.operation import Body, Content, Example
 
 _FILE = "The sound: FLAC, MP3, MP4, M4A, OGG, WAV, WebM and others."
-_PRINT = {
+_PRINT: dict[str, Any] = {
     "python": "print(answer.text)",
     "javascript": "console.log(answer.text);",
 }

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from inference.reference.headers import CACHE_HEADER
 from inference.reference.operation import Operation
 from inference.reference.refusals import CALLS_A_MODEL
+from inference.views import CACHE_HEADER
 
 JSON = "application/json"
 EVENTS = "text/event-stream"

@@ -60,6 +60,10 @@ ROWS = [
     (400, 8002, 400, None, False, False, Scope.CALL),
     (400, 8006, 400, None, False, False, Scope.CALL),
     (400, 8007, 400, None, False, False, Scope.CALL),
+    (400, 6003, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (400, 6111, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (403, 9109, 502, "upstream_error", False, True, Scope.ACCOUNT),
+    (400, 10001, 502, "upstream_error", False, True, Scope.ACCOUNT),
     (401, 10000, 502, "upstream_error", False, True, Scope.ACCOUNT),
     # no code of theirs: the status decides
     (400, 0, 400, None, False, False, Scope.CALL),

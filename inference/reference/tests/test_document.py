@@ -1,0 +1,83 @@
+"""The document says what there is: no endpoint more, none less."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern
+
+from inference.reference.document import document
+from inference.urls import urlpatterns
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def real_endpoints() -> set[tuple[str, str]]:
+    found = set()
+    for pattern in urlpatterns:
+        assert isinstance(pattern, URLPattern)
+        route = str(pattern.pattern)
+        view: Any = getattr(pattern.callback, "view_class", None)
+        if not route or view is None:
+            continue  # whatever else is asked for
+        path = "/v1/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+        found |= {(method, path) for method in METHODS if hasattr(view, method)}
+    return found
+
+
+def described_endpoints() -> set[tuple[str, str]]:
+    return {
+        (method, path)
+        for path, methods in document()["paths"].items()
+        for method in methods
+        if method in METHODS
+    }
+
+
+def test_every_endpoint_is_described_and_no_other() -> None:
+    assert described_endpoints() == real_endpoints()
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return own.union(*map(references, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    return set()
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for reference in references(document()):
+        found: Any = document()
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step.replace("~1", "/").replace("~0", "~")]
+        assert found
+
+
+def test_every_operation_tells_its_errors_and_who_may_call() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], path
+            assert any(status.startswith("2") for status in operation["responses"]), path
+            if method == "post":
+                assert {"400", "401", "429"} <= set(operation["responses"]), path
+
+
+@pytest.fixture
+def client(_database: None) -> Client:
+    return Client()
+
+
+def test_the_document_is_served_without_a_key(client: Client) -> None:
+    response = client.get("/v1/openapi.json")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+    assert response.json()["openapi"].startswith("3.1")
+
+
+def test_the_page_shows_every_endpoint(client: Client) -> None:
+    page = client.get("/docs/api").content.decode()
+    for _, path in real_endpoints():
+        assert path in page
