@@ -18,7 +18,7 @@ Quantities = Mapping[str, int | Decimal]
 # no figure but a fault, theirs or ours.
 _LEAST_BELIEVABLE, _MOST_BELIEVABLE = Decimal("0.5"), Decimal("1.5")
 # Where we have counted ourselves, with another tokenizer or by a formula.
-_LEAST_OF_COUNTED = Decimal("0.2")
+_LEAST_OF_COUNTED = Decimal("0.1")
 
 
 @dataclass(frozen=True, slots=True)

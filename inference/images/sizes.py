@@ -33,7 +33,7 @@ def open_image(content: bytes) -> Image.Image:
 
 def size_of(content: bytes) -> tuple[int, int] | None:
     """Width and height. None for what cannot be read."""
-    if content[:8] == _PNG and content[12:16] == b"IHDR":
+    if content[:8] == _PNG and content[12:16] == b"IHDR" and len(content) >= 24:
         # At a fixed place. Pillow would walk over all chunks that a stranger puts before the
         # pixels, a million of them if need be.
         return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")

@@ -184,7 +184,7 @@ def test_a_body_over_the_limit_is_refused_in_the_envelope(gateway: Any, cast: An
 
 def test_a_chunked_body_over_the_limit_is_refused_in_the_envelope(gateway: Any, cast: Any) -> None:
     def body() -> Iterator[bytes]:
-        for _ in range(26):
+        for _ in range(28):
             yield b" " * (1024 * 1024)
 
     response = requests.post(

@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from inference.catalog.models import AIModel, Route
 from inference.tests.settled import nusd, say, settled_record
@@ -247,32 +247,3 @@ def test_one_provider_stands_in_for_the_other(gateway: Any, cast: Any) -> None:
     alone = gateway.chat(cast, say(text="x"), model=SERVER)
     assert alone.status_code == 404
     assert "not available at present" in alone.json()["error"]["message"]
-
-
-# --- the command line says what is wrong --------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (("route", "set", "x"), "at least one"),
-        (("route", "set", "x", "no-such-model"), "no AI model"),
-        (("route", "set", "x", "whisper", "qwen-3-30b"), "different work"),
-        (("route", "set", "x", "qwen-3-30b", "--fallback", "qwen-3-30b"), "once"),
-        (("route", "set", "x", "qwen-3-30b=0"), "at least 1"),
-        (("route", "set", "x", "qwen-3-30b=much"), "whole number"),
-        (("route", "remove", "x"), "no route"),
-        (("upstream", "on", "x"), "no upstream"),
-        (("upstream", "add-server", "x", "--base-url", "ftp://x", "--no-token"), "http"),
-        (
-            (
-                *("upstream", "add-model", "x", "y", "--upstream-model", "z"),
-                *("--input-usd", "1", "--output-usd", "1"),
-            ),
-            "no upstream",
-        ),
-    ],
-)
-def test_a_command_that_makes_no_sense_says_why(words: tuple[str, ...], complaint: str) -> None:
-    with pytest.raises(CommandError, match=complaint):
-        command(*words)

@@ -1,6 +1,7 @@
 """Pictures through the pipeline, with answers of a fake upstream."""
 
 import base64
+import io
 import uuid
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,9 @@ from tenants.keys.lookup import resolve_key
 
 
 def answer(content: bytes, media_type: str, **headers: str) -> Answer:
+    stream = io.BytesIO(content)
     response: Any = SimpleNamespace(
-        raw=SimpleNamespace(connection=None),
+        raw=SimpleNamespace(connection=None, read1=stream.read1),
         headers={
             "content-type": media_type,
             **{k.replace("_", "-"): v for k, v in headers.items()},

