@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from agentflare import errors
 from inference.upstreams.failures import Scope, UpstreamCallError
@@ -25,6 +26,8 @@ _CONTEXT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_TEXT = 4_000
+# What to run for a kind of work whose small models are not installed.
+_SANDBOX_ADVICE = "make models"
 _MINUTE_S = 60.0
 _TIMEOUT_STATUSES = {408, 504, 522, 524}
 _REFUSED_BY_THE_EDGE = {400, 403, 413, 414, 431}
@@ -99,6 +102,9 @@ def _timed_out(message: str) -> errors.GatewayError:
 
 
 def _failed(message: str) -> errors.GatewayError:
+    if settings.SANDBOX and _SANDBOX_ADVICE in message:
+        # The stand-in's own words: there is no provider here whose text must not be shown.
+        return errors.UpstreamError(message, headers={"x-should-retry": "false"})
     return errors.UpstreamError("The upstream service failed to answer.")
 
 

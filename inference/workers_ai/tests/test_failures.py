@@ -159,6 +159,15 @@ def test_ai_gateways_envelope_is_read() -> None:
     assert (failure.code, failure.error.status) == (2003, 429)
 
 
+@pytest.mark.parametrize(("sandbox", "is_shown"), [(True, True), (False, False)])
+def test_the_sandbox_says_what_to_install(settings: Any, sandbox: bool, is_shown: bool) -> None:
+    settings.SANDBOX = sandbox
+    failure = failure_of(500, envelope(3043, "AiError: Not installed. Run: make models"))
+
+    assert failure is not None
+    assert ("make models" in failure.error.message) is is_shown
+
+
 @pytest.mark.parametrize("code", [3036, 4006])
 def test_a_spent_allowance_of_ours_is_not_told_as_the_tenants(code: int) -> None:
     failure = failure_of(429, envelope(code, "account 123 has used up its neurons"))
