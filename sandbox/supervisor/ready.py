@@ -1,6 +1,7 @@
 """Whether it serves, and what to tell the person who waits for that."""
 
 import http.client
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,19 @@ def status_of(port: int, path: str, *, api_key: str = "", timeout_s: float = 5.0
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return 0
+    finally:
+        connection.close()
+
+
+def missed_models(port: int) -> list[str]:
+    """Small models that calls have asked the stand-in for, and that are not installed."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
+    try:
+        connection.request("GET", "/health")
+        missed: list[str] = json.loads(connection.getresponse().read())["missed_models"]
+        return missed
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return []
     finally:
         connection.close()
 

@@ -10,17 +10,19 @@ from collections.abc import Callable, Sequence
 from sandbox.embedded import Postgres, Server, Valkey, children
 from sandbox.embedded.ports import HOST, is_free
 from sandbox.errors import SandboxError
+from sandbox.install import models
 from sandbox.supervisor import product
 from sandbox.supervisor.choices import Choices, check_answers
 from sandbox.supervisor.console import Console
 from sandbox.supervisor.folder import DataFolder, free_space_mb, write_private
 from sandbox.supervisor.household import Household
 from sandbox.supervisor.processes import Program, complaint
-from sandbox.supervisor.ready import demo_env, ready_block, status_of
+from sandbox.supervisor.ready import demo_env, missed_models, ready_block, status_of
 from sandbox.supervisor.requests import StopRequested
 
 READY_TIMEOUT_S = 90.0
 IDLE_S = 1.0
+LOOK_AT_MODELS_S = 5.0
 
 # Below this the stores begin to refuse what they cannot write.
 LOW_SPACE_MB = 100
@@ -70,6 +72,8 @@ class Sandbox:
         self.workers_ai_port: int | None = None
         self.environment: dict[str, str] = {}
         self.disk_is_low = False
+        self.models_are_offered = False
+        self.next_look_at_models = 0.0
 
     def start(self) -> None:
         """Everything, up to the ready block. Raises SandboxError or StopRequested."""
@@ -111,10 +115,30 @@ class Sandbox:
 
     def keep_running(self) -> None:
         """Until we are asked to stop; raises StopRequested then."""
-        self.household.wait(self.look_at_the_disk, every_s=IDLE_S)
+        self.household.wait(self.look_around, every_s=IDLE_S)
 
-    def look_at_the_disk(self) -> bool:
-        """Tell when it fills up, once; always False."""
+    def look_around(self) -> bool:
+        """What the person at the terminal should know; always False."""
+        self.look_at_the_disk()
+        self.look_for_missed_models()
+        return False
+
+    def look_for_missed_models(self) -> None:
+        """Offer the small models when a call has asked for one that is not installed, once."""
+        port, now = self.workers_ai_port, time.monotonic()
+        if port is None or self.models_are_offered or now < self.next_look_at_models:
+            return
+        self.next_look_at_models = now + LOOK_AT_MODELS_S
+        if missed := missed_models(port):
+            self.models_are_offered = True
+            self.console.say(
+                f"{time.strftime('%H:%M:%S')} a call asked for a small model that is not installed "
+                f"({', '.join(missed)}). To have them: `make models` in another terminal "
+                f"({models.SIZES}); no restart is needed"
+            )
+
+    def look_at_the_disk(self) -> None:
+        """Tell when it fills up, once."""
         free_mb = free_space_mb(self.folder.path)
         if free_mb < LOW_SPACE_MB and not self.disk_is_low:
             self.console.say(
@@ -122,7 +146,6 @@ class Sandbox:
                 f"{self.folder.path}. Calls may fail until there is room again"
             )
         self.disk_is_low = free_mb < LOW_SPACE_MB
-        return False
 
     # --- The parts --------------------------------------------------------------
 

@@ -57,11 +57,14 @@ def stream():
     "sandbox/__init__.py": "",
     "sandbox/workers_ai/__init__.py": "",
     "sandbox/workers_ai/__main__.py": """
-import http.server, sys
+import http.server, json, pathlib, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        missed = pathlib.Path("missed.txt")
         self.send_response(200)
         self.end_headers()
+        names = missed.read_text().split() if missed.exists() else []
+        self.wfile.write(json.dumps({"missed_models": names}).encode())
     def log_message(self, *args):
         pass
 port = int(sys.argv[sys.argv.index("--port") + 1])

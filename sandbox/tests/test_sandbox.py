@@ -18,6 +18,7 @@ from sandbox.embedded import start_postgres, start_valkey
 from sandbox.embedded.ports import HOST, free_port
 from sandbox.supervisor.choices import PROJECT
 from sandbox.supervisor.ready import status_of
+from sandbox.supervisor.sandbox import LOOK_AT_MODELS_S
 from sandbox.testing import OURS, RunningSandbox, wait_until
 from sandbox.tests.conftest import Starter
 from sandbox.tests.disks import fill, small_disk
@@ -318,6 +319,19 @@ def test_it_stops_when_only_make_gets_the_signal(
     wait_until(lambda: not still_alive(family), timeout_s=STOPPED_WITHIN_S)
     printed, _ = make.communicate(timeout=1)
     assert printed.endswith("same data.\n\nStopping.\n")
+
+
+def test_a_small_model_that_a_call_has_missed_is_offered_once(
+    ready: RunningSandbox, project: Path
+) -> None:
+    (project / "missed.txt").write_text("embedder voice")
+    time.sleep(2 * LOOK_AT_MODELS_S + 1)
+
+    _, printed = ready.stop()
+
+    [line] = [line for line in printed.splitlines() if "a call asked for a small model" in line]
+    assert "(embedder, voice)" in line
+    assert "`make models`" in line
 
 
 # --- kill -9 ----------------------------------------------------------------------

@@ -85,6 +85,7 @@ async def health(request: web.Request) -> web.Response:
             "status": "ok",
             "local_model": services.local_model.state,
             "small_models": services.small_models.states(),
+            "missed_models": services.small_models.missed(),
         }
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sandbox.workers_ai.small_models.ear import Ear
 from sandbox.workers_ai.small_models.embedder import Embedder
+from sandbox.workers_ai.small_models.host import Host
 from sandbox.workers_ai.small_models.voice import Voice
 
 
@@ -26,8 +27,16 @@ class SmallModels:
 
     def states(self) -> dict[str, str]:
         """For /health: "off", "not_installed", "idle" or "running" by name."""
-        return {host.name: host.state for host in (self.embedder, self.voice, self.ear)}
+        return {host.name: host.state for host in self._hosts}
+
+    def missed(self) -> list[str]:
+        """For /health: the names of those that were asked for and are not installed."""
+        return [host.name for host in self._hosts if host.was_missed and host.missing]
 
     async def stop(self) -> None:
-        for host in (self.embedder, self.voice, self.ear):
+        for host in self._hosts:
             await host.stop()
+
+    @property
+    def _hosts(self) -> tuple[Host, ...]:
+        return self.embedder, self.voice, self.ear

@@ -31,6 +31,8 @@ class Host:
     def __init__(self, *, is_wanted: bool) -> None:
         self._is_wanted = is_wanted
         self._turn = asyncio.Lock()
+        # Asked for while it was not installed: `make run` then says how to get it.
+        self.was_missed = False
         self.process: asyncio.subprocess.Process | None = None
 
     @property
@@ -56,6 +58,7 @@ class Host:
         for input that it can't take.
         """
         if self.missing:
+            self.was_missed = True
             raise LocalModelError(
                 f"the sandbox's {self.name} is not installed (no {', '.join(self.missing)}). "
                 "Run `make models` once to install it, or answer with a "

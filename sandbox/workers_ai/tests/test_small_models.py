@@ -15,6 +15,7 @@ import requests
 
 from sandbox.workers_ai.audio.sounds import read_sound
 from sandbox.workers_ai.errors import LocalModelError
+from sandbox.workers_ai.small_models import SmallModels
 from sandbox.workers_ai.small_models.ear import Ear
 from sandbox.workers_ai.small_models.embedder import Embedder
 from sandbox.workers_ai.small_models.voice import Voice
@@ -51,13 +52,17 @@ def without(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without")
 def test_missing_packages_are_refused_with_the_remedy() -> None:
+    models = SmallModels.make(is_wanted=True)
+    assert models.missed() == []
+
     with pytest.raises(LocalModelError) as refusal:
-        asyncio.run(Embedder(is_wanted=True).embed(["x"]))
+        asyncio.run(models.embedder.embed(["x"]))
 
     assert (refusal.value.status, refusal.value.code) == (500, 3043)
     assert "no no_such_package" in refusal.value.text
     assert "make models" in refusal.value.text
-    assert Voice(is_wanted=True).state == "not_installed"
+    assert models.voice.state == "not_installed"
+    assert models.missed() == ["embedder"]
 
 
 def test_scripts_answer_without_them(no_such_file: Path) -> None:
