@@ -95,6 +95,30 @@ class MissingApiKeyError(InvalidApiKeyError):
         )
 
 
+class IpNotAllowedError(GatewayError):
+    status = 401
+    type = "invalid_request_error"
+    code = "ip_not_authorized"
+
+    def __init__(self, ip: str | None) -> None:
+        super().__init__(
+            f"This API key may not be used from {ip or 'an unknown address'}. Its IP ranges are "
+            "set in the dashboard."
+        )
+
+
+class InsufficientScopeError(GatewayError):
+    status = 403
+    type = "invalid_request_error"
+    code = "insufficient_permissions"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"You have insufficient permissions for this operation: this API key has no scope "
+            f"`{scope}`."
+        )
+
+
 class TenantSuspendedError(GatewayError):
     status = 403
     type = "permission_error"
@@ -190,30 +214,71 @@ class IdempotencyKeyReusedError(GatewayError):
         )
 
 
-class InsufficientCreditError(GatewayError):
+class CreditError(GatewayError):
+    """Money does not pay for the call. available_nusd: what it could cost and be let through."""
+
+    status = 429
+    type = "insufficient_quota"
+
+    def __init__(
+        self, message: str, *, headers: dict[str, str], available_nusd: int | None = None
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.available_nusd = available_nusd
+
+
+class InsufficientCreditError(CreditError):
     """The balance does not pay for the call.
 
     429, not 402: OpenAI answers an empty account so, and its clients have no class
     for 402. They would retry a 429, unless this header forbids it.
     """
 
-    status = 429
-    type = "insufficient_quota"
     code = "insufficient_quota"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"x-should-retry": "false"})
+    def __init__(self, message: str, *, available_nusd: int | None = None) -> None:
+        super().__init__(
+            message, headers={"x-should-retry": "false"}, available_nusd=available_nusd
+        )
 
 
-class CreditHeldError(GatewayError):
+class CreditHeldError(CreditError):
     """The balance would pay, but the tenant's running calls hold it: retry later."""
 
-    status = 429
-    type = "insufficient_quota"
     code = "credit_held"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"retry-after": "1"})
+    def __init__(self, message: str, *, available_nusd: int | None = None) -> None:
+        super().__init__(message, headers=retry_after(1), available_nusd=available_nusd)
+
+
+class KeyBudgetError(CreditError):
+    """What the API key may spend in a day, a month or its life does not pay for the call.
+
+    is_held: the key's own running calls hold the rest of it, so a retry may succeed.
+    """
+
+    code = "key_budget_exceeded"
+
+    def __init__(self, message: str, *, is_held: bool, available_nusd: int | None = None) -> None:
+        headers = retry_after(1) if is_held else {"x-should-retry": "false"}
+        super().__init__(message, headers=headers, available_nusd=available_nusd)
+
+
+class RateLimitError(GatewayError):
+    """A limit of the workspace, of the API key, or of the key at one model.
+
+    OpenAI tells by the type which of its limits was reached: "requests" or "tokens".
+    """
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, kind: str, retry_after_s: float | None) -> None:
+        never = {"x-should-retry": "false"}
+        super().__init__(
+            message, headers=never if retry_after_s is None else retry_after(retry_after_s)
+        )
+        self.type = kind
 
 
 class UpstreamError(GatewayError):

@@ -20,6 +20,8 @@ DEBUG = env.flag("DEBUG")
 AGENTFLARE_URL = env.text("AGENTFLARE_URL", "http://localhost:8000").rstrip("/")
 # On one machine with stand-ins for Cloudflare and Stripe: every page says so.
 SANDBOX = env.flag("AGENTFLARE_SANDBOX")
+# Proxies in front that each add an entry to X-Forwarded-For: decides whose address is believed.
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"] if SANDBOX else ["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = [AGENTFLARE_URL]
 

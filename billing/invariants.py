@@ -52,6 +52,20 @@ _RULES = {
           FULL JOIN usage_hourlyusage h USING (hour, key_id, ai_model)
          WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
                (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens)""",
+    "what keys have spent is the sum of their records": """
+        WITH records AS (
+            SELECT coalesce(nullif(k.line_id, ''), u.key_id) AS line_id, period,
+                   sum(cost_nusd) AS cost_nusd
+              FROM usage_usagerecord u LEFT JOIN keys_apikey k USING (key_id),
+                   LATERAL (VALUES ('life'),
+                                   (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')),
+                                   (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')))
+                                   AS p (period)
+             WHERE cost_nusd > 0
+             GROUP BY 1, 2)
+        SELECT line_id, period, r.cost_nusd, s.cost_nusd FROM records r
+          FULL JOIN usage_keyspend s USING (line_id, period)
+         WHERE r.cost_nusd IS DISTINCT FROM s.cost_nusd""",
     "credit given is credit spent and credit left": """
         SELECT given, spent, left_over FROM (
             SELECT -coalesce(sum(balance_nusd) FILTER (WHERE code NOT IN ('credit', 'usage')), 0)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from inference.catalog.selectors import Catalogue, Offer
-from inference.metering.measured import Quantities
+from inference.metering.measured import TOKEN_UNITS, Quantities
 from inference.metering.meter import Meter
 from inference.upstreams.accounts import Account
 from inference.upstreams.breakers import breakers
@@ -40,10 +40,17 @@ class Prepared:
     most: Quantities
     work: Any
     facts: Mapping[str, Any] = field(default_factory=dict)
+    # Of one answer in tokens, where the kind of call has such a cap.
+    output_cap: int | None = None
 
     @property
     def most_nusd(self) -> int:
         return self.offer.price.charge_nusd(self.most)
+
+    @property
+    def most_tokens(self) -> int:
+        """What it counts against limits of tokens a minute."""
+        return int(sum(self.most.get(unit, 0) for unit in TOKEN_UNITS))
 
 
 @dataclass(frozen=True, slots=True)

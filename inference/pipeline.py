@@ -4,7 +4,7 @@
     2 params     the endpoint's folder: pydantic models in params.py
     3 route      the catalogue: AI models that may answer, each with its price
     4 estimate   the most the call can cost at the dearest of them
-    5 admit      one step in Redis: standing, money, hold
+    5 admit      one step in Redis: standing, limits, budgets, money, hold
     6 call       attempts.py: accounts and AI models in turn, where that is safe
     7 shape      OpenAI's objects and chunks
     8 capture    one step in Redis: the hold ends, the cost is taken, the event is out
@@ -16,19 +16,26 @@ here, and nothing waits for Celery.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from agentflare.errors import GatewayError, NotFoundError
+from agentflare.errors import CreditError, GatewayError, NotFoundError
 from agentflare.money import format_usd
+from billing.admission.rules import Rules, rate_limit_headers
 from billing.admission.services import admit
 from billing.usage.events import UsageEvent
 from inference.attempts import Attempts, Prepared
+from inference.catalog.allowed import require_allowed
 from inference.catalog.selectors import Offer, RoutePlan, catalogue
 from inference.metering.meter import Meter
+from inference.shrink import fitting_cap
 from inference.upstreams.accounts import CallContext
 from tenants.keys.lookup import KeyRecord
+from tenants.limits import NO_LIMITS
+
+# How often a call is made smaller before it is refused.
+_SHRINKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class Call:
 
     model: the name the client used. affinity: what makes calls one conversation, if the client
     says so. cache_ttl_s: how old an answer from AI Gateway's cache may be; 0: no cache.
-    is_idempotent: its answer is kept for a repeat.
+    is_idempotent: its answer is kept for a repeat. shrink_to_fit: where the credit does not pay
+    for it, its output cap is lowered instead of refusing it.
     """
 
     caller: KeyRecord
@@ -48,6 +56,7 @@ class Call:
     affinity: str = ""
     cache_ttl_s: int = 0
     is_idempotent: bool = False
+    shrink_to_fit: bool = False
 
     @property
     def context(self) -> CallContext:
@@ -77,6 +86,8 @@ class Admitted:
     meter: Meter
     attempts: Attempts
     candidates: list[Prepared]
+    # The output cap that the credit pays for, where the client's own was lowered to it.
+    shrunk_to: int | None = None
 
     def told(self) -> Told:
         """After the capture."""
@@ -98,7 +109,10 @@ class Admitted:
             "x-agentflare-model": meter.offer.name,
             "x-agentflare-attempts": str(meter.attempts),
             "x-agentflare-cache": meter.cache_status or "NONE",
+            **rate_limit_headers(meter.hold.counts),
         }
+        if self.shrunk_to is not None:
+            headers["x-agentflare-max-tokens"] = str(self.shrunk_to)
         if meter.captured is not None:
             headers["X-Request-Cost"] = format_usd(meter.captured.cost_nusd)
             available = meter.captured.available_nusd
@@ -107,34 +121,80 @@ class Admitted:
         return headers
 
 
-def admit_call(call: Call, *, prepare: Callable[[Offer], Prepared]) -> Admitted:
+def admit_call(
+    call: Call,
+    *,
+    prepare: Callable[[Offer], Prepared],
+    shrink: Callable[[Offer, int], Prepared] | None = None,
+) -> Admitted:
     """Steps 3 to 5: the candidates, and the money for the dearest of them held.
 
     prepare: makes the call ready for one AI model; raises GatewayError where that cannot be.
+    shrink: the same with a lower output cap, for kinds of call that have one.
     Raises GatewayError; then nothing is held and upstream is not called.
     """
     snapshot = catalogue()
     plan = snapshot.route(call.model)
+    require_allowed(call.caller, plan)
+    rules = rules_of(call.caller, plan.own_name)
     candidates = prepare_candidates(plan, prepare)
-    first = candidates[0].offer
-    hold = admit(
-        event=UsageEvent(
-            request_id=call.request_id.hex,
-            tenant_code=call.caller.tenant_code,
-            key_id=call.caller.key_id,
-            endpoint=call.endpoint,
-            ai_model=first.name,
-            upstream_model=first.upstream_model,
-            route=plan.name if plan.name in snapshot.routes else "",
-            is_stream=call.is_stream,
-            estimated_nusd=max(candidate.most_nusd for candidate in candidates),
-            price_version_id=first.price.version_id,
-            started_at=time.time(),
-        )
-    )
-    meter = Meter(hold, offer=first)
+    shrunk_to = None
+    for tries_left in reversed(range(_SHRINKS + 1)):
+        try:
+            hold = admit(
+                event=_event(call, plan, candidates),
+                tokens=max(candidate.most_tokens for candidate in candidates),
+                rules=rules,
+            )
+            break
+        except CreditError as refusal:
+            if shrink is None or not call.shrink_to_fit or not tries_left:
+                raise
+            # Other calls may take of the credit meanwhile: then what they leave is tried.
+            candidates = _shrunk(candidates, shrink, most_nusd=refusal.available_nusd or 0)
+            if not candidates:
+                raise
+            shrunk_to = min(candidate.output_cap or 0 for candidate in candidates)
+    meter = Meter(hold, offer=candidates[0].offer)
     attempts = Attempts(candidates, catalogue=snapshot, meter=meter)
-    return Admitted(call, meter, attempts, candidates)
+    return Admitted(call, meter, attempts, candidates, shrunk_to)
+
+
+def _shrunk(
+    candidates: Sequence[Prepared], shrink: Callable[[Offer, int], Prepared], *, most_nusd: int
+) -> list[Prepared]:
+    """Those that so much money pays for a shorter answer of, with that answer's cap."""
+    caps = [(each, fitting_cap(each, most_nusd=most_nusd)) for each in candidates]
+    return [shrink(each.offer, cap) for each, cap in caps if cap is not None]
+
+
+def rules_of(caller: KeyRecord, asked_model: str) -> Rules:
+    """What a call of this key to this model (or route) is measured against."""
+    return Rules(
+        tenant=caller.tenant_limits,
+        key=caller.limits,
+        key_at_model=caller.ai_model_limits.get(asked_model, NO_LIMITS),
+        budgets=caller.budgets,
+    )
+
+
+def _event(call: Call, plan: RoutePlan, candidates: Sequence[Prepared]) -> UsageEvent:
+    """The call as it would be booked if this process died at once."""
+    first = candidates[0].offer
+    return UsageEvent(
+        request_id=call.request_id.hex,
+        tenant_code=call.caller.tenant_code,
+        key_id=call.caller.key_id,
+        line_id=call.caller.line_id,
+        endpoint=call.endpoint,
+        ai_model=first.name,
+        upstream_model=first.upstream_model,
+        route=plan.name if plan.is_route else "",
+        is_stream=call.is_stream,
+        estimated_nusd=max(candidate.most_nusd for candidate in candidates),
+        price_version_id=first.price.version_id,
+        started_at=time.time(),
+    )
 
 
 def prepare_candidates(plan: RoutePlan, prepare: Callable[[Offer], Prepared]) -> list[Prepared]:

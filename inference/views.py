@@ -13,9 +13,10 @@ from inference import disconnects
 from inference.idempotency.once import has_idempotency_key
 from inference.pipeline import Admitted, Call
 from tenants.keys.lookup import KeyRecord
-from tenants.keys.services import CACHE_TTL_S
+from tenants.keys.settings import CACHE_TTL_S
 
 CACHE_HEADER = "x-agentflare-cache-ttl"
+SHRINK_HEADER = "x-agentflare-shrink-to-fit"
 
 
 def caller(request: Request) -> KeyRecord:
@@ -43,7 +44,18 @@ def call_of(
         affinity=affinity,
         cache_ttl_s=cache_ttl_s(request, record),
         is_idempotent=has_idempotency_key(request._request),
+        shrink_to_fit=shrinks_to_fit(request, record),
     )
+
+
+def shrinks_to_fit(request: Request, record: KeyRecord) -> bool:
+    """The request decides, else its tenant."""
+    wanted = request.headers.get(SHRINK_HEADER, "").strip().lower()
+    if wanted not in {"", "true", "false"}:
+        raise InvalidRequestError(
+            f"The header {SHRINK_HEADER} takes true or false.", param=SHRINK_HEADER
+        )
+    return record.shrink_to_fit if not wanted else wanted == "true"
 
 
 def cache_ttl_s(request: Request, record: KeyRecord) -> int:

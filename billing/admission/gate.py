@@ -2,12 +2,14 @@
 
 `{pNN}:gate:<tenant>` holds `posted` (the ledger's balance), `held` (by running calls),
 `unsettled` (captured, not booked yet) and `version` (the ledger's). A call may start while
-`posted - held - unsettled` pays for it. Each script is one atomic step, and each is
-idempotent by request id: sending it again after a lost answer is safe.
+`posted - held - unsettled` pays for it. `{pNN}:spend:…` is the same for one key's budgets,
+`{pNN}:window:…` counts the calls of a minute: scripts/shared.lua tells how. Each script is one
+atomic step, and each is idempotent by request id: sending it again after a lost answer is safe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from redis.commands.core import Script
 
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import get_redis
+from billing.admission.rules import Rules
+from billing.usage.events import UsageEvent
 from tenants.registry.status import status_key
 
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -45,9 +49,13 @@ class HoldKeys:
     holds: str
     done: str
     outbox: str
+    spend: str
+    # Of the tenant, of the key, of the key at the model.
+    windows: tuple[str, str, str]
 
     @classmethod
-    def of(cls, tenant_code: str, request_id: str) -> "HoldKeys":
+    def of(cls, event: UsageEvent) -> "HoldKeys":
+        tenant_code, request_id, spender = event.tenant_code, event.request_id, event.spender
         partition = partition_of(tenant_code)
         return cls(
             gate=gate_key(tenant_code),
@@ -56,7 +64,32 @@ class HoldKeys:
             holds=holds_key(partition),
             done=partition_key(partition, f"done:{request_id}"),
             outbox=outbox_key(partition),
+            spend=spend_key(tenant_code, spender),
+            windows=window_keys(tenant_code, spender, event.asked_model),
         )
+
+    @property
+    def to_begin(self) -> list[str]:
+        """As admit.lua has them."""
+        first = [self.gate, self.standing, self.hold, self.holds, self.done, self.spend]
+        return [*first, *self.windows]
+
+    @property
+    def to_end(self) -> list[str]:
+        """As capture.lua and expire.lua have them."""
+        first = [self.gate, self.hold, self.holds, self.done, self.outbox, self.spend]
+        return [*first, *self.windows]
+
+
+def window_keys(tenant_code: str, spender: str, model: str) -> tuple[str, str, str]:
+    """Of the tenant, of the line of keys, of the line at the model that was asked for."""
+    tenant = tenant_key(tenant_code, f"window:{tenant_code}")
+    return tenant, f"{tenant}:{spender}", f"{tenant}:{spender}:{model}"
+
+
+def spend_key(tenant_code: str, spender: str) -> str:
+    """Hash: what a line of keys has spent, holds, and has used that is not booked yet."""
+    return tenant_key(tenant_code, f"spend:{tenant_code}:{spender}")
 
 
 def gate_key(tenant_code: str) -> str:
@@ -79,20 +112,55 @@ def outbox_key(partition: int) -> str:
 
 @cache
 def script(name: str) -> Script:
-    text = (_SCRIPTS / f"{name}.lua").read_text()
+    text = (_SCRIPTS / "shared.lua").read_text() + (_SCRIPTS / f"{name}.lua").read_text()
     registered: Script = get_redis().register_script(text)
     return registered
 
 
 def admit(
-    keys: HoldKeys, *, request_id: str, tenant_code: str, amount_nusd: int, event: str
+    keys: HoldKeys,
+    *,
+    request_id: str,
+    tenant_code: str,
+    amount_nusd: int,
+    event: str,
+    tokens: int,
+    rules: Rules,
 ) -> Sequence[Any]:
     """Returns the script's verdict and its facts: see admit.lua."""
+    day, month = periods()
+    limits = [limit for each in rules.limits for limit in each.as_list()]
     verdict: Sequence[Any] = script("admit")(
-        keys=[keys.gate, keys.standing, keys.hold, keys.holds, keys.done],
-        args=[request_id, tenant_code, amount_nusd, settings.HOLD_TTL_S * 1000, event],
+        keys=keys.to_begin,
+        args=[
+            request_id,
+            tenant_code,
+            amount_nusd,
+            settings.HOLD_TTL_S * 1000,
+            event,
+            tokens,
+            day,
+            month,
+            *(_or_empty(number) for number in [*rules.budgets.as_list(), *limits]),
+        ],
     )
     return verdict
+
+
+def periods() -> tuple[str, str]:
+    """The UTC day and month that it is: "20261125", "202611"."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d}", f"{now:%Y%m}"
+
+
+def _or_empty(number: int | None) -> int | str:
+    return "" if number is None else number
+
+
+def peek(windows: Sequence[str]) -> list[list[int]]:
+    """Requests, tokens and running calls of each window; nothing is used up."""
+    facts = [int(fact) for fact in script("peek")(keys=windows)]
+    return [facts[at : at + 3] for at in range(0, len(facts), 3)]
 
 
 def renew(
@@ -107,7 +175,7 @@ def renew(
 ) -> Any:
     """1, or 0 when the hold has ended; nothing yet when `client` is a pipeline."""
     return script("renew")(
-        keys=[keys.gate, keys.hold, keys.holds, keys.done],
+        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.spend],
         args=[
             request_id,
             tenant_code,
@@ -121,46 +189,79 @@ def renew(
 
 
 def capture(
-    keys: HoldKeys, *, request_id: str, tenant_code: str, cost_nusd: int, event: str
+    keys: HoldKeys, *, request_id: str, tenant_code: str, cost_nusd: int, event: str, tokens: int
 ) -> tuple[int, int]:
-    """Returns (cost as captured first, available), in nUSD."""
+    """Returns (cost as captured first, available), in nUSD. tokens: what the call really used."""
     cost, available = script("capture")(
-        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.outbox],
-        args=[request_id, tenant_code, cost_nusd, event, settings.CAPTURE_MEMORY_S],
+        keys=keys.to_end,
+        args=[request_id, tenant_code, cost_nusd, event, settings.CAPTURE_MEMORY_S, tokens],
     )
     return int(cost), int(available)
 
 
 def expire(*, partition: int, request_id: str) -> bool:
     """Capture one dead hold by its progress. False: it was alive, or has ended."""
-    tenant_code = get_redis().hget(hold_key(partition, request_id), "tenant")
-    if tenant_code is None:
+    text = get_redis().hget(hold_key(partition, request_id), "event")
+    if text is None:
         # Half a hold: Redis came back without the rest of it.
         get_redis().zrem(holds_key(partition), request_id)
         return False
-    keys = HoldKeys.of(tenant_code, request_id)
+    keys = HoldKeys.of(UsageEvent.loads(text))
     ended = script("expire")(
-        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.outbox],
+        keys=keys.to_end,
         args=[request_id, settings.CAPTURE_MEMORY_S],
     )
     return bool(ended)
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a line of keys has spent by the ledger, in nUSD, and in which day and month."""
+
+    life_nusd: int
+    day: str
+    day_nusd: int
+    month: str
+    month_nusd: int
+
+    def as_args(self) -> list[int | str]:
+        return [self.life_nusd, self.day, self.day_nusd, self.month, self.month_nusd]
+
+
 def settle(
-    *, tenant_code: str, posted_nusd: int, version: int, events: Sequence[tuple[str, int]]
+    *,
+    tenant_code: str,
+    posted_nusd: int,
+    version: int,
+    events: Sequence[tuple[str, int, str]],
+    spent: Mapping[str, Spent],
 ) -> int:
-    """Take booked events, (stream id, cost) each, out of outbox and `unsettled`."""
-    flat = [value for event in events for value in event]
-    left = script("settle")(
-        keys=[gate_key(tenant_code), outbox_key(partition_of(tenant_code))],
-        args=[posted_nusd, version, *flat],
-    )
+    """Take booked events out of outbox and `unsettled`; tell the ledger's balance and sums.
+
+    events: (stream id, cost, line of keys) each. spent: by line, one for each that is named.
+    """
+    keys = [gate_key(tenant_code), outbox_key(partition_of(tenant_code))]
+    # As Lua counts, from 1.
+    numbers = {spender: number for number, spender in enumerate(spent, start=len(keys) + 1)}
+    keys += [spend_key(tenant_code, spender) for spender in spent]
+    flat = [
+        value
+        for stream_id, cost, spender in events
+        for value in (stream_id, cost, numbers[spender])
+    ]
+    sums = [value for each in spent.values() for value in each.as_args()]
+    left = script("settle")(keys=keys, args=[posted_nusd, version, len(events), *flat, *sums])
     return int(left)
 
 
 def sync(*, tenant_code: str, posted_nusd: int, version: int) -> None:
     """Tell the gate the ledger's balance as of `version`; a lower version is ignored."""
     script("sync")(keys=[gate_key(tenant_code)], args=[posted_nusd, version])
+
+
+def sync_spend(*, tenant_code: str, spender: str, version: int, spent: Spent) -> None:
+    """Tell what a line of keys has spent as of `version`; a lower version is ignored."""
+    script("sync_spend")(keys=[spend_key(tenant_code, spender)], args=[version, *spent.as_args()])
 
 
 def read(tenant_code: str) -> Gate | None:

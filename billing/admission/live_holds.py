@@ -11,12 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
 from agentflare.redis_store import RedisDownError, get_redis
 from billing.admission import gate
+from billing.admission.rules import Count
 from billing.usage.events import UsageEvent
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class Hold:
     keys: gate.HoldKeys
     event: UsageEvent
     available_nusd: int
+    # The windows that counted it.
+    counts: list[Count] = field(default_factory=list)
     progress: Callable[[], UsageEvent] | None = None
     lost: bool = False
     ended_at: float = 0.0
@@ -76,6 +79,7 @@ def _capture(hold: Hold) -> tuple[int, int]:
         tenant_code=hold.event.tenant_code,
         cost_nusd=hold.event.cost_nusd,
         event=hold.event.dumps(),
+        tokens=hold.event.tokens,
     )
 
 

@@ -5,12 +5,14 @@ import time
 from dataclasses import dataclass
 
 from agentflare import errors
-from agentflare.money import format_usd
 from agentflare.redis_store import RedisDownError
 from billing.admission import gate, live_holds
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
+from billing.admission.refusals import refusal_of
+from billing.admission.rules import NO_RULES, Rules, counts_of
 from billing.ledger.services import sync_gate
+from billing.usage.budgets import sync_spend
 from billing.usage.events import UsageEvent
 from tenants.registry import status
 from tenants.registry.models import Tenant
@@ -31,23 +33,33 @@ class Captured:
     available_nusd: int | None
 
 
-def admit(*, event: UsageEvent) -> Hold:
+def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hold:
     """Let a call start: hold `event.estimated_nusd`, the most it can cost.
 
     event: the call's usage event as it would read if this process died at once. From
         here on the hold is renewed, with the progress put into `hold.event`.
+    tokens: the most it can use; corrected when it is captured.
     A second call for the same request id returns the hold that stands.
-    Raises InsufficientCreditError, CreditHeldError or TenantSuspendedError; then nothing
-    is held. Raises RedisDownError when Redis does not answer.
+    Raises RateLimitError, KeyBudgetError, InsufficientCreditError, CreditHeldError or
+    TenantSuspendedError; then nothing is held or counted. Raises RedisDownError when Redis does
+    not answer.
     """
-    keys = gate.HoldKeys.of(event.tenant_code, event.request_id)
-    verdict, *facts = _ask_gate(keys, event)
+    keys = gate.HoldKeys.of(event)
+    verdict, *facts = _ask_gate(keys, event, tokens, rules)
     if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
         warm_up(event.tenant_code)
-        verdict, *facts = _ask_gate(keys, event)
+        if rules.budgets:
+            sync_spend(event.tenant_code, event.spender)
+        verdict, *facts = _ask_gate(keys, event, tokens, rules)
     if verdict != "held":
-        raise _refusal(verdict, facts, event.estimated_nusd)
-    hold = Hold(keys=keys, event=event, available_nusd=int(facts[0]))
+        raise refusal_of(verdict, facts, amount_nusd=event.estimated_nusd, tokens=tokens)
+    available_nusd, *windows = facts
+    hold = Hold(
+        keys=keys,
+        event=event,
+        available_nusd=int(available_nusd),
+        counts=counts_of(rules, windows),
+    )
     live_holds.add(hold)
     return hold
 
@@ -113,30 +125,14 @@ def _may_be_stale(tenant_code: str) -> bool:
     return True
 
 
-def _ask_gate(keys: gate.HoldKeys, event: UsageEvent) -> tuple[str, ...]:
+def _ask_gate(keys: gate.HoldKeys, event: UsageEvent, tokens: int, rules: Rules) -> tuple[str, ...]:
     verdict = gate.admit(
         keys,
         request_id=event.request_id,
         tenant_code=event.tenant_code,
         amount_nusd=event.estimated_nusd,
         event=event.dumps(),
+        tokens=tokens,
+        rules=rules,
     )
     return tuple(verdict)
-
-
-def _refusal(verdict: str, facts: list[str], amount_nusd: int) -> errors.GatewayError:
-    if verdict == "suspended":
-        return errors.TenantSuspendedError(f"This account is suspended: {facts[0]}")
-    needed = f"This call may cost up to ${format_usd(amount_nusd)}"
-    if verdict == "insufficient":
-        return errors.InsufficientCreditError(
-            f"You exceeded your current quota: your credit does not pay for this call. {needed}, "
-            f"and ${format_usd(int(facts[0]))} is available. Add credit in the dashboard, or "
-            "lower max_tokens."
-        )
-    if verdict == "credit_held":
-        return errors.CreditHeldError(
-            f"{needed}, and your running calls hold ${format_usd(int(facts[1]))} of your "
-            f"credit: ${format_usd(int(facts[0]))} is available. Retry when they have ended."
-        )
-    raise AssertionError(f"admit.lua answered {verdict!r}")

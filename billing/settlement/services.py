@@ -24,6 +24,7 @@ from billing.admission import gate
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.settlement.prompt_facts import push_facts
+from billing.usage.budgets import add_spend, spent_by
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
 from tenants.registry.schemas import tenant_schema
@@ -132,13 +133,16 @@ def bury(partition: int, stream_id: str, fields: dict[str, str]) -> None:
 
 def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     """Book one tenant's events and take them out of the outbox. Returns how many left it."""
-    with tenant_schema(tenant_code):
+    with tenant_schema(tenant_code), transaction.atomic():
         credit = book([delivery.event for delivery in deliveries])
+        # Under the account's lock still: these sums are those of its version.
+        spent = spent_by(delivery.event.spender for delivery in deliveries)
     left = gate.settle(
         tenant_code=tenant_code,
         posted_nusd=credit.balance_nusd,
         version=credit.version,
-        events=[(delivery.stream_id, delivery.cost_nusd) for delivery in deliveries],
+        events=[(each.stream_id, each.cost_nusd, each.event.spender) for each in deliveries],
+        spent=spent,
     )
     if left:  # else another worker was quicker, and has handed them on
         push_facts(partition_of(tenant_code), [delivery.event for delivery in deliveries])
@@ -173,6 +177,7 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     )
     with connection.cursor() as cursor:
         cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
+    add_spend(by_id.values())
     credit.refresh_from_db()
     return credit
 

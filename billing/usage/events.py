@@ -29,6 +29,8 @@ class UsageEvent:
     price_version_id: int
     # Seconds since 1970.
     started_at: float
+    # The first key of this one's line: they share limits and budgets. Empty: it is itself that.
+    line_id: str = ""
     status: str = Status.PROCESS_DIED
     truth: str = Truth.COUNTED
     input_tokens: int = 0
@@ -58,6 +60,20 @@ class UsageEvent:
     most_tokens: int = 0
     finish_reason: str = ""
     error_code: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """What counts against limits of tokens a minute."""
+        return self.input_tokens + self.cached_input_tokens + self.output_tokens
+
+    @property
+    def asked_model(self) -> str:
+        """The name that limits of a key at a model go by: a route's, or the AI model's."""
+        return self.route or self.ai_model
+
+    @property
+    def spender(self) -> str:
+        return self.line_id or self.key_id
 
     def with_(self, **changes: Any) -> "UsageEvent":
         return replace(self, **changes)

@@ -101,3 +101,46 @@ class HourlyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"
+
+
+class KeySpend(models.Model):
+    """What the keys of one line have spent in a period: what their budgets are compared with.
+
+    line_id: the id of the first key of the line. period: a UTC day (20261125), a UTC month
+    (202611), or "life". A call belongs to the day it started on.
+    """
+
+    line_id = models.CharField(max_length=8)
+    period = models.CharField(max_length=8)
+    cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["line_id", "period"], name="spend_once_per_period"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.period}"
+
+
+class SpendAlert(models.Model):
+    """A key has spent a chosen part of a budget: told once for each period and percentage."""
+
+    line_id = models.CharField(max_length=8)
+    period = models.CharField(max_length=8, help_text="as in KeySpend")
+    percent = models.PositiveSmallIntegerField()
+    budget_nusd = models.BigIntegerField()
+    spent_nusd = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    told_at = models.DateTimeField(null=True, help_text="when it was mailed")
+
+    class Meta:
+        ordering = ("-id",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["line_id", "period", "percent"], name="alert_once_per_period"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.period}: {self.percent} %"

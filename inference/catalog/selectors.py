@@ -67,6 +67,8 @@ class RoutePlan:
     weighted: Sequence[tuple[Offer, int]]
     fallbacks: Sequence[Offer] = ()
     created: int = 0
+    # Made by the operator; else it is the only AI model of its name.
+    is_route: bool = False
 
     def order(self) -> list[Offer]:
         """One offer by weight, then the other weighted ones, then the fallbacks."""
@@ -77,6 +79,11 @@ class RoutePlan:
             (chosen,) = random.choices(range(len(left)), weights)  # noqa: S311  # no secret
             ordered.append(left.pop(chosen)[0])
         return ordered + list(self.fallbacks)
+
+    @property
+    def own_name(self) -> str:
+        """The route's name, or the friendly id of the AI model, whichever way it was asked for."""
+        return self.name if self.is_route else self.offers[0].name
 
     @property
     def offers(self) -> list[Offer]:
@@ -207,7 +214,7 @@ def as_plan(
     if not weighted and not fallbacks:
         return None
     created = int(route.created_at.timestamp())
-    return RoutePlan(route.name, weighted, fallbacks, created=created)
+    return RoutePlan(route.name, weighted, fallbacks, created=created, is_route=True)
 
 
 def as_offer(row: AIModel, price: Price) -> Offer:

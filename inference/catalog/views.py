@@ -1,9 +1,12 @@
 """GET /v1/models, as in OpenAI's API reference, or in Anthropic's for its clients."""
 
+from typing import Any
+
 from rest_framework.request import Request
 
-from agentflare.api import ApiView, JsonResponse
+from agentflare.api import JsonResponse
 from agentflare.envelopes import speaks_anthropic
+from inference.catalog.allowed import may_call, require_allowed
 from inference.catalog.objects import (
     anthropic_list,
     anthropic_object,
@@ -12,9 +15,11 @@ from inference.catalog.objects import (
 )
 from inference.catalog.selectors import Offer, RoutePlan, catalogue
 from inference.chat.prepare import KINDS
+from inference.limits import LimitedView
+from inference.views import caller
 
 
-class ModelListView(ApiView):
+class ModelListView(LimitedView):
     """Every AI model that is served, with context, capabilities and prices; and the routes.
 
     Anthropic's clients read those that messages can be sent to.
@@ -23,30 +28,32 @@ class ModelListView(ApiView):
     def get(self, request: Request) -> JsonResponse:
         snapshot = catalogue()
         plans = [
-            _plan_of(offer)
-            for name, offer in snapshot.offers.items()
-            if name not in snapshot.routes
+            *(_plan_of(offer) for offer in snapshot.offers.values()),
+            *snapshot.routes.values(),
         ]
+        # A route stands before an AI model of its name.
+        by_name = {plan.name: plan for plan in plans}
+        plans = [plan for plan in by_name.values() if may_call(caller(request), plan)]
         if speaks_anthropic(request._request):
-            everything = [*plans, *snapshot.routes.values()]
-            takes_messages = [plan for plan in everything if plan.offers[0].kind in KINDS]
+            takes_messages = [plan for plan in plans if plan.offers[0].kind in KINDS]
             return JsonResponse(anthropic_list(takes_messages))
-        data = [model_object(plan.offers[0]) for plan in plans]
-        data += [route_object(plan) for plan in snapshot.routes.values()]
-        return JsonResponse({"object": "list", "data": data})
+        return JsonResponse({"object": "list", "data": [_object(plan) for plan in plans]})
 
 
-class ModelView(ApiView):
+class ModelView(LimitedView):
     """GET /v1/models/{id}, by friendly id, Cloudflare's or a route's."""
 
     def get(self, request: Request, name: str) -> JsonResponse:
         snapshot = catalogue()
+        plan = snapshot.routes.get(name) or _plan_of(snapshot.find(name))
+        require_allowed(caller(request), plan)
         if speaks_anthropic(request._request):
-            plan = snapshot.routes.get(name) or _plan_of(snapshot.find(name))
             return JsonResponse(anthropic_object(plan))
-        if name in snapshot.routes:
-            return JsonResponse(route_object(snapshot.routes[name]))
-        return JsonResponse(model_object(snapshot.find(name)))
+        return JsonResponse(_object(plan))
+
+
+def _object(plan: RoutePlan) -> dict[str, Any]:
+    return route_object(plan) if plan.is_route else model_object(plan.offers[0])
 
 
 def _plan_of(offer: Offer) -> RoutePlan:

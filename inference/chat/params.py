@@ -246,6 +246,10 @@ class ChatCompletionParams(BaseModel):
     def output_cap(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
+    def capped(self, cap: int) -> "ChatCompletionParams":
+        """The same, with an output cap that is lower than its own."""
+        return self.model_copy(update={"max_tokens": cap, "max_completion_tokens": None})
+
     @property
     def stops(self) -> list[str]:
         """Without empty strings, which would stop everything."""

@@ -52,7 +52,7 @@ def prepare_chat(params: ChatCompletionParams, offer: Offer, *, endpoint: str) -
         Unit.INPUT_TOKENS: estimate.most_prompt_tokens * calls,
         Unit.OUTPUT_TOKENS: estimate.output_cap * params.choices,
     }
-    return Prepared(offer, most, work, facts=estimate.facts)
+    return Prepared(offer, most, work, facts=estimate.facts, output_cap=estimate.output_cap)
 
 
 def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:

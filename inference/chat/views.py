@@ -32,7 +32,9 @@ class ChatCompletionsView(InferenceView):
         )
         params = with_fetched_images(params, tenant_code=call.caller.tenant_code)
         admitted = admit_call(
-            call, prepare=lambda offer: prepare_chat(params, offer, endpoint=ENDPOINT)
+            call,
+            prepare=lambda offer: prepare_chat(params, offer, endpoint=ENDPOINT),
+            shrink=lambda offer, cap: prepare_chat(params.capped(cap), offer, endpoint=ENDPOINT),
         )
         dialect = ChatDialect(
             Shape(f"chatcmpl-{call.request_id.hex}", int(time.time()), params.model),

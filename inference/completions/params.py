@@ -44,6 +44,10 @@ class CompletionParams(Params):
     def choices(self) -> int:
         return self.n or 1
 
+    def capped(self, cap: int) -> "CompletionParams":
+        """The same, with an output cap that is lower than its own."""
+        return self.model_copy(update={"max_tokens": cap})
+
     @property
     def stops(self) -> list[str]:
         """Without empty strings, which would stop everything."""

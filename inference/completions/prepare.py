@@ -62,7 +62,7 @@ def prepare_completion(params: CompletionParams, prompts: list[str], offer: Offe
         Unit.INPUT_TOKENS: most_input,
         Unit.OUTPUT_TOKENS: output_cap * params.choices * len(prompts),
     }
-    return Prepared(offer, most, work)
+    return Prepared(offer, most, work, output_cap=output_cap)
 
 
 def _native_body(params: CompletionParams, prompt: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class CompletionsView(InferenceView):
             request, endpoint=ENDPOINT, model=params.model, is_stream=bool(params.stream)
         )
         admitted = admit_call(
-            call, prepare=lambda offer: prepare_completion(params, prompts, offer)
+            call,
+            prepare=lambda offer: prepare_completion(params, prompts, offer),
+            shrink=lambda offer, cap: prepare_completion(params.capped(cap), prompts, offer),
         )
         dialect = CompletionDialect(
             Shape(f"cmpl-{call.request_id.hex}", int(time.time()), params.model),

@@ -7,18 +7,20 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
-from agentflare.api import ApiView
 from inference.idempotency.once import answer_once, has_idempotency_key
+from inference.limits import LimitedView
 from tenants.keys.lookup import KeyRecord
+from tenants.keys.models import Scope
 
 
-class InferenceView(ApiView):
+class InferenceView(LimitedView):
     """An endpoint below /v1 with a POST. Handlers are written as if there were no repeats.
 
     `is_idempotent`, on Django's request, tells whether the answer is kept for a repeat. Such a
     call runs to its end, and is charged for it, also when its client leaves.
     """
 
+    scope = Scope.INFERENCE
     post: Callable[..., HttpResponseBase]
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from agentflare.api import JsonResponse, read_params
 from agentflare.envelopes import request_id_of
+from inference.catalog.allowed import require_allowed
 from inference.catalog.selectors import Offer, catalogue
 from inference.chat.run import ChatRun
 from inference.chat.views import answer_chat
@@ -33,7 +34,11 @@ class MessagesView(InferenceView):
         )
         fetch_images(params, tenant_code=call.caller.tenant_code)
         chat = chat_params(params)
-        admitted = admit_call(call, prepare=lambda offer: prepare_message(chat, offer))
+        admitted = admit_call(
+            call,
+            prepare=lambda offer: prepare_message(chat, offer),
+            shrink=lambda offer, cap: prepare_message(chat.capped(cap), offer),
+        )
         shape = Shape(
             message_id=f"msg_{call.request_id.hex}",
             model=params.model,
@@ -55,8 +60,10 @@ class CountTokensView(InferenceView):
         chat = chat_params(params)
 
         # A prompt too long for the window is counted too: that is what its client wants to know.
+        plan = catalogue().route(params.model)
+        require_allowed(caller(request), plan)
         candidates = prepare_candidates(
-            catalogue().route(params.model),
+            plan,
             lambda offer: prepare_message(chat, _without_window(offer)),
         )
         # Of a route, whose calls go here and there, the most.

@@ -10,7 +10,7 @@ from billing.usage.models import Truth
 Quantities = dict[str, int | Decimal]
 # More neurons than any call can use: a figure above is no figure.
 _MOST_NEURONS = Decimal(1_000_000_000)
-_TOKEN_UNITS = {Unit.INPUT_TOKENS, Unit.CACHED_INPUT_TOKENS, Unit.OUTPUT_TOKENS}
+TOKEN_UNITS = {Unit.INPUT_TOKENS, Unit.CACHED_INPUT_TOKENS, Unit.OUTPUT_TOKENS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Measured:
         return {
             str(unit): format(Decimal(count).normalize(), "f")
             for unit, count in self.quantities.items()
-            if unit not in _TOKEN_UNITS and count
+            if unit not in TOKEN_UNITS and count
         }
 
 

@@ -26,7 +26,9 @@ class SummariesView(InferenceView):
         chat = params.as_chat()
         call = call_of(request, endpoint=ENDPOINT, model=params.model)
         admitted = admit_call(
-            call, prepare=lambda offer: prepare_chat(chat, offer, endpoint=ENDPOINT)
+            call,
+            prepare=lambda offer: prepare_chat(chat, offer, endpoint=ENDPOINT),
+            shrink=lambda offer, cap: prepare_chat(chat.capped(cap), offer, endpoint=ENDPOINT),
         )
         dialect = SummaryDialect(f"summary-{call.request_id.hex}", params.model)
         return answer_chat(request, ChatRun(admitted, dialect))

@@ -1,10 +1,22 @@
 """Writing the audit trail."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from tenants.audit.models import AuditEvent
 
 
-def record(*, actor: str, action: str, subject: str = "", **detail: Any) -> AuditEvent:
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who makes a change, and from where. `name` as AuditEvent has it."""
+
+    name: str
+    ip: str | None = None
+
+
+def record(*, actor: str | Actor, action: str, subject: str = "", **detail: Any) -> AuditEvent:
     """Note a change. Call it inside the transaction that makes the change."""
-    return AuditEvent.objects.create(actor=actor, action=action, subject=subject, detail=detail)
+    who = actor if isinstance(actor, Actor) else Actor(actor)
+    return AuditEvent.objects.create(
+        actor=who.name, ip=who.ip, action=action, subject=subject, detail=detail
+    )

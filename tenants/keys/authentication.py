@@ -1,12 +1,19 @@
 """DRF's hook: who is calling."""
 
+import ipaddress
 from collections.abc import Iterator
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from agentflare.errors import InvalidApiKeyError, MissingApiKeyError
-from tenants.keys.lookup import KeyRecord, resolve_key
+from agentflare.client_ip import client_ip
+from agentflare.errors import (
+    InsufficientScopeError,
+    InvalidApiKeyError,
+    IpNotAllowedError,
+    MissingApiKeyError,
+)
+from tenants.keys.lookup import KeyRecord, note_use, resolve_key
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -22,10 +29,26 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise InvalidApiKeyError(
                 "The headers Authorization and x-api-key hold different keys. Send one of them."
             )
-        return None, resolve_key(keys.pop())
+        record = resolve_key(keys.pop())
+        ip = client_ip(request._request)
+        if record.ip_ranges and not is_within(ip, record.ip_ranges):
+            raise IpNotAllowedError(ip)
+        scope = getattr(request.parser_context["view"], "scope", None)
+        if scope is not None and scope not in record.scopes:
+            raise InsufficientScopeError(scope)
+        note_use(record, ip=ip or "")
+        return None, record
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def is_within(ip: str | None, ranges: tuple[str, ...]) -> bool:
+    """Whether an address lies in one of the CIDRs. An unknown one lies in none."""
+    if ip is None:
+        return False
+    address = ipaddress.ip_address(ip)
+    return any(address in ipaddress.ip_network(cidr) for cidr in ranges)
 
 
 def _keys(request: Request) -> Iterator[str]:

@@ -6,7 +6,8 @@ a minute, so a revocation that Redis missed heals; while PostgreSQL is down the 
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
 from django.conf import settings
@@ -16,10 +17,12 @@ from agentflare import errors
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import get_redis
 from tenants.keys.format import KeyParts, key_prefix, parse_key
-from tenants.keys.models import ApiKey
+from tenants.keys.models import ApiKey, Scope
+from tenants.limits import NO_BUDGETS, NO_LIMITS, Budgets, Limits
 from tenants.registry import status
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
+from tenants.registry.status import Standing
 
 _REVOKED = "revoked"
 # A tombstone set since the row was read must win.
@@ -28,28 +31,120 @@ if redis.call('GET', KEYS[1]) ~= ARGV[3] then
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
 """
-# What a record in Redis consists of; one of another release is read anew.
-_FIELDS = 4
+# The form of a record in Redis; one of another release is read anew.
+_FORM = "2"
 # Entries of a process' memory: half a second of distinct keys.
 _MEMORY_SIZE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """Who calls: all that a request needs to know of its key."""
+    """Who calls: all that a request needs to know of its key, and of its tenant.
+
+    ai_models: names it may call; empty: all. ip_ranges: CIDRs it may be used from; empty: any.
+    limits, ai_model_limits: of this key, and of this key at one model; tenant_limits: of all
+    the tenant's keys together. expires_at: seconds since 1970.
+    """
 
     tenant_code: str
     key_id: str
     name: str
+    # Keys that took each other's place share limits and budgets: the id of the first of them.
+    line_id: str = ""
     # How old an answer from the cache may be, where a request says nothing.
     cache_ttl_s: int = 0
+    scopes: frozenset[str] = frozenset({Scope.INFERENCE})
+    ai_models: frozenset[str] = frozenset()
+    ip_ranges: tuple[str, ...] = ()
+    expires_at: float | None = None
+    limits: Limits = NO_LIMITS
+    ai_model_limits: Mapping[str, Limits] = field(default_factory=dict)
+    budgets: Budgets = NO_BUDGETS
+    tenant_limits: Limits = NO_LIMITS
+    shrink_to_fit: bool = False
 
     @property
     def prefix(self) -> str:
         return key_prefix(self.tenant_code, self.key_id)
 
+    @classmethod
+    def of(cls, row: ApiKey, tenant_code: str, standing: Standing) -> "KeyRecord":
+        return cls(
+            tenant_code=tenant_code,
+            key_id=row.key_id,
+            name=row.name,
+            line_id=row.line_id or row.key_id,
+            cache_ttl_s=row.cache_ttl_s,
+            scopes=frozenset(row.scopes),
+            ai_models=frozenset(row.ai_models),
+            ip_ranges=tuple(row.ip_ranges),
+            expires_at=row.expires_at.timestamp() if row.expires_at else None,
+            limits=row.own_limits,
+            ai_model_limits=row.limits_by_ai_model,
+            budgets=row.budgets,
+            tenant_limits=standing.limits,
+            shrink_to_fit=standing.shrink_to_fit,
+        )
+
+    def dumps(self, digest: str) -> bytes:
+        """What Redis keeps of it: all but what is the tenant's."""
+        return orjson.dumps(
+            [
+                _FORM,
+                digest,
+                time.time(),
+                self.name,
+                self.line_id,
+                self.cache_ttl_s,
+                sorted(self.scopes),
+                sorted(self.ai_models),
+                self.ip_ranges,
+                self.expires_at,
+                self.limits.as_list(),
+                {name: limits.as_list() for name, limits in self.ai_model_limits.items()},
+                self.budgets.as_list(),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A record as Redis has it, and when it was read from its row."""
+
+    record: KeyRecord
+    digest: str
+    read_at: float
+
+    @classmethod
+    def loads(cls, text: str, parts: KeyParts, standing: Standing) -> "_Kept | None":
+        """None for what another release has written."""
+        form, *fields = orjson.loads(text)
+        if form != _FORM:
+            return None
+        digest, read_at, name, line_id, cache_ttl_s, scopes, ai_models, ip_ranges, *rest = fields
+        expires_at, limits, ai_model_limits, budgets = rest
+        record = KeyRecord(
+            tenant_code=parts.tenant_code,
+            key_id=parts.key_id,
+            name=name,
+            line_id=line_id,
+            cache_ttl_s=cache_ttl_s,
+            scopes=frozenset(scopes),
+            ai_models=frozenset(ai_models),
+            ip_ranges=tuple(ip_ranges),
+            expires_at=expires_at,
+            limits=Limits.of(limits),
+            ai_model_limits={name: Limits.of(each) for name, each in ai_model_limits.items()},
+            budgets=Budgets.of(budgets),
+            tenant_limits=standing.limits,
+            shrink_to_fit=standing.shrink_to_fit,
+        )
+        return cls(record, digest, read_at)
+
 
 _memory: dict[str, tuple[float, KeyRecord]] = {}
+# Tenant code and key id → until when its use is noted.
+_noted: dict[str, float] = {}
 # Keys that nobody made, so that asking again and again costs PostgreSQL nothing.
 _refused: dict[str, float] = {}
 
@@ -57,7 +152,8 @@ _refused: dict[str, float] = {}
 def resolve_key(key: str) -> KeyRecord:
     """The record of a valid key of a tenant in good standing.
 
-    Raises InvalidApiKeyError or TenantSuspendedError.
+    Raises InvalidApiKeyError or TenantSuspendedError. Where it may be used from, and for what,
+    is the caller's to check.
     """
     parts = parse_key(key)
     if parts is None:
@@ -65,6 +161,7 @@ def resolve_key(key: str) -> KeyRecord:
     now = time.monotonic()
     remembered = _memory.get(parts.digest)
     if remembered and remembered[0] > now:
+        _check_expiry(remembered[1])
         return remembered[1]
     if _refused.get(parts.digest, 0) > now:
         raise _incorrect(key)
@@ -72,8 +169,8 @@ def resolve_key(key: str) -> KeyRecord:
     if record is None:
         _remember_refused(parts.digest, until=now + settings.API_KEY_MEMORY_S)
         raise _incorrect(key)
+    _check_expiry(record)
     _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)
-    _note_use(record)
     return record
 
 
@@ -86,6 +183,7 @@ def forget_all() -> None:
     """Empty this process' memory."""
     _memory.clear()
     _refused.clear()
+    _noted.clear()
 
 
 def _remember(digest: str, record: KeyRecord, *, until: float) -> None:
@@ -94,10 +192,25 @@ def _remember(digest: str, record: KeyRecord, *, until: float) -> None:
     _memory[digest] = (until, record)
 
 
-def _note_use(record: KeyRecord) -> None:
-    """Once per API_KEY_MEMORY_S and process; a task takes it to PostgreSQL."""
-    member = f"{record.tenant_code}:{record.key_id}"
-    get_redis().zadd(last_used_key(partition_of(record.tenant_code)), {member: time.time()})
+def note_use(record: KeyRecord, *, ip: str) -> None:
+    """When and from where a key was used: once per API_KEY_MEMORY_S, process and key.
+
+    A task takes it to PostgreSQL.
+    """
+    now = time.monotonic()
+    noted = f"{record.tenant_code}:{record.key_id}"
+    if _noted.get(noted, 0) > now:
+        return
+    if len(_noted) >= _MEMORY_SIZE:
+        _noted.clear()
+    _noted[noted] = now + settings.API_KEY_MEMORY_S
+    use = f"{time.time():.3f} {ip}"
+    get_redis().hset(last_used_key(partition_of(record.tenant_code)), noted, use)
+
+
+def _check_expiry(record: KeyRecord) -> None:
+    if record.expires_at is not None and record.expires_at <= time.time():
+        raise errors.InvalidApiKeyError("This API key has expired.")
 
 
 def _remember_refused(digest: str, *, until: float) -> None:
@@ -125,50 +238,59 @@ def _from_redis(parts: KeyParts) -> tuple[KeyRecord | None, bool]:
     """
     pipeline = get_redis().pipeline(transaction=False)
     pipeline.get(_redis_key(parts.tenant_code, parts.key_id))
-    pipeline.hget(status.status_key(parts.tenant_code), "suspended")
-    cached, suspended = pipeline.execute()
+    pipeline.hmget(status.status_key(parts.tenant_code), status.FIELDS)
+    cached, values = pipeline.execute()
     if cached == _REVOKED:
         raise errors.InvalidApiKeyError("This API key has been revoked.")
-    if cached is None or suspended is None:
+    standing = status.parse(values)
+    if cached is None or standing is None:
         return None, False
-    if suspended:
-        raise _suspended(suspended)
-    fields = orjson.loads(cached)
-    if len(fields) != _FIELDS or fields[0] != parts.digest:
+    if standing.suspended:
+        raise _suspended(standing.suspended)
+    kept = _Kept.loads(cached, parts, standing)
+    if kept is None or kept.digest != parts.digest:
         return None, False
-    _, name, cache_ttl_s, read_at = fields
-    record = KeyRecord(parts.tenant_code, parts.key_id, name, cache_ttl_s=cache_ttl_s)
-    return record, time.time() - read_at < settings.API_KEY_REFRESH_S
+    return kept.record, time.time() - kept.read_at < settings.API_KEY_REFRESH_S
 
 
 def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
-    tenant = Tenant.objects.filter(code=parts.tenant_code).first()
+    tenant = Tenant.objects.select_related("plan").filter(code=parts.tenant_code).first()
     if tenant is None:
         return None
-    status.publish(tenant)
+    standing = status.publish(tenant)
     with tenant_schema(tenant.code):
         row = ApiKey.objects.filter(key_id=parts.key_id).first()
     if row is None or row.digest != parts.digest:
         return None
-    if not row.is_active:
+    if row.revoked_at is not None:
         tombstone(tenant_code=tenant.code, key_id=row.key_id)
         raise errors.InvalidApiKeyError("This API key has been revoked.")
+    record = KeyRecord.of(row, tenant.code, standing)
+    _keep(record, row.digest)
+    if standing.suspended:
+        raise _suspended(standing.suspended)
+    return record
+
+
+def publish(row: ApiKey, *, tenant: Tenant) -> None:
+    """Tell every process what a key may do, as its row says. Repeats change nothing."""
+    _keep(KeyRecord.of(row, tenant.code, status.standing_of(tenant)), row.digest)
+
+
+def _keep(record: KeyRecord, digest: str) -> None:
     get_redis().eval(
         _SET_UNLESS_REVOKED,
         1,
-        _redis_key(tenant.code, row.key_id),
-        orjson.dumps([row.digest, row.name, row.cache_ttl_s, time.time()]),
+        _redis_key(record.tenant_code, record.key_id),
+        record.dumps(digest),
         settings.API_KEY_CACHE_S,
         _REVOKED,
     )
-    if tenant.is_suspended:
-        raise _suspended(tenant.suspension_reason)
-    return KeyRecord(tenant.code, row.key_id, row.name, cache_ttl_s=row.cache_ttl_s)
 
 
 def last_used_key(partition: int) -> str:
-    """Sorted set: `<tenant code>:<key id>` by the time of its last use."""
-    return partition_key(partition, "keys_used")
+    """Hash: `<tenant code>:<key id>` → when and from where it was last used."""
+    return partition_key(partition, "keys_in_use")
 
 
 def _redis_key(tenant_code: str, key_id: str) -> str:

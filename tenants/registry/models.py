@@ -1,10 +1,37 @@
-"""Tenants and their domains: shared schema."""
+"""Tenants, their plans and their domains: shared schema."""
+
+from typing import ClassVar
 
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
+from tenants.limits import LimitedModel, Limits
 
-class Tenant(TenantMixin):
+
+class Plan(LimitedModel):
+    """A tier: the limits of all tenants on it that have none of their own."""
+
+    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=60)
+    is_default = models.BooleanField(
+        default=False, help_text="for tenants that were given none; exactly one plan is it"
+    )
+
+    class Meta:
+        ordering = ("slug",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["is_default"],
+                condition=models.Q(is_default=True),
+                name="plan_one_default",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tenant(TenantMixin, LimitedModel):  # type: ignore[django-manager-missing]  # untyped mixin
     """A customer. What it owns lives in a schema of its own, named after its code."""
 
     # The schema is made by services.create_tenant, from the template.
@@ -25,7 +52,18 @@ class Tenant(TenantMixin):
     suspension_reason = models.CharField(
         max_length=200, blank=True, editable=False, help_text="The tenant reads this."
     )
-    # Counts suspensions and resumptions: the gate takes the newest state only.
+    plan = models.ForeignKey(
+        Plan,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        help_text="Its limits hold where the tenant has none of its own. Empty: the default plan.",
+    )
+    shrink_to_fit = models.BooleanField(
+        default=False,
+        help_text="Lower a call's output cap to what the credit pays for, instead of refusing it.",
+    )
+    # Counts changes of standing and limits: Redis takes the newest state only.
     status_version = models.PositiveBigIntegerField(default=0, editable=False)
 
     class Meta:
@@ -37,6 +75,12 @@ class Tenant(TenantMixin):
     @property
     def is_suspended(self) -> bool:
         return self.suspended_at is not None
+
+    @property
+    def limits(self) -> Limits:
+        """Its own, and its plan's where it has none."""
+        plan = self.plan or Plan.objects.filter(is_default=True).first()
+        return self.own_limits.or_else(plan.own_limits) if plan else self.own_limits
 
 
 class Domain(DomainMixin):

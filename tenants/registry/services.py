@@ -1,15 +1,18 @@
-"""A tenant's life: made, suspended, resumed."""
+"""A tenant's life: made, limited, suspended, resumed."""
 
 import re
+from dataclasses import asdict
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from agentflare.ids import BASE36, random_code
 from tenants.audit import services as audit
+from tenants.limits import Limits
 from tenants.registry import status
-from tenants.registry.models import Tenant
+from tenants.registry.models import Plan, Tenant
 from tenants.registry.schemas import create_schema, schema_name
 from tenants.users.models import Role
 from tenants.users.services import add_member
@@ -59,6 +62,45 @@ def suspend_tenant(*, tenant: Tenant, reason: str, actor: str) -> None:
 def resume_tenant(*, tenant: Tenant, actor: str) -> None:
     """Serve this tenant again."""
     _change_status(tenant, suspended=False, reason="", actor=actor)
+
+
+def change_limits(
+    *, tenant: Tenant, plan: Plan | None, limits: Limits, shrink_to_fit: bool, actor: str
+) -> None:
+    """Put a tenant on a plan, with limits of its own where it has any; within a second.
+
+    plan: None for the default one. When Redis is down the change stands in PostgreSQL, takes
+    effect within a minute, and the call raises: repeat it.
+    """
+    with schema_context("public"), transaction.atomic():
+        row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+        row.plan = plan
+        for field, limit in asdict(limits).items():
+            setattr(row, field, limit)
+        row.shrink_to_fit = shrink_to_fit
+        row.status_version += 1
+        row.save()
+        with schema_context(row.schema_name):
+            audit.record(
+                actor=actor,
+                action="tenant.limits_changed",
+                subject=row.slug,
+                plan=plan.slug if plan else None,
+                shrink_to_fit=shrink_to_fit,
+                **asdict(limits),
+            )
+    tenant.refresh_from_db()
+    status.publish(tenant)
+
+
+def publish_plan(plan: Plan) -> int:
+    """Tell Redis the limits of all tenants on a plan that has changed. Returns how many."""
+    on_it = Q(plan=plan) | Q(plan=None) if plan.is_default else Q(plan=plan)
+    Tenant.objects.filter(on_it).update(status_version=F("status_version") + 1)
+    tenants = Tenant.objects.select_related("plan").filter(on_it)
+    for tenant in tenants:
+        status.publish(tenant)
+    return len(tenants)
 
 
 def _change_status(tenant: Tenant, *, suspended: bool, reason: str, actor: str) -> None:

@@ -13,37 +13,10 @@ from billing.admission import gate, live_holds
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.services import admit, books, capture
+from billing.admission.tests.builders import USD, event, outbox_of
 from billing.ledger.services import grant_credit
 from billing.usage.events import UsageEvent
 from tenants.registry.services import resume_tenant, suspend_tenant
-
-USD = 1_000_000_000
-
-
-def event(cast: Any, amount_nusd: int, **fields: Any) -> UsageEvent:
-    return UsageEvent(
-        **{
-            "request_id": uuid7().hex,
-            "tenant_code": cast.code,
-            "key_id": "abcdefgh",
-            "endpoint": "chat.completions",
-            "ai_model": "llama-3.3-70b-fast",
-            "upstream_model": "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
-            "is_stream": False,
-            "estimated_nusd": amount_nusd,
-            "price_version_id": 1,
-            "started_at": 1_800_000_000.0,
-            **fields,
-        }
-    )
-
-
-def outbox_of(cast: Any) -> list[UsageEvent]:
-    partition = gate.partition_of(cast.code)
-    entries = get_redis().xrange(gate.outbox_key(partition))
-    return [
-        UsageEvent.loads(fields["event"]) for _, fields in entries if fields["tenant"] == cast.code
-    ]
 
 
 def test_a_hold_takes_its_amount_out_of_what_is_available(acme: Any) -> None:
@@ -81,7 +54,7 @@ def test_credit_held_by_running_calls_is_another_refusal(acme: Any) -> None:
     with pytest.raises(CreditHeldError) as refusal:
         admit(event=event(acme, 10 * USD))
 
-    assert refusal.value.headers == {"retry-after": "1"}
+    assert refusal.value.headers == {"retry-after": "1", "retry-after-ms": "1000"}
     assert books(acme.tenant).held == 20 * USD
 
 

@@ -12,9 +12,9 @@ from rest_framework.authentication import BaseAuthentication
 
 from agentflare.api import JsonResponse
 from agentflare.ids import uuid7
-from agentflare.partitions import partition_of
+from agentflare.partitions import partition_key, partition_of
 from agentflare.redis_store import get_redis
-from billing.admission.gate import HoldKeys
+from billing.admission.gate import hold_key
 from inference.idempotency.views import InferenceView
 from tenants.keys.lookup import KeyRecord
 
@@ -109,5 +109,11 @@ def age(tenant: str, seconds: float) -> None:
     get_redis().hincrby(record_key(tenant), "claimed_at", -int(seconds * 1000))
 
 
-def hold_keys(tenant: str, request: Any) -> HoldKeys:
-    return HoldKeys.of(tenant, request._request.id.hex)
+def hold_of(tenant: str, request: Any) -> str:
+    """Where Redis has the hold of a request's call."""
+    return hold_key(partition_of(tenant), request._request.id.hex)
+
+
+def done_of(tenant: str, request: Any) -> str:
+    """Where Redis remembers that a request's call has been captured."""
+    return partition_key(partition_of(tenant), f"done:{request._request.id.hex}")

@@ -17,8 +17,9 @@ from inference.idempotency import store
 from inference.idempotency.tests.fakes import (
     Endpoint,
     age,
+    done_of,
     error_code,
-    hold_keys,
+    hold_of,
     new_tenant,
     record_key,
 )
@@ -226,7 +227,7 @@ def dead_call(tenant: str, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     """An endpoint whose first call has died, holding its credit."""
 
     def die(request: Any) -> Any:
-        get_redis().hset(hold_keys(tenant, request).hold, "tenant", tenant)
+        get_redis().hset(hold_of(tenant, request), "tenant", tenant)
         raise Died
 
     endpoint = Endpoint(die)
@@ -239,12 +240,12 @@ def dead_call(tenant: str, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
 
 
 def lose_hold(tenant: str, dead_call: Endpoint) -> None:
-    get_redis().delete(hold_keys(tenant, dead_call.runs[0]).hold)
+    get_redis().delete(hold_of(tenant, dead_call.runs[0]))
 
 
 def capture(tenant: str, dead_call: Endpoint, cost_nusd: int, *, seconds_ago: int) -> None:
     lose_hold(tenant, dead_call)
-    done = hold_keys(tenant, dead_call.runs[0]).done
+    done = done_of(tenant, dead_call.runs[0])
     get_redis().set(done, cost_nusd, ex=900 - seconds_ago)
 
 
@@ -288,7 +289,7 @@ def test_a_call_that_died_between_charge_and_answer_is_not_charged_again(
         assert (refused.status_code, error_code(refused)) == (409, "idempotency_answer_not_kept")
         assert refused["x-should-retry"] == "false"
         # Also when Redis has forgotten the capture.
-        get_redis().delete(hold_keys(tenant, dead_call.runs[0]).done)
+        get_redis().delete(done_of(tenant, dead_call.runs[0]))
         age(tenant, 3600)
     assert len(dead_call.runs) == 1
     assert error_code(dead_call.post(tenant, body={"n": 2})) == "idempotency_key_reused"

@@ -171,12 +171,14 @@ def test_a_tenant_cannot_revoke_the_key_of_another(acme: Any, globex: Any) -> No
 
 
 def test_last_use_is_saved(acme: Any) -> None:
-    lookup.resolve_key(acme.key)
+    record = lookup.resolve_key(acme.key)
+    lookup.note_use(record, ip="203.0.113.9")
 
     save_last_used_task()
 
     (key,) = list_api_keys(tenant=acme.tenant)
     assert key.last_used_at is not None
+    assert key.last_used_ip == "203.0.113.9"
 
 
 def test_keys_of_a_suspended_tenant_are_refused_with_the_reason(acme: Any) -> None:

@@ -1,0 +1,4 @@
+-- What a key has spent, as of a version of the ledger.
+-- KEYS key's spend
+-- ARGV version, life, UTC day, spent in it, UTC month, spent in it
+post_spend(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])

@@ -1,0 +1,84 @@
+"""How much may happen in a minute, at once, and for how much money. Values, no store is asked."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from django.core.validators import MinValueValidator
+from django.db import models
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: no limit. 0: nothing is let through."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_calls: int | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[int | None]) -> "Limits":
+        """Back from `as_list`."""
+        return cls(*values)
+
+    def as_list(self) -> list[int | None]:
+        return list(astuple(self))
+
+    def or_else(self, other: "Limits") -> "Limits":
+        """These, and the other's where there is none."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Limits(*(other if own is None else own for own, other in pairs))
+
+    def __bool__(self) -> bool:
+        return any(limit is not None for limit in astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What an API key may spend in a UTC day, in a UTC month and in its life, in nUSD.
+
+    None: no budget.
+    """
+
+    day_nusd: int | None = None
+    month_nusd: int | None = None
+    life_nusd: int | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[int | None]) -> "Budgets":
+        """Back from `as_list`."""
+        return cls(*values)
+
+    def as_list(self) -> list[int | None]:
+        return list(astuple(self))
+
+    def by_period(self) -> dict[str, int | None]:
+        return {"day": self.day_nusd, "month": self.month_nusd, "life": self.life_nusd}
+
+    def __bool__(self) -> bool:
+        return any(budget is not None for budget in astuple(self))
+
+
+NO_LIMITS = Limits()
+NO_BUDGETS = Budgets()
+
+
+def _limit_field(help_text: str) -> Any:
+    return models.BigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(0)], help_text=help_text
+    )
+
+
+class LimitedModel(models.Model):
+    """A row that carries limits; an empty field is no limit of its own."""
+
+    requests_per_minute = _limit_field("in any 60 seconds")
+    tokens_per_minute = _limit_field("prompt and answer together, in any 60 seconds")
+    concurrent_calls = _limit_field("running at the same time")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def own_limits(self) -> Limits:
+        return Limits(self.requests_per_minute, self.tokens_per_minute, self.concurrent_calls)
