@@ -51,11 +51,12 @@ end
 -- A call of this window has ended: it runs no more, and its tokens are what it really used.
 -- A second that has left the window is past correcting.
 local function leave(window, second, counted, used)
-    if tonumber(redis.call('HGET', window, 'running') or '0') > 0 then
+    local fields = redis.call('HMGET', window, 'running', 'tail')
+    if tonumber(fields[1] or '0') > 0 then
         redis.call('HINCRBY', window, 'running', '-1')
     end
     local change = used and tonumber(used) - tonumber(counted) or 0
-    if change ~= 0 and redis.call('HEXISTS', window, 't' .. second) == 1 then
+    if change ~= 0 and fields[2] and tonumber(second) >= tonumber(fields[2]) then
         redis.call('HINCRBY', window, 't' .. second, whole(change))
         redis.call('HINCRBY', window, 'tokens', whole(change))
     end

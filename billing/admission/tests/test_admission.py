@@ -7,7 +7,6 @@ import pytest
 from redis import exceptions
 
 from agentflare.errors import CreditHeldError, InsufficientCreditError, TenantSuspendedError
-from agentflare.ids import uuid7
 from agentflare.redis_store import get_redis
 from billing.admission import gate, live_holds
 from billing.admission.gate import Gate
