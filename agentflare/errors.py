@@ -173,6 +173,17 @@ class UnsupportedMediaTypeError(GatewayError):
     code = "unsupported_media_type"
 
 
+class KeyEndedError(GatewayError):
+    """The API key to be changed has been revoked or rotated, or has expired."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "api_key_ended"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
 class IdempotencyKeyInUseError(GatewayError):
     """The first call with this Idempotency-Key still runs: retry later, get its answer."""
 

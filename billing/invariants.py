@@ -14,6 +14,7 @@ from agentflare.money import format_usd
 from agentflare.partitions import PARTITIONS, partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
+from billing.admission.selectors import holds_of_partition
 from billing.ledger.services import credit_account
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -139,12 +140,9 @@ def check_dead_letters() -> Iterator[str]:
 
 
 def _held_by_tenant(partition: int) -> dict[str, int]:
-    redis = get_redis()
     sums: dict[str, int] = defaultdict(int)
-    for request_id in redis.zrange(gate.holds_key(partition), 0, -1):
-        tenant, amount = redis.hmget(gate.hold_key(partition, request_id), "tenant", "amount")
-        if tenant is not None:
-            sums[tenant] += int(amount)
+    for hold in holds_of_partition(partition):
+        sums[hold.tenant_code] += hold.amount_nusd
     return sums
 
 

@@ -1,5 +1,7 @@
 from django.urls import path, re_path
 
+from billing.account.views import BalanceView, HoldListView, UsageView
+from billing.keys.views import KeyListView, KeyRotationView, KeyView
 from inference.audio.speech.views import SpeechView
 from inference.audio.transcripts.views import AudioTranslationsView, TranscriptionsView
 from inference.catalog.views import ModelListView, ModelView
@@ -41,6 +43,12 @@ urlpatterns = [
     path("messages", MessagesView.as_view()),
     path("messages/count_tokens", CountTokensView.as_view()),
     path("run/<path:name>", RunView.as_view()),
+    path("keys", KeyListView.as_view()),
+    path("keys/<str:key_id>", KeyView.as_view()),
+    path("keys/<str:key_id>/rotate", KeyRotationView.as_view()),
+    path("balance", BalanceView.as_view()),
+    path("holds", HoldListView.as_view()),
+    path("usage", UsageView.as_view()),
     path("openapi.json", OpenApiView.as_view()),
     path("models", ModelListView.as_view()),
     path("models/<path:name>", ModelView.as_view()),
