@@ -111,7 +111,8 @@ class Gateway:
 
     def post(self, cast: Cast, path: str, body: Any, **options: Any) -> requests.Response:
         url = f"{self.base_url}/{path}"
-        return requests.post(url, json=body, headers=cast.auth, timeout=30, **options)
+        headers = {**cast.auth, **options.pop("headers", {})}
+        return requests.post(url, json=body, headers=headers, timeout=30, **options)
 
     def chat(self, cast: Cast, text: str, **params: Any) -> requests.Response:
         body = {

@@ -19,6 +19,7 @@ class Page(NamedTuple):
 SIDEBAR = {
     "Customers": [
         Page("Tenants", "apartment", "registry", "tenant"),
+        Page("Plans", "speed", "registry", "plan"),
         Page("Domains", "language", "registry", "domain"),
         Page("Users", "group", "users", "user"),
     ],

@@ -12,12 +12,22 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from agentflare.redis_store import RedisDownError
-from tenants.registry.models import Domain, Tenant
-from tenants.registry.services import SLUG, resume_tenant, suspend_tenant
+from tenants.registry.models import Domain, Plan, Tenant
+from tenants.registry.services import (
+    SLUG,
+    change_limits,
+    publish_plan,
+    resume_tenant,
+    suspend_tenant,
+)
 from tenants.users.admin import MembershipInline
 from tenants.users.models import User
 
 DEFAULT_REASON = "Suspended by the operator. Please get in touch."
+
+_UNHEARD = (
+    "written down, but Redis does not answer and calls may not notice for a minute. Repeat this."
+)
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
@@ -26,7 +36,15 @@ HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 class TenantForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Tenant
-        fields = ("name", "slug")
+        fields = (
+            "name",
+            "slug",
+            "plan",
+            "requests_per_minute",
+            "tokens_per_minute",
+            "concurrent_calls",
+            "shrink_to_fit",
+        )
         # The admin takes help for HTML, and the model's own has <slug> in it.
         help_texts: ClassVar[dict[str, str]] = {"slug": "Its address, as in /t/acme/"}
 
@@ -60,6 +78,17 @@ class TenantAdmin(ModelAdmin):
     )
     fieldsets = (
         (None, {"fields": ("name", "slug")}),
+        (
+            "Limits",
+            {
+                "fields": (
+                    "plan",
+                    ("requests_per_minute", "tokens_per_minute", "concurrent_calls"),
+                    "shrink_to_fit",
+                ),
+                "description": "What is empty is as the plan says. In force within a second.",
+            },
+        ),
         ("Made with it, and fixed", {"fields": ("code", "schema_name", "created_at")}),
         (
             "Standing",
@@ -69,6 +98,25 @@ class TenantAdmin(ModelAdmin):
             },
         ),
     )
+
+    def save_model(self, request: HttpRequest, obj: Tenant, form: TenantForm, change: bool) -> None:
+        """Limits go through their service, which tells Redis and the audit trail."""
+        plain = [name for name in form.changed_data if name in ("name", "slug")]
+        if plain:
+            obj.save(update_fields=plain)
+        if not set(form.changed_data) - set(plain):
+            return
+        assert isinstance(request.user, User)
+        try:
+            change_limits(
+                tenant=obj,
+                plan=obj.plan,
+                limits=obj.own_limits,
+                shrink_to_fit=obj.shrink_to_fit,
+                actor=request.user.email,
+            )
+        except RedisDownError:
+            self.message_user(request, f"{obj}: {_UNHEARD}", messages.WARNING)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -118,8 +166,7 @@ class TenantAdmin(ModelAdmin):
             except RedisDownError:
                 self.message_user(
                     request,
-                    f"{tenant}: written down, but Redis does not answer and calls may not notice "
-                    "for a minute. Repeat this.",
+                    f"{tenant}: {_UNHEARD}",
                     messages.ERROR,
                 )
             else:
@@ -146,3 +193,35 @@ class DomainAdmin(ModelAdmin):
     list_select_related = ("tenant",)
     autocomplete_fields = ("tenant",)
     fields = ("domain", "tenant", "is_primary")
+
+
+@admin.register(Plan)
+class PlanAdmin(ModelAdmin):
+    """What is changed here holds for all its tenants within a second."""
+
+    list_display = (
+        "name",
+        "slug",
+        "is_default",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrent_calls",
+        "tenant_count",
+    )
+    search_fields = ("name", "slug")
+    prepopulated_fields: ClassVar[dict[str, tuple[str, ...]]] = {"slug": ("name",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
+        plans: QuerySet[Plan] = super().get_queryset(request)
+        return plans.annotate(tenants=Count("tenant"))
+
+    @display(description="Tenants", ordering="tenants")
+    def tenant_count(self, plan: Any) -> str:
+        return f"{plan.tenants} and all others" if plan.is_default else str(plan.tenants)
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        try:
+            publish_plan(obj)
+        except RedisDownError:
+            self.message_user(request, f"{obj}: {_UNHEARD}", messages.WARNING)

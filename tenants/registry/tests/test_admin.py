@@ -1,19 +1,23 @@
 """Tenants and domains in the admin."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import Client
 from redis import exceptions
 
 from agentflare.redis_store import get_redis
 from tenants.audit.models import AuditEvent
+from tenants.limits import Limits
 from tenants.registry import services
 from tenants.registry.admin import DEFAULT_REASON
-from tenants.registry.models import Domain, Tenant
+from tenants.registry.models import Domain, Plan, Tenant
 from tenants.registry.schemas import tenant_schema
-from tenants.registry.status import status_key
+from tenants.registry.status import FIELDS, parse, status_key
 from tenants.users.tests.builders import operator_browser
 
 LIST = "/admin/registry/tenant/"
@@ -171,3 +175,78 @@ def test_the_admin_has_a_policy_of_its_own(operator: Client) -> None:
 
     assert policy.startswith("default-src 'self'; ")
     assert "script-src 'self' 'unsafe-inline' 'unsafe-eval'" in policy
+
+
+# --- Limits ------------------------------------------------------------------------
+
+
+def limits_in_redis(tenant: Tenant) -> Any:
+    standing = parse(get_redis().hmget(status_key(tenant.code), FIELDS))
+    return standing and (standing.limits, standing.shrink_to_fit)
+
+
+def test_limits_of_a_tenant_are_in_force_at_once_and_in_its_trail(
+    acme: Any, operator: Client
+) -> None:
+    plan = Plan.objects.get(slug="trial")
+
+    change(
+        operator,
+        acme.tenant,
+        plan=plan.pk,
+        requests_per_minute=7,
+        tokens_per_minute="",
+        concurrent_calls="",
+        shrink_to_fit="on",
+    )
+
+    assert limits_in_redis(acme.tenant) == (
+        Limits(7, plan.tokens_per_minute, plan.concurrent_calls),
+        True,
+    )
+    with tenant_schema(acme.code):
+        event = AuditEvent.objects.get(action="tenant.limits_changed")
+    assert event.detail["requests_per_minute"] == 7
+    assert event.detail["plan"] == "trial"
+
+
+def test_a_negative_limit_is_refused_beside_its_field(acme: Any, operator: Client) -> None:
+    response = change(operator, acme.tenant, requests_per_minute=-1)
+
+    assert response.status_code == 200
+    assert "greater than or equal to 0" in response.content.decode()
+    acme.tenant.refresh_from_db()
+    assert acme.tenant.requests_per_minute is None
+
+
+def test_a_changed_plan_holds_for_its_tenants_at_once(acme: Any, operator: Client) -> None:
+    plan = Plan.objects.create(slug=f"plan-{acme.code}", name="Own", requests_per_minute=5)
+    services.change_limits(
+        tenant=acme.tenant, plan=plan, limits=Limits(), shrink_to_fit=False, actor="test"
+    )
+    assert limits_in_redis(acme.tenant)[0] == Limits(5)
+
+    operator.post(
+        f"/admin/registry/plan/{plan.pk}/change/",
+        {"slug": plan.slug, "name": "Own", "requests_per_minute": 9, "concurrent_calls": 2},
+    )
+
+    assert limits_in_redis(acme.tenant)[0] == Limits(9, None, 2)
+
+
+def test_limits_from_the_command_line(acme: Any) -> None:
+    slug = acme.tenant.slug
+
+    def printed(*options: str) -> str:
+        out = StringIO()
+        call_command("set_limits", slug, *options, stdout=out)
+        return out.getvalue()
+
+    assert "requests_per_minute  60000" in printed()
+    assert "requests_per_minute  5 (its own)" in printed("--requests-per-minute", "5")
+    told = printed("--plan", "trial", "--requests-per-minute", "none", "--shrink-to-fit")
+    assert "plan                 Trial" in told
+    assert "requests_per_minute  60\n" in told
+    assert "shrink_to_fit        yes" in told
+    with pytest.raises(CommandError, match="there is no plan gold; there are"):
+        printed("--plan", "gold")
