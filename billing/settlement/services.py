@@ -182,7 +182,8 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     return credit
 
 
-def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry) -> UsageRecord:
+def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry | None) -> UsageRecord:
+    """entry: None for a call that is not booked, and only looked at."""
     return UsageRecord(
         request_id=request_id,
         entry=entry,
