@@ -2,6 +2,7 @@
 
 import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -71,6 +72,30 @@ def postgres(name: str) -> dict[str, object]:
         "HOST": str(options.pop("host", "") or url.hostname or ""),
         "PORT": str(url.port or ""),
         "OPTIONS": options,
+    }
+
+
+def email(name: str) -> dict[str, Any]:
+    """Django's settings for `smtp://user:password@host:587?tls=1` or `smtps://…`.
+
+    Unset: mails are printed, not sent.
+    """
+    url = os.environ.get(name)
+    if not url:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} must be an address such as smtp://host:587?tls=1.")
+    is_ssl = parts.scheme == "smtps"
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if is_ssl else 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": is_ssl,
+        "EMAIL_USE_TLS": dict(parse_qsl(parts.query)).get("tls") == "1",
+        "EMAIL_TIMEOUT": 10,
     }
 
 

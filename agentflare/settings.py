@@ -224,6 +224,11 @@ UNFOLD = {
     },
 }
 
+# --- Mail -----------------------------------------------------------------------
+
+globals().update(env.email("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "AgentFlare <no-reply@localhost>")
+
 # --- API ------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {

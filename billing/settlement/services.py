@@ -24,9 +24,11 @@ from billing.admission import gate
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.settlement.prompt_facts import push_facts
+from billing.usage.alerts import note_alerts
 from billing.usage.budgets import add_spend, spent_by
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
+from billing.usage.tasks import tell_alerts_task
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
@@ -137,6 +139,7 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
         credit = book([delivery.event for delivery in deliveries])
         # Under the account's lock still: these sums are those of its version.
         spent = spent_by(delivery.event.spender for delivery in deliveries)
+        has_alerts = note_alerts(spent)
     left = gate.settle(
         tenant_code=tenant_code,
         posted_nusd=credit.balance_nusd,
@@ -146,6 +149,8 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     )
     if left:  # else another worker was quicker, and has handed them on
         push_facts(partition_of(tenant_code), [delivery.event for delivery in deliveries])
+    if has_alerts:
+        tell_alerts_task.delay(tenant_code)
     return left
 
 

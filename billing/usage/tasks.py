@@ -1,0 +1,12 @@
+"""Telling people what keys have spent."""
+
+from celery import shared_task
+
+from billing.usage.alerts import tell_alerts
+from tenants.registry.selectors import tenant_by_code
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=True, retry_backoff_max=600, max_retries=8)
+def tell_alerts_task(tenant_code: str) -> int:
+    """Mail the alerts of a tenant that nobody was told of. Safe to run twice. Returns how many."""
+    return tell_alerts(tenant_by_code(tenant_code))
