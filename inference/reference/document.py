@@ -24,7 +24,6 @@ from inference.reference.samples import answer_of, code_samples
 from inference.reference.schemas import Schema, components, ref
 from inference.reference.words import describe
 
-_SUCCESS = "200"
 _ABOUT = """\
 An AI gateway: many models behind OpenAI's API, paid from prepaid credit.
 
@@ -97,7 +96,7 @@ def share_responses(paths: Schema) -> dict[str, Schema]:
     shared: dict[str, Schema] = {}
     for operation in (found for methods in paths.values() for found in methods.values()):
         for status, response in operation["responses"].items():
-            if status == _SUCCESS:
+            if status.startswith("2"):
                 continue
             alike = sum(name.startswith(f"Error{status}") for name in shared)
             name = names.setdefault(json.dumps(response), f"Error{status}_{alike + 1}")
@@ -122,7 +121,7 @@ def operation_object(operation: Operation) -> Schema:
             *({"$ref": f"#/components/parameters/{name}"} for name in operation.headers),
         ],
         "responses": {
-            _SUCCESS: _success(operation),
+            operation.success: _success(operation),
             **error_responses(operation.refusals, operation.dialect),
         },
     }

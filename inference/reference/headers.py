@@ -2,16 +2,24 @@
 
 from inference.idempotency.once import MAX_KEY_LENGTH
 from inference.reference.schemas import Schema
-from inference.views import CACHE_HEADER
+from inference.views import CACHE_HEADER, SHRINK_HEADER
 
 _USD: Schema = {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{9}$"}
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "string", "pattern": "^[0-9]+$"}
 
+_SPAN: Schema = {"type": "string", "examples": ["0s", "120ms", "1m1s"]}
+
 # Every answer has these.
 ALWAYS = ("x-request-id",)
 OPENAI = ("openai-processing-ms", "openai-version")
 ANTHROPIC = ("request-id",)
+# An answer to somebody with limits.
+LIMITS = tuple(
+    f"x-ratelimit-{what}-{kind}"
+    for kind in ("requests", "tokens")
+    for what in ("limit", "remaining", "reset")
+)
 # An answer of a model.
 CALL = (
     "X-Estimated-Cost",
@@ -20,6 +28,8 @@ CALL = (
     "x-agentflare-model",
     "x-agentflare-attempts",
     "x-agentflare-cache",
+    "x-agentflare-max-tokens",
+    *LIMITS,
 )
 REPEAT = ("Idempotent-Replayed", "x-agentflare-original-request-id")
 
@@ -41,6 +51,19 @@ ANSWER_HEADERS: dict[str, tuple[str, Schema]] = {
         "Whether AI Gateway's cache answered.",
         {"type": "string", "examples": ["NONE", "MISS", "HIT"]},
     ),
+    "x-agentflare-max-tokens": (
+        "Where the output cap was lowered to what the credit pays for: the cap.",
+        _NUMBER,
+    ),
+    **{
+        f"x-ratelimit-{what}-{kind}": (f"{meaning} {of}, where that is limited.", schema)
+        for kind, of in (("requests", "of requests a minute"), ("tokens", "of tokens a minute"))
+        for what, meaning, schema in (
+            ("limit", "The limit", _NUMBER),
+            ("remaining", "What is left", _NUMBER),
+            ("reset", "How long, without further calls, until all is free again", _SPAN),
+        )
+    },
     "Idempotent-Replayed": (
         "Where the answer is the one that an earlier request with the `Idempotency-Key` got.",
         {"const": "true"},
@@ -67,6 +90,12 @@ REQUEST_HEADERS: dict[str, Schema] = {
             "type": "integer",
             "anyOf": [{"const": 0}, {"minimum": 60, "maximum": 2_592_000}],
         },
+    },
+    SHRINK_HEADER: {
+        "description": "`true`: where the credit does not pay for the call, lower its output cap "
+        "to what it pays for instead of refusing it; `x-agentflare-max-tokens` tells. `false`: "
+        "never. It stands before what is set for the workspace.",
+        "schema": {"enum": ["true", "false"]},
     },
     "anthropic-version": {
         "description": "Where it is sent, as Anthropic's clients do (`2023-06-01`), the answer is "

@@ -73,7 +73,7 @@ class Example:
 class Operation:
     """method and path: as in the URLconf. refusals: everything it may refuse with."""
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     path: str
     id: str
     tag: str
@@ -87,6 +87,8 @@ class Operation:
     headers: tuple[str, ...] = ()
     dialect: Dialect = "openai"
     is_public: bool = False
+    # The status of a success.
+    success: str = "200"
 
     @property
     def models(self) -> list[type[BaseModel]]:

@@ -139,7 +139,7 @@ def _parameter_view(told: Schema, found: Schema) -> ParameterView:
     if "$ref" in found:
         found = told["components"]["parameters"][found["$ref"].rpartition("/")[2]]
     return ParameterView(
-        found["name"], found["in"], found["required"], inline(found["description"])
+        found["name"], found["in"], found.get("required", False), inline(found["description"])
     )
 
 

@@ -29,6 +29,10 @@ CONTEXT_LENGTH = errors.ContextLengthError(context_window=131_072, prompt_tokens
 CONTENT_POLICY = errors.ContentPolicyError("The provider's filter refused the input.")
 NO_KEY = errors.MissingApiKeyError()
 WRONG_KEY = errors.InvalidApiKeyError("Incorrect API key provided: oi_abc*****xyz.")
+WRONG_IP = errors.IpNotAllowedError("198.51.100.7")
+NO_SCOPE = errors.InsufficientScopeError("admin")
+NO_SUCH_KEY = errors.NotFoundError("There is no such API key.", code="api_key_not_found")
+KEY_ENDED = errors.KeyEndedError("The API key has been revoked or has expired.")
 SUSPENDED = errors.TenantSuspendedError("This account is suspended: the invoice is overdue.")
 NO_SUCH_MODEL = errors.ModelNotFoundError("gpt-nonsense")
 WRONG_KIND = errors.NotFoundError(
@@ -60,6 +64,23 @@ CREDIT_HELD = errors.CreditHeldError(
     "This call may cost up to $0.012000000, and your running calls hold $0.900000000 of your "
     "credit: $0.004100000 is available. Retry when they have ended."
 )
+BUDGET = errors.KeyBudgetError(
+    "This API key may spend $1.500000000 in a day (UTC). This call may cost up to $0.012000000, "
+    "$1.490000000 is spent. Raise the budget in the dashboard, or lower max_tokens.",
+    is_held=False,
+)
+REQUESTS = errors.RateLimitError(
+    "Rate limit reached for this workspace on requests per minute: limit 60, used 60, requested "
+    "1. Please try again in 12.4s.",
+    kind="requests",
+    retry_after_s=12.4,
+)
+TOKENS = errors.RateLimitError(
+    "Rate limit reached for this API key on tokens per minute: limit 100000, used 98000, "
+    "requested 4113. Please try again in 3s.",
+    kind="tokens",
+    retry_after_s=3,
+)
 RATE_LIMIT = errors.UpstreamRateLimitError(retry_after_s=12)
 QUOTA = errors.UpstreamQuotaError(retry_after_s=3600)
 OURS = errors.GatewayError(
@@ -81,6 +102,10 @@ WHEN: dict[errors.GatewayError, str] = {
     CONTENT_POLICY: "A filter at the provider refused the input, or what was made of it.",
     NO_KEY: "No API key, or not in the form `Bearer oi_…`.",
     WRONG_KEY: "An API key that does not exist, or has been revoked; or two that differ.",
+    WRONG_IP: "The API key may not be used from this address.",
+    NO_SCOPE: "The API key has not the scope that this needs.",
+    NO_SUCH_KEY: "No such API key.",
+    KEY_ENDED: "The API key to be changed has been revoked or rotated, or has expired.",
     SUSPENDED: "Your account is suspended.",
     NO_SUCH_MODEL: "No such model, or one that is not served; the message says why.",
     WRONG_KIND: "The model exists, but is for another endpoint.",
@@ -95,6 +120,10 @@ WHEN: dict[errors.GatewayError, str] = {
     MEDIA_TYPE: "The body has another `Content-Type` than the endpoint takes, or is compressed.",
     NO_CREDIT: "The call may cost more than your credit. Add credit, or ask for less.",
     CREDIT_HELD: "Your credit would pay, but your own running calls hold it: retry later.",
+    BUDGET: "What the API key may spend does not pay for the call.",
+    REQUESTS: "A limit of the workspace, of the API key, or of the key at the model: of requests a "
+    "minute, or of calls at once. The message names it.",
+    TOKENS: "The same, of tokens a minute.",
     RATE_LIMIT: "The provider's limit of calls per minute: retry later.",
     QUOTA: "The platform's quota at the provider is used up. Your credit is not concerned.",
     OURS: "Our own fault. Nothing is charged.",
@@ -108,7 +137,8 @@ WHEN: dict[errors.GatewayError, str] = {
 
 # What every path answers, whoever asks.
 ANYBODY = (METHOD, OURS, UNAVAILABLE)
-WITH_KEY = (NO_KEY, WRONG_KEY, SUSPENDED, *ANYBODY)
+WITH_KEY = (NO_KEY, WRONG_KEY, WRONG_IP, SUSPENDED, *ANYBODY)
+WITH_SCOPE = (NO_SCOPE, *WITH_KEY)
 WITH_BODY = (
     INVALID,
     UNKNOWN_PARAM,
@@ -120,7 +150,7 @@ WITH_BODY = (
     KEY_REUSED,
     TOO_LARGE,
     MEDIA_TYPE,
-    *WITH_KEY,
+    *WITH_SCOPE,
 )
 CALLS_A_MODEL = (
     *WITH_BODY,
@@ -128,6 +158,9 @@ CALLS_A_MODEL = (
     UPSTREAM_TOO_LARGE,
     NO_CREDIT,
     CREDIT_HELD,
+    BUDGET,
+    REQUESTS,
+    TOKENS,
     RATE_LIMIT,
     QUOTA,
     UPSTREAM,

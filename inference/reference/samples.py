@@ -79,7 +79,8 @@ def answer_of(operation: Operation, example: Example) -> Schema | None:
 
 
 def curl(operation: Operation, example: Example) -> str:
-    lines = [f"curl {settings.AGENTFLARE_URL}{example.path or operation.path}"]
+    method = "" if operation.method in ("get", "post") else f"-X {operation.method.upper()} "
+    lines = [f"curl {method}{settings.AGENTFLARE_URL}{example.path or operation.path}"]
     if not operation.is_public:
         lines.append(_key_header(operation))
     if operation.dialect == "anthropic":
@@ -122,9 +123,11 @@ def python(operation: Operation, example: Example) -> str:
 
 
 def _python_call(operation: Operation, example: Example) -> str:
+    path = (example.path or operation.path).removeprefix("/v1")
+    if not example.call and example.body is None:
+        return f'answer = client.{operation.method}("{path}", cast_to=object)'
     if not example.call:
         body = _document(example.whole_body, quote=_python_value, keys=_python_value, indent=4)
-        path = (example.path or operation.path).removeprefix("/v1")
         return f'answer = client.post(\n    "{path}",\n    body={body},\n    cast_to=object,\n)'
     given = {
         name: _document(value, quote=_python_value, keys=_python_value, indent=4)
@@ -172,9 +175,11 @@ def _javascript_call(operation: Operation, example: Example) -> str:
     if example.path and example.call:
         name = example.path.rpartition("/")[2]
         return f'const answer = await client.{example.call}("{name}");'
+    path = (example.path or operation.path).removeprefix("/v1")
+    if not example.call and example.body is None:
+        return f'const answer = await client.{operation.method}("{path}");'
     if not example.call:
         body = _document(example.whole_body, quote=_json, keys=_javascript_key, indent=2)
-        path = (example.path or operation.path).removeprefix("/v1")
         return f'const answer = await client.post("{path}", {{\n  body: {body},\n}});'
     given = {
         name: _document(value, quote=_json, keys=_javascript_key, indent=2)

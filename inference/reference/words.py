@@ -32,7 +32,37 @@ COMMON: dict[str, str] = {
     "metadata": IGNORED,
 }
 
+_KEY = {
+    "name": "What you call it.",
+    "scopes": "What it may be used for; `inference` and `agents` unless said.",
+    "models": "Models and routes that it may call; empty: everything.",
+    "ip_ranges": "Addresses and ranges (`203.0.113.0/24`) it may be used from; empty: anywhere.",
+    "expires_at": "When it ends, as `2027-01-31T12:00:00Z`; null: never.",
+    "cache_ttl_s": "How old an answer from the cache may be for calls that do not say: 60 to "
+    "2592000, or 0 for no cache.",
+    "limits": "Of all its calls together.",
+    "model_limits": "Model or route → limits of its calls there.",
+    "budgets": "What it may spend in a UTC day, in a UTC month, and in its life.",
+    "alert_percents": "Parts of a budget whose spending is told by mail; 50, 80 and 100 unless "
+    "said.",
+}
+_LIMIT = {
+    "requests_per_minute": "In any 60 seconds; null: no limit.",
+    "tokens_per_minute": "Prompt and answer together, in any 60 seconds; null: no limit.",
+    "concurrent_calls": "Running at the same time; null: no limit.",
+}
+
 BY_SCHEMA: dict[str, dict[str, str]] = {
+    # --- API keys -------------------------------------------------------------------
+    "CreateKeyParams": _KEY,
+    "UpdateKeyParams": _KEY,
+    "RotateKeyParams": {"overlap_s": "How long the old key works on, in seconds; 0: not at all."},
+    "KeyLimits": _LIMIT,
+    "KeyBudgets": {
+        "day": "Dollars, as `1.50`; null: no budget.",
+        "month": "Dollars; null: no budget.",
+        "life": "Dollars; null: no budget.",
+    },
     # --- chat -----------------------------------------------------------------------
     "ChatCompletionParams": {
         "messages": "The conversation so far, the oldest message first.",

@@ -1,6 +1,15 @@
 """All operations, in the order in which people read about them."""
 
-from inference.reference.groups import anthropic, audio, catalog, chat, images, native, texts
+from inference.reference.groups import (
+    account,
+    anthropic,
+    audio,
+    catalog,
+    chat,
+    images,
+    native,
+    texts,
+)
 from inference.reference.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -11,6 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *anthropic.OPERATIONS,
     *native.OPERATIONS,
     *catalog.OPERATIONS,
+    *account.OPERATIONS,
 )
 TAGS = {
     "Chat": "Conversations with language models, and plain completions.",
@@ -19,5 +29,7 @@ TAGS = {
     "Audio": "Speech to text, and text to speech.",
     "Anthropic": "Anthropic's Messages API, for Anthropic's own clients.",
     "Native": "Models in their own form, as Cloudflare Workers AI takes and answers it.",
+    "API keys": "Keys made, limited, rotated and revoked by a program.",
+    "Account": "What the workspace has, holds and has used.",
     "Models": "What can be called, at which price; and this document.",
 }

@@ -4,13 +4,13 @@ from typing import Any
 
 from inference.reference.operation import Operation
 from inference.reference.refusals import CALLS_A_MODEL
-from inference.views import CACHE_HEADER
+from inference.views import CACHE_HEADER, SHRINK_HEADER
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 TEXT = "text/plain"
-POST_HEADERS = ("Idempotency-Key", CACHE_HEADER)
+POST_HEADERS = ("Idempotency-Key", CACHE_HEADER, SHRINK_HEADER)
 
 
 def calls_a_model(**told: Any) -> Operation:
