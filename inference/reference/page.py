@@ -18,8 +18,6 @@ from inference.reference.prose import inline, paragraphs
 from inference.reference.refusals import WHEN, name_of, status_of
 from inference.reference.schemas import Schema
 
-_SUCCESS = "200"
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -119,7 +117,7 @@ def contents() -> dict[str, Any]:
 
 def _operation_view(told: Schema, method: str, path: str, operation: Schema) -> OperationView:
     body = operation.get("requestBody", {}).get("content", {})
-    success = operation["responses"][_SUCCESS]["content"]
+    success = _success(operation)
     return OperationView(
         id=operation["operationId"],
         method=method.upper(),
@@ -133,6 +131,14 @@ def _operation_view(told: Schema, method: str, path: str, operation: Schema) -> 
         errors=list(_errors(told, operation["responses"])),
         examples=_examples(operation),
     )
+
+
+def _success(operation: Schema) -> Schema:
+    """Media type → what is answered."""
+    responses: dict[str, Schema] = operation["responses"]
+    found: Schema = next(told for status, told in responses.items() if status.startswith("2"))
+    content: Schema = found["content"]
+    return content
 
 
 def _parameter_view(told: Schema, found: Schema) -> ParameterView:
@@ -159,7 +165,7 @@ def _name(schema: Schema, among: list[Schema]) -> str:
 
 def _errors(told: Schema, responses: Schema) -> Iterable[ErrorView]:
     for status, response in responses.items():
-        if status == _SUCCESS:
+        if status.startswith("2"):
             continue
         found = told["components"]["responses"][response["$ref"].rpartition("/")[2]]
         (content,) = found["content"].values()
@@ -178,7 +184,7 @@ def _examples(operation: Schema) -> list[ExampleView]:
         titles.setdefault(sample["label"], []).append(Sample(sample["lang"], sample["source"]))
     answers = {
         title: (media_type, example["value"])
-        for media_type, content in operation["responses"][_SUCCESS]["content"].items()
+        for media_type, content in _success(operation).items()
         for title, example in content.get("examples", {}).items()
     }
     return [
