@@ -176,6 +176,7 @@ Stop = Annotated[
         custom_error_message="stop must be a string or an array of up to 4 strings",
     ),
 ]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Cap = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -205,7 +206,7 @@ class ChatCompletionParams(BaseModel):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Effort | None = None
 
     # Known to Workers AI's engines, not to OpenAI's: sent through `extra_body`.
     top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -218,6 +219,7 @@ class ChatCompletionParams(BaseModel):
     store: bool | None = None
     service_tier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
     verbosity: str | None = None

@@ -57,7 +57,7 @@ class Block:
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": "", "signature": ""}
         if self.kind == "text":
-            return {"type": "text", "text": "", "citations": None}
+            return {"type": "text", "text": ""}
         return {"type": "tool_use", "id": self.call_id, "name": self.name, "input": {}}
 
     def object(self, *, signature: str) -> dict[str, Any]:

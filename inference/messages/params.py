@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Tag
 
-from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from agentflare.errors import InvalidRequestError, ThreadNotFoundError, UnsupportedParamError
 from inference.chat.params import MAX_MESSAGES, Cap
 from inference.messages.content import BLOCKS_BY_ROLE, STRING_OR_BLOCKS, Lenient, Message, TextBlock
 
@@ -56,6 +56,13 @@ class OutputConfig(Lenient):
 
 class Metadata(Lenient):
     user_id: str | None = None
+
+
+class Thread(Lenient):
+    """The conversation as the server holds it, or is asked to."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str | None = None
 
 
 class PromptParams(BaseModel):
@@ -163,6 +170,10 @@ class MessageParams(PromptParams):
     # user_id is what makes calls one conversation.
     metadata: Metadata | None = None
 
+    # Nothing is held here, so none can be continued. Anthropic's tool runner always asks for
+    # one, and sends the whole conversation when it hears that the thread is lost.
+    thread: Thread | None = None
+
     # Accepted, and without meaning here.
     diagnostics: Any = None
     service_tier: str | None = None
@@ -171,6 +182,8 @@ class MessageParams(PromptParams):
     inference_geo: None = None
 
     def check(self) -> None:
+        if self.thread and self.thread.type == "continue":
+            raise ThreadNotFoundError
         super().check()
         if self.messages[-1].role == "assistant":
             raise InvalidRequestError(

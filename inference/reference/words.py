@@ -45,7 +45,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "tools": "Functions of yours that the model may call.",
         "tool_choice": "`auto`: as the model likes. `none`: no call. `required`: some call. An "
         "object: this function.",
-        "parallel_tool_calls": "False: one call at a time. Where the model can.",
+        "parallel_tool_calls": "False: one call at a time.",
         "response_format": "What the answer must be.",
         "reasoning_effort": "How much a reasoning model thinks before it answers; `none`: not "
         "at all, where it can. Thinking is charged as output.",
@@ -53,6 +53,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "store": IGNORED,
         "prompt_cache_key": "Calls with the same text are sent to the same place, where their "
         "common beginning may be cached.",
+        "prompt_cache_options": IGNORED,
         "prompt_cache_retention": IGNORED,
         "verbosity": IGNORED,
         "modalities": "`text` is all there is.",
@@ -190,7 +191,12 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "stop_sequences": "Up to 4 texts. The answer ends before the first of them that comes.",
         "top_k": "Choose among so many of the likeliest tokens.",
         "metadata": "Who asks.",
+        "thread": "Accepted, but nothing is kept: a thread cannot be continued.",
         "diagnostics": IGNORED,
+    },
+    "AnthropicThread": {
+        "type": "`create` has no effect; `continue` is answered `thread_not_found`.",
+        "previous_message_id": "Of a thread to be continued.",
     },
     "AnthropicMetadata": {
         "user_id": "Keeps one user's calls together at the provider, for its cache.",
@@ -210,7 +216,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "type": "`auto`: as the model likes. `any`: some tool. `tool`: the one that is named. "
         "`none`: no tool.",
         "name": "With `tool`.",
-        "disable_parallel_tool_use": "One call at a time. Where the model can.",
+        "disable_parallel_tool_use": "One call at a time.",
     },
     "AnthropicThinking": {
         "type": "`disabled`: no thinking, where the model can. The others: think, and show it.",

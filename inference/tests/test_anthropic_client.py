@@ -70,6 +70,8 @@ def test_a_message(client: anthropic.Anthropic, model: str, stream: bool) -> Non
     assert (message.type, message.role, message.model) == ("message", "assistant", model)
     (block,) = message.content
     assert (block.type, block.text) == ("text", "Lima is grey.")
+    # Null breaks the Vercel AI SDK, which reads a list or nothing at all.
+    assert "citations" not in block.model_fields_set
     assert (message.stop_reason, message.stop_sequence) == ("end_turn", None)
     assert message.usage.input_tokens > 0
     assert message.usage.output_tokens >= 3
@@ -586,6 +588,20 @@ def assert_envelope(response: requests.Response, status: int, kind: str) -> dict
     assert body["request_id"].startswith("req_")
     assert "openai-version" not in response.headers
     return dict(body["error"])
+
+
+def test_a_thread_can_be_asked_for_and_not_be_continued(gateway: Any, cast: Any) -> None:
+    """Upon this error, and no other, Anthropic's tool runner sends the whole conversation."""
+    body = {"model": NATIVE, "max_tokens": 200, "messages": script(text="Lima.")}
+    began = gateway.post(cast, "messages", {**body, "thread": {"type": "create"}})
+    assert began.status_code == 200
+    thread = {"type": "continue", "previous_message_id": began.json()["id"]}
+    refused = gateway.post(cast, "messages", {**body, "thread": thread})
+
+    assert refused.status_code == 404
+    error = refused.json()["error"]
+    assert error["type"] == "not_found_error"
+    assert error["details"]["error_code"] == "thread_not_found"
 
 
 def test_an_unknown_model_is_not_found(client: anthropic.Anthropic, cast: Any) -> None:

@@ -208,6 +208,37 @@ def test_a_forced_call_that_leaked_into_the_text_is_a_call(
     assert '"name":"weather"' in response.text
 
 
+@pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_call_at_a_time_is_one_call(client: openai.OpenAI, model: str, stream: bool) -> None:
+    call = {"name": "weather", "arguments": {"city": "Lima"}}
+    params: Any = {
+        "model": model,
+        "messages": [{"role": "user", "content": say(tool_calls=[call, call])}],
+        "tools": [WEATHER],
+        "parallel_tool_calls": False,
+    }
+    if stream:
+        with client.chat.completions.stream(**params) as events:
+            answer: Any = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**params)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    (called,) = choice.message.tool_calls
+    assert (called.function.name, "Lima" in called.function.arguments) == ("weather", True)
+
+
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+def test_every_effort_that_clients_know_is_taken(client: openai.OpenAI, effort: Any) -> None:
+    answer = client.chat.completions.create(
+        model="gpt-oss-20b",
+        messages=[{"role": "user", "content": "hi"}],
+        extra_body={"reasoning_effort": effort},
+    )
+    assert answer.choices[0].message.content
+
+
 def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="qwen-3-30b",
@@ -221,6 +252,7 @@ def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
         logprobs=True,
         top_logprobs=2,
         reasoning_effort="low",
+        extra_body={"prompt_cache_options": {"mode": "implicit"}},
     )
     assert answer.choices[0].message.content
 

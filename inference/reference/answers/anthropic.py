@@ -10,7 +10,6 @@ from inference.reference.answers.base import SOMETIMES, Answer, Usd
 class TextContent(Answer):
     type: Literal["text"]
     text: str
-    citations: None
 
 
 class ThinkingContent(Answer):
