@@ -8,7 +8,7 @@ from gevent import monkey
 # Before anything else is imported: sockets, locks and threads become gevent's.
 monkey.patch_all()
 
-from gunicorn import util  # noqa: E402
+from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
 
 from agentflare import server_errors  # noqa: E402
 

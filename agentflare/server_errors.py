@@ -8,7 +8,7 @@ import socket
 from http import HTTPStatus
 
 import orjson
-from gunicorn import util
+from gunicorn import util  # type: ignore[import-untyped]
 
 from agentflare.errors import GatewayError, InvalidRequestError
 from agentflare.ids import uuid7

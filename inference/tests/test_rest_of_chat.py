@@ -239,6 +239,26 @@ def test_every_effort_that_clients_know_is_taken(client: openai.OpenAI, effort: 
     assert answer.choices[0].message.content
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probabilities_come_in_openais_form(client: openai.OpenAI, stream: bool) -> None:
+    params: Any = {
+        "model": "gpt-oss-20b",
+        "messages": [{"role": "user", "content": say(text="Lima is grey.")}],
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    if stream:
+        with client.chat.completions.stream(**params) as events:
+            answer: Any = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**params)
+    told = answer.choices[0].logprobs
+    assert "".join(entry.token for entry in told.content) == "Lima is grey."
+    assert {len(entry.top_logprobs) for entry in told.content} == {2}
+    assert told.refusal is None
+    assert stream or "refusal" in told.model_fields_set
+
+
 def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="qwen-3-30b",
