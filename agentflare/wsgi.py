@@ -41,8 +41,13 @@ class Application:
 
 
 def _api_path(path: str) -> str:
-    """Below /v1 without repeated slashes: clients join a base URL that ends in one and a path
-    that begins with one."""
+    """The path below /v1 that is meant.
+
+    Clients join a base URL that ends in a slash and a path that begins with one; Cohere's call
+    their second version of reranking, which is the same here.
+    """
+    if path == "/v2/rerank":
+        return "/v1/rerank"
     if "//" not in path:
         return path
     single = _SLASHES.sub("/", path)

@@ -126,9 +126,14 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
     "ModerationText": {"type": "", "text": "The text."},
     "RerankParams": {
         "query": "What is looked for.",
-        "documents": "Where it is looked for: texts, or objects with a `text`.",
+        "documents": "Where it is looked for: texts, or objects with a `text` or "
+        "the `rank_fields`.",
         "top_n": "Answer with so many of the best. All of them unless told.",
         "return_documents": "Put each document beside its score.",
+        "rank_fields": "Of documents that are objects: the fields to rank them by. `text` unless "
+        "told.",
+        "priority": IGNORED,
+        "truncation": IGNORED,
         "max_chunks_per_doc": f"{IGNORED} Documents are never cut into several.",
         "max_tokens_per_doc": IGNORED,
     },
