@@ -272,7 +272,11 @@ class UpstreamChat:
 
 
 def _checked(events: list[Event], schema: dict[str, Any] | None) -> list[Event]:
-    """Each choice with its JSON alone as its text. Raises NoJsonError."""
+    """Each choice with its JSON alone as its text. Raises NoJsonError.
+
+    A choice that the cap has cut stays as it is, as in JSON mode: its reason says so, and
+    asking again would only cut it again.
+    """
     texts: dict[int, str] = {}
     for event in events:
         if isinstance(event, Delta):
@@ -284,6 +288,11 @@ def _checked(events: list[Event], schema: dict[str, Any] | None) -> list[Event]:
             checked += [event] if event else []
         else:
             text = texts.get(event.index, "")
-            checked.append(Delta(index=event.index, content=read_json(text, schema)))
+            try:
+                text = read_json(text, schema)
+            except NoJsonError:
+                if event.reason != "length":
+                    raise
+            checked.append(Delta(index=event.index, content=text))
             checked.append(event)
     return checked

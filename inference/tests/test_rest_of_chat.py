@@ -124,6 +124,27 @@ def test_a_schema_is_asked_for_and_checked(gateway: Any, cast: Any, stream: bool
     assert settled_record(cast).cost_nusd > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_json_that_the_cap_has_cut_is_told_to_be_cut_and_is_charged(
+    gateway: Any, cast: Any, stream: bool
+) -> None:
+    """As in JSON mode. To ask again would cut it again, at our expense."""
+    mark = f"cut-{cast.code}"
+    response = gateway.chat(
+        cast,
+        say(text='{"name": "Ann", "age": 31}', id=mark),
+        model=WITHOUT_JSON_MODE,
+        response_format=FORMAT,
+        max_tokens=4,
+        stream=stream,
+    )
+    assert response.status_code == 200, response.text
+    assert '"finish_reason":"length"' in response.text
+    assert '{\\"name' in response.text
+    assert len(gateway.upstream_calls(mark)) == 1
+    assert settled_record(cast).cost_nusd > 0
+
+
 @pytest.mark.parametrize("answer", ['{"name": "Ann"}', "no", '{"name": "Ann", "age": "old"}'])
 def test_an_answer_that_never_fits_costs_nothing_and_says_so(
     gateway: Any, cast: Any, answer: str
