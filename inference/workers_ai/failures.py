@@ -71,6 +71,15 @@ def _refused(message: str) -> errors.GatewayError:
     return errors.InvalidRequestError("The upstream service refused the request.")
 
 
+def _json_not_met(message: str) -> errors.GatewayError:
+    return errors.InvalidRequestError(
+        f"The model's answer was not the JSON that was asked for: {message}. Raise the cap on "
+        "its tokens, or simplify the schema.",
+        param="response_format",
+        code=errors.JsonNotMetError.code,
+    )
+
+
 def _no_such_model(message: str) -> errors.GatewayError:
     return errors.NotFoundError(
         "The model is not available: the provider does not serve it any more.",
@@ -193,7 +202,7 @@ RULES = {
     5019: Rule(_failed, may_fall_over=True, alert=True),
     5021: Rule(_context, may_fall_over=True),
     5023: _INVALID,
-    5024: Rule(_invalid, may_retry=True, may_fall_over=True),
+    5024: Rule(_json_not_met, may_retry=True, may_fall_over=True),
     5025: _INVALID,
     5028: _NO_SUCH_MODEL,
     5035: _CLOSED_MODEL,

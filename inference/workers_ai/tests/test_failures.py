@@ -48,7 +48,7 @@ ROWS = [
     (413, 5021, 400, "context_length_exceeded", False, True, Scope.CALL),
     (400, 5023, 400, None, False, False, Scope.CALL),
     (400, 5025, 400, None, False, False, Scope.CALL),
-    (400, 5024, 400, None, True, True, Scope.CALL),
+    (400, 5024, 400, "json_schema_not_met", True, True, Scope.CALL),
     (410, 5028, 404, "model_not_found", False, True, Scope.CALL),
     (403, 5035, 502, "upstream_error", False, True, Scope.MODEL),
     (404, 7000, 502, "upstream_error", False, True, Scope.CALL),
