@@ -68,6 +68,23 @@ def test_slashes_too_many_are_an_error_in_the_envelope_elsewhere_below_v1(gatewa
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key"])
+def test_a_client_with_the_wrong_base_url_is_told_the_right_one(gateway: Any, header: str) -> None:
+    answer = requests.post(
+        f"{gateway.url}/chat/completions", json={}, headers={header: "Bearer x"}, timeout=10
+    )
+    assert answer.status_code == 404
+    assert answer.headers["x-request-id"]
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert "/v1" in error["message"]
+
+
+def test_a_page_that_is_not_there_is_a_page(gateway: Any) -> None:
+    answer = requests.get(f"{gateway.url}/nothing", timeout=10)
+    assert (answer.status_code, answer.headers["content-type"][:9]) == (404, "text/html")
+
+
 @pytest.mark.parametrize("path", ["chat/completions", "messages", "models", "nothing"])
 def test_a_browser_may_ask_for_whatever_clients_send(gateway: Any, path: str) -> None:
     asked = "authorization,content-type,x-stainless-lang,anthropic-version"
