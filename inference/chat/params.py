@@ -141,11 +141,31 @@ class NamedToolChoice(_Open):
     function: NamedFunction
 
 
+class AllowedTools(_Open):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedToolChoice], Field(min_length=1)]
+
+
+class AllowedToolChoice(_Open):
+    """Some of the tools alone; all of them are sent for the sake of a cache at OpenAI."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+def _choice_class(value: Any) -> str:
+    if isinstance(value, AllowedToolChoice):
+        return ":allowed"
+    kind = value.get("type") if isinstance(value, dict) else None
+    return ":allowed" if kind == "allowed_tools" else _json_type(value)
+
+
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag(":text")]
-    | Annotated[NamedToolChoice, Tag(":object")],
+    | Annotated[NamedToolChoice, Tag(":object")]
+    | Annotated[AllowedToolChoice, Tag(":allowed")],
     Discriminator(
-        _json_type,
+        _choice_class,
         custom_error_type="neither_of_both",
         custom_error_message="tool_choice must be a string or an object that names a function",
     ),
@@ -273,12 +293,7 @@ class ChatCompletionParams(BaseModel):
             raise InvalidRequestError(
                 "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice"
             )
-        if isinstance(self.tool_choice, NamedToolChoice):
-            wanted = self.tool_choice.function.name
-            if wanted not in {tool.function.name for tool in self.tools or []}:
-                raise InvalidRequestError(
-                    f"Tool choice '{wanted}' not found in 'tools' parameter.", param="tool_choice"
-                )
+        self._check_tool_choice()
         self._check_messages()
         form = self.response_format
         if (
@@ -295,6 +310,25 @@ class ChatCompletionParams(BaseModel):
             raise InvalidRequestError(
                 "'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs"
             )
+
+    def _check_tool_choice(self) -> None:
+        """The tools that are named must be there. Of allowed ones the others are left out, which
+        every model understands."""
+        choice = self.tool_choice
+        if isinstance(choice, NamedToolChoice):
+            wanted = [choice.function.name]
+        elif isinstance(choice, AllowedToolChoice):
+            wanted = [tool.function.name for tool in choice.allowed_tools.tools]
+        else:
+            return
+        offered = {tool.function.name for tool in self.tools or []}
+        if missing := [name for name in wanted if name not in offered]:
+            raise InvalidRequestError(
+                f"Tool choice '{missing[0]}' not found in 'tools' parameter.", param="tool_choice"
+            )
+        if isinstance(choice, AllowedToolChoice):
+            self.tools = [tool for tool in self.tools or [] if tool.function.name in wanted]
+            self.tool_choice = choice.allowed_tools.mode
 
     def _check_messages(self) -> None:
         for position, message in enumerate(self.messages):

@@ -44,7 +44,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "top_logprobs": "With `logprobs`: tell of so many other tokens at each place.",
         "tools": "Functions of yours that the model may call.",
         "tool_choice": "`auto`: as the model likes. `none`: no call. `required`: some call. An "
-        "object: this function.",
+        "object: this function, or some of the tools alone.",
         "parallel_tool_calls": "False: one call at a time.",
         "response_format": "What the answer must be.",
         "reasoning_effort": "How much a reasoning model thinks before it answers; `none`: not "
@@ -86,6 +86,11 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "strict": "Keep to the schema. Where the model can.",
     },
     "ChatNamedToolChoice": {"type": "", "function": "The one to be called."},
+    "ChatAllowedToolChoice": {"type": "", "allowed_tools": "Which, and how."},
+    "ChatAllowedTools": {
+        "mode": "`auto`: as the model likes. `required`: one of them.",
+        "tools": "Some of `tools`; the others are not offered.",
+    },
     "ChatNamedFunction": {"name": "One of `tools`."},
     "ChatResponseFormat": {
         "type": "`json_object`: some JSON. `json_schema`: JSON for your schema. Where a model "

@@ -250,6 +250,35 @@ def test_one_call_at_a_time_is_one_call(client: openai.OpenAI, model: str, strea
     assert (called.function.name, "Lima" in called.function.arguments) == ("weather", True)
 
 
+@pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
+def test_allowed_tools_are_all_that_the_model_is_offered(
+    gateway: Any, client: openai.OpenAI, cast: Any, model: str
+) -> None:
+    other: Any = {"type": "function", "function": {"name": "clock", "parameters": {}}}
+    named: Any = {"type": "function", "function": {"name": "weather"}}
+    mark = f"allowed-{cast.code}"
+    params: Any = {
+        "model": model,
+        "messages": [{"role": "user", "content": mark}],
+        "tools": [other, WEATHER],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "required", "tools": [named]},
+        },
+    }
+    answer = client.chat.completions.create(**params)
+    calls: Any = answer.choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["weather"]
+    (sent,) = gateway.upstream_calls(mark)
+    assert [tool["function"]["name"] for tool in sent["body"]["tools"]] == ["weather"]
+    assert sent["body"]["tool_choice"] == "required"
+
+    params["tools"] = [other]
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**params)
+    assert refused.value.param == "tool_choice"
+
+
 @pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
 def test_every_effort_that_clients_know_is_taken(client: openai.OpenAI, effort: Any) -> None:
     answer = client.chat.completions.create(
