@@ -13,12 +13,16 @@ Result = TypeVar("Result")
 def off_loop(work: Callable[[], Result]) -> Result:
     """Run CPU-bound `work` in a real thread where a gevent loop would stand still, else here.
 
-    Only worth it for code that lets go of the interpreter lock, as tiktoken's does.
+    Code that lets go of the interpreter lock, as tiktoken's does, holds up nobody then; pure
+    Python still takes turns with the loop, every few milliseconds.
+    Raises what the work raises.
     """
     if not is_module_patched("threading"):
         return work()
-    result: Result = gevent.get_hub().threadpool.apply(work)
-    return result
+    result, error = gevent.get_hub().threadpool.apply(_outcome, (work,))
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
 
 
 class InterruptedWork(Exception):  # noqa: N818  # nothing went wrong
@@ -69,7 +73,7 @@ def in_parallel(works: Sequence[Callable[[], Result]], *, at_once: int) -> list[
 
 
 def _outcome(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
-    """A greenlet prints what it raises; what is returned stays quiet."""
+    """A greenlet, or a thread of gevent's, prints what it raises; what is returned stays quiet."""
     try:
         return work(), None
     except Exception as exc:
