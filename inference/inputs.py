@@ -10,6 +10,8 @@ from inference.tokens.decoding import decode_tokens
 ModelName = Annotated[str, StringConstraints(min_length=1)]
 # As many as OpenAI takes.
 MAX_INPUTS = 2048
+# And of their tokens, with room for what else a body holds.
+MAX_VALUES_WITH_TOKENS = 310_000
 
 
 class Params(BaseModel):

@@ -20,6 +20,7 @@ from pydantic import (
 from agentflare.errors import InvalidRequestError
 
 MAX_MESSAGES = 5_000
+MAX_TOOLS = 1_024
 
 
 class _Open(BaseModel):
@@ -93,7 +94,7 @@ class ToolCall(_Open):
 class Message(_Open):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
     tool_call_id: str | None = None
     name: str | None = None
 
@@ -222,7 +223,7 @@ class ChatCompletionParams(BaseModel):
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None

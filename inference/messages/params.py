@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Tag
 
 from agentflare.errors import InvalidRequestError, ThreadNotFoundError, UnsupportedParamError
-from inference.chat.params import MAX_MESSAGES, Cap
+from inference.chat.params import MAX_MESSAGES, MAX_TOOLS, Cap
 from inference.messages.content import BLOCKS_BY_ROLE, STRING_OR_BLOCKS, Lenient, Message, TextBlock
 
 MAX_STOP_SEQUENCES = 4
@@ -79,7 +79,7 @@ class PromptParams(BaseModel):
         ]
         | None
     ) = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None

@@ -1,12 +1,13 @@
 """The three forms in which models take their input: JSON, a form, bytes."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
 from django.http.multipartparser import MultiPartParserError
 from rest_framework.request import Request
 
-from agentflare.api import check_encoding
+from agentflare.api import MAX_VALUES, check_encoding, check_values
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
@@ -31,6 +32,8 @@ def native_request(request: Request) -> UpstreamRequest:
 
 
 def _document(body: bytes) -> dict[str, Any]:
+    # Numbers may be many: a sound is a list of them.
+    check_values(body, MAX_VALUES, marks=(b"[", b"{"))
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -39,12 +42,16 @@ def _document(body: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(document, dict):
         raise InvalidRequestError("The JSON body must be an object.")
+    _refuse_options(document)
+    return document
+
+
+def _refuse_options(names: Collection[str]) -> None:
     for name in _NOT_HERE:
-        if name in document:
+        if name in names:
             raise UnsupportedParamError(
                 f"The parameter '{name}' is not supported on /v1/run.", param=name
             )
-    return document
 
 
 def _form(http: Any) -> FormRequest:
@@ -56,6 +63,7 @@ def _form(http: Any) -> FormRequest:
         }
     except MultiPartParserError as exc:
         raise InvalidRequestError(f"The form could not be read: {exc}") from None
+    _refuse_options({*fields, *files})
     return FormRequest(fields, files)
 
 
