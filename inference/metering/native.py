@@ -25,6 +25,8 @@ from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, U
 # Base64 of pictures and sounds: not read as text.
 _MEDIA = {"image", "image_b64", "mask", "audio", "images", "videos"}
 _URLS = {"url", "image_url"}
+# Models read these as text, whatever it looks like.
+_TEXTS = {"tools", "functions", "tool_choice", "response_format", "guided_json", "text", "prompt"}
 _DATA_URL = ("data:image/", "data:audio/", "data:video/")
 # What one medium may count for at a model that prices it in tokens.
 _TOKENS_PER_MEDIUM = 3_000
@@ -174,8 +176,10 @@ def fields_of(request: UpstreamRequest) -> Mapping[str, Any]:
 def read_as_text(fields: Mapping[str, Any]) -> Texts:
     """Without what is named as a medium, and without data URLs where a URL belongs: anywhere
     else they are text."""
-    others = {name: value for name, value in fields.items() if name not in _MEDIA}
-    return collect(others, is_medium=_is_data_url)
+    others = {name: value for name, value in fields.items() if name not in _MEDIA | _TEXTS}
+    texts = {name: fields[name] for name in _TEXTS if name in fields}
+    found, plain = collect(others, is_medium=_is_data_url), collect(texts)
+    return Texts([*found.texts, *plain.texts], found.media)
 
 
 def _is_data_url(name: str | None, value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ from inference.attempts import Target
 from inference.chat.events import Usage
 from inference.chat.reader import AnswerReader
 from inference.chat.shape import DONE, chunk
+from inference.metering import native
 from inference.metering.measured import Measured
 from inference.pipeline import Call, admit_call
 from inference.run.task import NativeTask, without_neurons
@@ -27,6 +29,7 @@ class NativeStreamRun:
     def __init__(self, call: Call, task: NativeTask) -> None:
         self.admitted = admit_call(call, prepare=task.prepare)
         self.meter = self.admitted.meter
+        self._request = task.request
         self._reader = AnswerReader(output_cap=2**31)
         self._answer: Answer | None = None
         self._frames: Iterator[dict[str, Any]] = iter(())
@@ -120,7 +123,8 @@ class NativeStreamRun:
 
     def _capture(self, status: Status) -> None:
         usage = self._reader.usage()
-        if usage is None:
+        # A prompt of no tokens is a fault of whoever counted.
+        if usage is None or not usage.prompt_tokens:
             self.meter.finish(status=status, used=self._delivered_use())
             return
         self.meter.finish(status=status, used=self._believable(usage).measured(Truth.PROVIDER))
@@ -142,9 +146,12 @@ class NativeStreamRun:
             return Measured()
         usage = self._reader.usage() or Usage(completion_tokens=self._reader.counted_tokens)
         usage.neurons = None
-        if not usage.prompt_tokens:
-            usage.prompt_tokens = int(self.meter.most.get(Unit.INPUT_TOKENS, 0))
+        usage.prompt_tokens = usage.prompt_tokens or self._likely_prompt_tokens
         return self._believable(usage).measured(Truth.COUNTED)
+
+    @cached_property
+    def _likely_prompt_tokens(self) -> int:
+        return native.likely_input_tokens(native.fields_of(self._request))
 
     def _believable(self, usage: Usage) -> Usage:
         """Never more than was held for."""

@@ -82,6 +82,39 @@ def test_upstreams_lies_make_a_call_neither_free_nor_dear(
     assert record.cost_nusd == nusd(response.headers["X-Request-Cost"])
 
 
+def test_a_tool_is_no_picture(gateway: Any, cast: Any) -> None:
+    hidden = {"url": "data:image/png;base64," + "word " * 10_000}
+    tool = {"type": "function", "function": {"name": "f", "description": "", "parameters": hidden}}
+    messages = [{"role": "user", "content": "x"}]
+    body = {"messages": messages, "tools": [tool], "max_tokens": 1}
+    response = post(gateway, cast, "run/gpt-oss-20b", json=body)
+
+    assert response.status_code == 200, response.text
+    record = settled_record(cast)
+    assert record.input_tokens > 9_000
+    assert record.cost_nusd <= record.estimated_nusd
+
+
+def test_a_streams_prompt_is_charged_where_upstream_forgets_it(gateway: Any, cast: Any) -> None:
+    text = "word " * 500 + say(text="one two", usage={"prompt_tokens": 0, "completion_tokens": 2})
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": 5, "stream": True}
+    response = post(gateway, cast, "run/llama-3.3-70b-fast", json=body)
+
+    assert response.text.endswith("data: [DONE]\n\n")
+    record = settled_record(cast)
+    assert 500 <= record.input_tokens < 600
+    assert record.cost_nusd <= record.estimated_nusd
+
+
+@pytest.mark.parametrize("name", ["options", "requests", "model"])
+def test_a_form_has_no_options_either(gateway: Any, cast: Any, name: str) -> None:
+    form = {"prompt": (None, "x"), name: (None, "x")}
+    response = post(gateway, cast, "run/flux-2-dev", files=form)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == name
+
+
 def nested(depth: int) -> Any:
     value: Any = "x"
     for _ in range(depth):
