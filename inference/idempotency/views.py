@@ -8,8 +8,12 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
 from agentflare.api import ApiView
+from billing.admission.services import require_credit
 from inference.idempotency.once import answer_once, has_idempotency_key
 from tenants.keys.lookup import KeyRecord
+
+
+_LARGE_BYTES = 256 * 1024
 
 
 class InferenceView(ApiView):
@@ -29,6 +33,14 @@ class InferenceView(ApiView):
             # A view is made for each request. DRF calls what stands here once it knows the
             # caller, and turns what it raises into OpenAI's envelope.
             self.post = partial(self._post_once, self.post)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Reading a large body, and counting what is in it, is work: nobody without any credit
+        makes us do it. Small ones are refused at their admission."""
+        super().initial(request, *args, **kwargs)
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if request.method == "POST" and length > _LARGE_BYTES:
+            require_credit(request.auth.tenant_code)
 
     def _post_once(
         self,

@@ -93,7 +93,7 @@ def used(
         quantities[Unit.IMAGES] = 1
     if Unit.AUDIO_MINUTE in units:
         minutes, is_told = sounds.minutes(offer, request, result=result, content=content)
-        quantities[Unit.AUDIO_MINUTE] = min(minutes, sounds.longest_minutes(offer, request))
+        quantities[Unit.AUDIO_MINUTE] = minutes
         truth = truth if is_told else Truth.COUNTED
     if of_pictures := pictures.quantities(offer, request):
         quantities.update(of_pictures)

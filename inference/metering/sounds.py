@@ -34,28 +34,22 @@ def most_minutes(offer: Offer, request: UpstreamRequest) -> Decimal:
     return most_s / _SECONDS_PER_MINUTE
 
 
-def longest_minutes(offer: Offer, request: UpstreamRequest) -> Decimal:
-    """As `most_minutes`, of a sound that lies: what a model tells beyond this is no length."""
-    if offer.kind == SPEECH:
-        return most_minutes(offer, request)
-    return sum((length.longest_s for length in _sent(request)), _SLACK_S) / _SECONDS_PER_MINUTE
-
-
 def minutes(
     offer: Offer, request: UpstreamRequest, *, result: Any, content: bytes
 ) -> tuple[Decimal, bool]:
     """The minutes a call is charged for where Cloudflare tells no neurons, and whether the model
-    itself has told them."""
+    itself has told them. Never more than the sound can have, even one that lies of its length."""
     if offer.kind == SPEECH:
-        return _spoken_s(request, result, content) / _SECONDS_PER_MINUTE, False
-    if (told := told_seconds(result)) is not None:
-        return told / _SECONDS_PER_MINUTE, True
+        spoken = _spoken_s(request, result, content) / _SECONDS_PER_MINUTE
+        return min(spoken, most_minutes(offer, request)), False
     lengths = _sent(request)
-    seconds = last_word_end(result)
+    # A model that hears words in silence can hear them after the end.
+    longest_s = sum((length.longest_s for length in lengths), _SLACK_S)
+    told = told_seconds(result)
+    seconds = told if told is not None else last_word_end(result)
     if seconds is None:
         seconds = sum((length.likely_s for length in lengths), Decimal(0))
-    # A model that hears words in silence can hear them after the end.
-    return min(seconds / _SECONDS_PER_MINUTE, longest_minutes(offer, request)), False
+    return min(seconds, longest_s) / _SECONDS_PER_MINUTE, told is not None
 
 
 def told_seconds(result: Any) -> Decimal | None:

@@ -337,3 +337,17 @@ def test_expect_100_continue_is_answered(gateway: Any, cast: Any) -> None:
         while piece := wire.recv(65_536):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_nobody_without_credit_makes_us_read_a_large_body(gateway: Any) -> None:
+    poor = gateway.cast(credit_nusd=0)  # never called before: the gate is cold
+    response = requests.post(
+        f"{gateway.base_url}/chat/completions",
+        # Reading it would tell that it is no JSON.
+        data=b"x" * 300_000,
+        headers={**poor.auth, "Content-Type": "application/json"},
+        timeout=30,
+    )
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "insufficient_quota"
+    assert response.headers["x-should-retry"] == "false"
