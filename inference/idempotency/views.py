@@ -40,6 +40,7 @@ class InferenceView(ApiView):
         super().initial(request, *args, **kwargs)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         if request.method == "POST" and length > _LARGE_BYTES:
+            assert isinstance(request.auth, KeyRecord)
             require_credit(request.auth.tenant_code)
 
     def _post_once(
