@@ -60,12 +60,22 @@ class Interruptible(Generic[Result]):
 def in_parallel(works: Sequence[Callable[[], Result]], *, at_once: int) -> list[Result]:
     """The results in order, `at_once` at a time in greenlets; one by one where there are none.
 
-    Raises what the first of them (in order) raises, when all have ended: none goes on alone.
+    After one has failed no other begins. Raises what the first of them (in order) raises, when
+    all have ended: none goes on alone.
     """
     if len(works) < 2 or not is_module_patched("socket"):
         return [work() for work in works]
-    pool = gevent.pool.Pool(at_once)
-    outcomes = pool.map(_outcome, works)
+    has_failed = False
+
+    def outcome(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+        nonlocal has_failed
+        if has_failed:
+            return None, None
+        found = _outcome(work)
+        has_failed = has_failed or found[1] is not None
+        return found
+
+    outcomes = gevent.pool.Pool(at_once).map(outcome, works)
     for _, error in outcomes:
         if error is not None:
             raise error

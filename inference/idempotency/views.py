@@ -12,7 +12,6 @@ from billing.admission.services import require_credit
 from inference.idempotency.once import answer_once, has_idempotency_key
 from tenants.keys.lookup import KeyRecord
 
-
 _LARGE_BYTES = 256 * 1024
 
 

@@ -160,6 +160,32 @@ FAULTS = [
 ]
 
 
+SAFE = say(text='{"safe": true, "categories": []}')
+REFUSED = {"status": 400, "code": 5021, "message": "too long"}
+
+
+def test_what_is_most_likely_refused_is_asked_first(gateway: Any, cast: Any) -> None:
+    """Nobody makes us pay for a thousand texts by a last one that upstream refuses."""
+    mark = f"mark-{cast.code}"
+    texts = [f"{mark} {number} {SAFE}" for number in range(20)]
+    texts.append(f"{mark} " + "long " * 50 + say(error=REFUSED))
+    response = gateway.post(cast, "moderations", {"input": texts})
+
+    assert response.status_code == 400, response.text
+    assert len(gateway.upstream_calls(mark)) == 1
+    assert settled_record(cast).cost_nusd == 0
+
+
+def test_what_was_made_before_another_part_failed_is_in_our_books(gateway: Any, cast: Any) -> None:
+    texts = [*("a rather long text " * 20 + SAFE for _ in range(3)), say(error=REFUSED)]
+    response = gateway.post(cast, "moderations", {"input": texts})
+
+    assert response.status_code == 400, response.text
+    record = settled_record(cast)
+    assert (record.cost_nusd, record.status) == (0, "upstream_failed")
+    assert record.provider_cost_nusd > 0
+
+
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
 def test_a_failed_embedding_costs_nothing(
     gateway: Any, cast: Any, fault: dict[str, Any], status: int
