@@ -65,7 +65,7 @@ class NativeStreamRun:
         )
         self.meter.answered(answer)
         try:
-            frames = answer.frames() if answer.is_stream else iter([answer.result()])
+            frames = answer.frames() if answer.is_stream else iter([whole(answer.result())])
             return answer, next(frames, None), frames
         except BaseException:
             answer.close()
@@ -94,7 +94,7 @@ class NativeStreamRun:
 
     def _read(self, frame: dict[str, Any]) -> None:
         """Measure what passes. Raises UpstreamCallError for an error inside the stream."""
-        if frame.get("choices") and "message" in frame["choices"][0]:
+        if is_whole(frame):
             events = self._reader.read_result(frame)
         else:
             events = self._reader.read_frames([frame])
@@ -160,3 +160,18 @@ class NativeStreamRun:
         usage.cached_tokens = min(usage.cached_tokens, usage.prompt_tokens)
         usage.completion_tokens = min(usage.completion_tokens, int(most[Unit.OUTPUT_TOKENS]))
         return usage
+
+
+def whole(result: Any) -> dict[str, Any]:
+    """Plain JSON in place of a stream. Raises UpstreamCallError."""
+    if not isinstance(result, dict) or not result:
+        raise UpstreamCallError.unreadable("an answer without a result")
+    return result
+
+
+def is_whole(frame: dict[str, Any]) -> bool:
+    """Whether it is a completion and no chunk of one, whatever else upstream puts there."""
+    match frame.get("choices"):
+        case [{"message": _}, *_]:
+            return True
+    return False
