@@ -28,19 +28,26 @@ class InferenceView(ApiView):
         super().setup(request, *args, **kwargs)
         is_idempotent = has_idempotency_key(request) and hasattr(self, "post")
         request.is_idempotent = is_idempotent  # type: ignore[attr-defined]
+        # A view is made for each request. DRF calls what stands here once it knows the
+        # caller, and turns what it raises into OpenAI's envelope.
+        if request.method == "POST" and hasattr(self, "post"):
+            self.post = partial(self._post_with_credit, self.post)
         if is_idempotent:
-            # A view is made for each request. DRF calls what stands here once it knows the
-            # caller, and turns what it raises into OpenAI's envelope.
             self.post = partial(self._post_once, self.post)
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def _post_with_credit(
+        self,
+        handler: Callable[..., HttpResponseBase],
+        request: Request,
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponseBase:
         """Reading a large body, and counting what is in it, is work: nobody without any credit
         makes us do it. Small ones are refused at their admission."""
-        super().initial(request, *args, **kwargs)
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if request.method == "POST" and length > _LARGE_BYTES:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGE_BYTES:
             assert isinstance(request.auth, KeyRecord)
             require_credit(request.auth.tenant_code)
+        return handler(request, *args, **kwargs)
 
     def _post_once(
         self,
