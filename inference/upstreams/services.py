@@ -31,8 +31,6 @@ def add_upstream(
     weight: int = 1,
 ) -> Upstream:
     """A new account of the pool, or a new OpenAI-compatible server. Raises UpstreamError."""
-    if name == ENVIRONMENT:
-        raise UpstreamError(f"{ENVIRONMENT!r} is the account that the environment names.")
     if Upstream.objects.filter(name=name).exists():
         raise UpstreamError(f"There is an upstream {name!r} already.")
     upstream = Upstream(
@@ -44,7 +42,7 @@ def add_upstream(
         weight=weight,
         secret=encrypt(api_token),
     )
-    _check(upstream)
+    check(upstream)
     upstream.save(force_insert=True)
     return upstream
 
@@ -58,7 +56,7 @@ def change_upstream(*, name: str, **changes: str | int) -> Upstream:
     upstream = Upstream.objects.select_for_update().get(name=name)
     for field, value in changes.items():
         setattr(upstream, field, value.rstrip("/") if isinstance(value, str) else value)
-    _check(upstream)
+    check(upstream)
     upstream.save(update_fields=list(changes))
     return upstream
 
@@ -74,8 +72,10 @@ def remove_upstream(*, name: str) -> None:
         raise UpstreamError(f"{name} has AI models: {models}. Remove them first.") from None
 
 
-def _check(upstream: Upstream) -> None:
-    """Raises UpstreamError."""
+def check(upstream: Upstream) -> None:
+    """What an upstream needs to be called. Raises UpstreamError."""
+    if upstream.name == ENVIRONMENT:
+        raise UpstreamError(f"{ENVIRONMENT!r} is the account that the environment names.")
     if upstream.provider == Upstream.Provider.WORKERS_AI and not upstream.account_id:
         raise UpstreamError("A Cloudflare account needs its account id.")
     if upstream.provider == Upstream.Provider.OPENAI_COMPATIBLE and not upstream.base_url:
@@ -89,8 +89,7 @@ def _check(upstream: Upstream) -> None:
     if upstream.weight < 1:
         raise UpstreamError("A weight is at least 1.")
     try:
-        # Its addresses may be names of one network, which Django takes for none.
-        upstream.clean_fields(exclude=["base_url", "secret"])
+        upstream.clean_fields(exclude=["secret"])
     except ValidationError as exc:
         field, (complaint, *_) = next(iter(exc.message_dict.items()))
         raise UpstreamError(f"{field}: {complaint}") from None
