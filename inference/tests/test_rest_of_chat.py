@@ -370,7 +370,7 @@ def test_a_cached_answer_costs_nothing_and_belongs_to_one_tenant(gateway: Any) -
     assert all(record.gateway_log_id for record in records)
 
 
-@pytest.mark.parametrize("ttl", ["5", "-1", "soon", "99999999"])
+@pytest.mark.parametrize("ttl", ["", "5", "-1", "soon", "99999999"])
 def test_a_cache_time_that_makes_no_sense_is_refused(gateway: Any, cast: Any, ttl: str) -> None:
     import requests
 
