@@ -58,7 +58,14 @@ class Block:
             return {"type": "thinking", "thinking": "", "signature": ""}
         if self.kind == "text":
             return {"type": "text", "text": ""}
-        return {"type": "tool_use", "id": self.call_id, "name": self.name, "input": {}}
+        return {
+            "type": "tool_use",
+            "id": self.call_id,
+            "name": self.name,
+            "input": {},
+            # By the model, and not by code that it wrote.
+            "caller": {"type": "direct"},
+        }
 
     def object(self, *, signature: str) -> dict[str, Any]:
         if self.kind == "thinking":

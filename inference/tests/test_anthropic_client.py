@@ -800,6 +800,7 @@ def test_models_are_listed_in_anthropics_form(client: anthropic.Anthropic) -> No
     assert (model.type, model.display_name, model.lifecycle) == ("model", THINKER, "active")
     assert model.created_at.year >= 2025
     assert model.max_input_tokens
+    assert {"capabilities", "line", "deprecated_at", "retires_at"} <= model.model_fields_set
     assert client.models.retrieve(NATIVE).id == NATIVE
     with pytest.raises(anthropic.NotFoundError) as refusal:
         client.models.retrieve("claude-9")

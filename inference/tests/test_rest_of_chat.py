@@ -309,6 +309,15 @@ def test_log_probabilities_come_in_openais_form(client: openai.OpenAI, stream: b
     assert stream or "refusal" in told.model_fields_set
 
 
+def test_a_plain_completion_ends_for_a_reason_of_its_own_api(client: openai.OpenAI) -> None:
+    prompt = say(text="Lima.", finish_reason="tool_calls")
+    whole = client.completions.create(model="qwen-3-30b", prompt=prompt)
+    chunks = client.completions.create(model="qwen-3-30b", prompt=prompt, stream=True)
+
+    assert whole.choices[0].finish_reason == "stop"
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "stop"
+
+
 def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="qwen-3-30b",
