@@ -4,11 +4,11 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from django.http.multipartparser import MultiPartParserError
 from rest_framework.request import Request
 
-from agentflare.api import MAX_VALUES, check_encoding, check_values
+from agentflare.api import MAX_VALUES, check_content_encoding, check_encoding, check_values
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from agentflare.multipart import parse_form
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
 # Options that would make a call outlive its hold, or change whom it is billed to.
@@ -16,8 +16,9 @@ _NOT_HERE = ("options", "requests", "model")
 
 
 def native_request(request: Request) -> UpstreamRequest:
-    """Raises InvalidRequestError."""
+    """Raises InvalidRequestError or UnsupportedMediaTypeError."""
     http = request._request
+    check_content_encoding(http)
     media_type = http.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
         return _form(http)
@@ -55,16 +56,20 @@ def _refuse_options(names: Collection[str]) -> None:
 
 
 def _form(http: Any) -> FormRequest:
-    try:
-        fields = {name: str(value) for name, value in http.POST.items()}
-        files = {
-            name: (file.name, file.read(), file.content_type or "application/octet-stream")
-            for name, file in http.FILES.items()
-        }
-    except MultiPartParserError as exc:
-        raise InvalidRequestError(f"The form could not be read: {exc}") from None
-    _refuse_options({*fields, *files})
-    return FormRequest(fields, files)
+    """Of a name that comes twice, the last."""
+    fields, uploads = parse_form(http)
+    files = {name: items[-1] for name, items in uploads}
+    for file in files.values():
+        # It may have been read before.
+        file.seek(0)
+    _refuse_options([*(name for name, _ in fields), *files])
+    return FormRequest(
+        {name: str(texts[-1]) for name, texts in fields},
+        {
+            name: (file.name or "", file.read(), file.content_type or "application/octet-stream")
+            for name, file in files.items()
+        },
+    )
 
 
 def _query(http: Any) -> dict[str, str]:

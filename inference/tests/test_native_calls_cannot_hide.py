@@ -140,3 +140,22 @@ def test_an_answer_without_a_result_is_no_success(gateway: Any, cast: Any, resul
 
     assert response.status_code == 502, response.text
     assert settled_record(cast).cost_nusd == 0
+
+
+def test_a_form_of_too_many_parts_is_the_clients_mistake(gateway: Any, cast: Any) -> None:
+    files = [("image", (f"{number}.png", b"x")) for number in range(120)]
+    response = post(gateway, cast, "run/flux-2-dev", data={"prompt": "x"}, files=files)
+
+    assert response.status_code == 400, response.text
+    assert "too many" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("content_type", ["audio/wav", "multipart/form-data; boundary=x"])
+def test_a_compressed_body_is_refused(gateway: Any, cast: Any, content_type: str) -> None:
+    response = requests.post(
+        f"{gateway.base_url}/run/whisper",
+        data=b"\x1f\x8b",
+        headers={**cast.auth, "Content-Type": content_type, "Content-Encoding": "gzip"},
+        timeout=30,
+    )
+    assert response.status_code == 415, response.text
