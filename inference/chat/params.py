@@ -14,10 +14,11 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
-    field_validator,
 )
 
 from agentflare.errors import InvalidRequestError
+from inference.inputs import IMAGE_URL
+from inference.numbers import WHOLE
 
 MAX_MESSAGES = 5_000
 MAX_TOOLS = 1_024
@@ -30,7 +31,7 @@ class _Open(BaseModel):
 
 
 class ImageUrl(_Open):
-    url: str
+    url: Annotated[str, IMAGE_URL]
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -91,7 +92,30 @@ class ToolCall(_Open):
     function: FunctionCall
 
 
+_SOMETHING: dict[str, Any] = {"type": ["string", "array"]}
+
+
+def _of(*roles: str, **needed: dict[str, Any]) -> dict[str, Any]:
+    """What messages of these roles must have, as the schema says it. `missing` checks it."""
+    return {
+        "properties": {"role": {"enum": list(roles)}, **needed},
+        "required": ["role", *needed],
+    }
+
+
 class Message(_Open):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _of("system", "developer", "user", "function", "assistant", content=_SOMETHING),
+                _of("tool", content=_SOMETHING, tool_call_id={"type": "string"}),
+                _of("assistant", tool_calls={"type": "array", "minItems": 1}),
+                _of("assistant", refusal={"type": "string", "minLength": 1}),
+                _of("assistant", function_call={"type": "object", "minProperties": 1}),
+            ]
+        }
+    )
+
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
@@ -181,6 +205,27 @@ class JsonSchema(_Open):
 
 
 class ResponseFormat(_Open):
+    """A schema by its type; `check` sees to it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"type": {"enum": ["text", "json_object"]}}},
+                {
+                    "properties": {
+                        "type": {"const": "json_schema"},
+                        "json_schema": {
+                            "type": "object",
+                            "properties": {"schema": {"type": "object"}},
+                            "required": ["schema"],
+                        },
+                    },
+                    "required": ["json_schema"],
+                },
+            ]
+        }
+    )
+
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
@@ -190,7 +235,7 @@ class StreamOptions(_Open):
 
 
 Stop = Annotated[
-    Annotated[str, Tag(":text")] | Annotated[list[str], Tag(":list")],
+    Annotated[str, Tag(":text")] | Annotated[list[str], Field(max_length=4), Tag(":list")],
     Discriminator(
         _json_type,
         custom_error_type="neither_of_both",
@@ -198,7 +243,7 @@ Stop = Annotated[
     ),
 ]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-Cap = Annotated[int, Field(ge=1, le=10_000_000)]
+Cap = Annotated[int, Field(ge=1, le=10_000_000), WHOLE]
 
 
 class ChatCompletionParams(BaseModel):
@@ -213,16 +258,16 @@ class ChatCompletionParams(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: Cap | None = None
     max_completion_tokens: Cap | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    n: Annotated[int, Field(ge=1, le=16), WHOLE] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = None
     stop: Stop | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -230,7 +275,7 @@ class ChatCompletionParams(BaseModel):
     reasoning_effort: Effort | None = None
 
     # Known to Workers AI's engines, not to OpenAI's: sent through `extra_body`.
-    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
@@ -253,13 +298,6 @@ class ChatCompletionParams(BaseModel):
     moderation: None = None
     prediction: None = None
     web_search_options: None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(stop, list) and len(stop) > 4:
-            raise ValueError("at most 4 stop sequences are allowed")
-        return stop
 
     @property
     def choices(self) -> int:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Tag
 
 from agentflare.errors import InvalidRequestError, ThreadNotFoundError, UnsupportedParamError
 from inference.chat.params import MAX_MESSAGES, MAX_TOOLS, Cap
+from inference.inputs import told
 from inference.messages.content import BLOCKS_BY_ROLE, STRING_OR_BLOCKS, Lenient, Message, TextBlock
+from inference.numbers import WHOLE
 
 MAX_STOP_SEQUENCES = 4
 
@@ -40,7 +42,7 @@ class Thinking(Lenient):
     """budget_tokens: a hint at how much, see `requests`. display: whether the text is sent."""
 
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    budget_tokens: Annotated[int, Field(ge=1), WHOLE] | None = None
     display: Literal["summarized", "omitted"] | None = None
 
 
@@ -94,7 +96,7 @@ class PromptParams(BaseModel):
 
     # Known, and not to be had here: null alone, or empty.
     container: None = None
-    mcp_servers: list[Any] | None = None
+    mcp_servers: Annotated[list[Any], told(maxItems=0)] | None = None
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
@@ -165,7 +167,7 @@ class MessageParams(PromptParams):
     # Newer versions of Anthropic's SDK send these in `extra_body` alone.
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0), WHOLE] | None = None
 
     # user_id is what makes calls one conversation.
     metadata: Metadata | None = None

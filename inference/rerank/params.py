@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from agentflare.errors import InvalidRequestError
 from inference.inputs import ModelName, Params
+from inference.numbers import WHOLE
 
 MAX_DOCUMENTS = 1_000
 
@@ -42,7 +43,7 @@ class RerankParams(Params):
     model: ModelName
     query: Annotated[str, Field(min_length=1)]
     documents: Annotated[list[Text], Field(min_length=1, max_length=MAX_DOCUMENTS)]
-    top_n: Annotated[int, Field(ge=1)] | None = None
+    top_n: Annotated[int, Field(ge=1), WHOLE] | None = None
     return_documents: bool | None = None
     # Of objects; as Cohere's first version has it.
     rank_fields: Annotated[list[str], Field(min_length=1, max_length=20)] | None = None
@@ -51,8 +52,8 @@ class RerankParams(Params):
     priority: int | None = None
     truncation: bool | None = None
     # Documents are never cut into several here.
-    max_chunks_per_doc: Annotated[int, Field(ge=1)] | None = None
-    max_tokens_per_doc: Annotated[int, Field(ge=1)] | None = None
+    max_chunks_per_doc: Annotated[int, Field(ge=1), WHOLE] | None = None
+    max_tokens_per_doc: Annotated[int, Field(ge=1), WHOLE] | None = None
 
     def texts(self) -> list[str]:
         """What is ranked of each document. Raises InvalidRequestError where that is missing."""

@@ -9,10 +9,13 @@ from rest_framework.request import Request
 from agentflare.api import MAX_VALUES, check_content_encoding, check_encoding, check_values
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
 from agentflare.multipart import parse_form
+from inference.metering.native import OUTPUT_CAPS
+from inference.numbers import whole_number
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
 # Options that would make a call outlive its hold, or change whom it is billed to.
 _NOT_HERE = ("options", "requests", "model")
+_COUNTS = (*OUTPUT_CAPS, "n", "best_of")
 
 
 def native_request(request: Request) -> UpstreamRequest:
@@ -44,6 +47,10 @@ def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequestError("The JSON body must be an object.")
     _refuse_options(document)
+    # Whatever is counted by them must read the same here and upstream.
+    for name in _COUNTS:
+        if name in document:
+            document[name] = whole_number(document[name])
     return document
 
 
