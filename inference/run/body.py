@@ -30,6 +30,9 @@ def native_request(request: Request) -> UpstreamRequest:
     ):
         if not http.body:
             raise InvalidRequestError("The body is empty.")
+        # A client that leaves while it sends would pay for a part of its sound.
+        if len(http.body) < int(http.META.get("CONTENT_LENGTH") or 0):
+            raise InvalidRequestError("The body ends before the length that its header tells.")
         return RawRequest(http.body, http.META["CONTENT_TYPE"], query=_query(http))
     check_encoding(http)
     return JsonRequest(_document(http.body))

@@ -1,6 +1,8 @@
 """What a call really uses cannot be hidden from its hold: lies in bodies, files and answers."""
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -159,3 +161,19 @@ def test_a_compressed_body_is_refused(gateway: Any, cast: Any, content_type: str
         timeout=30,
     )
     assert response.status_code == 415, response.text
+
+
+def test_a_sound_that_was_cut_off_on_its_way_is_not_heard(gateway: Any, cast: Any) -> None:
+    url = urlsplit(gateway.url)
+    with socket.create_connection((url.hostname, url.port), timeout=30) as wire:
+        wire.sendall(
+            b"POST /v1/run/whisper HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n"
+            + f"Authorization: Bearer {cast.key}\r\nContent-Length: 500\r\n\r\nRIFF".encode()
+        )
+        wire.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := wire.recv(65_536):
+            answer += piece
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"ends before the length" in answer
