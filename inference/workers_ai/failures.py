@@ -287,6 +287,8 @@ def _from_status(status: int) -> UpstreamCallError:
         # not be closed to everybody for it.
         rule = Rule(_too_large) if status == 413 else Rule(_refused, may_fall_over=True)
         return _failure(rule, 0, "no JSON", status)
+    if status in {401, 402, 429}:
+        return failure_for(0, "no JSON", status)
     return UpstreamCallError.unreadable(f"HTTP {status} without JSON")
 
 
