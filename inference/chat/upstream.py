@@ -97,12 +97,8 @@ class UpstreamChat:
         neurons: Decimal | None = Decimal(0)
         for reader in self._readers:
             usage = reader.usage()
-            if usage is None or not usage.prompt_tokens:
-                told_by_upstream = False
-                usage = replace(
-                    usage or Usage(completion_tokens=reader.counted_tokens),
-                    prompt_tokens=self._work.estimate.likely_prompt_tokens,
-                )
+            usage, is_told = self._told_or_counted(usage or Usage(), reader)
+            told_by_upstream = told_by_upstream and is_told
             total.prompt_tokens += usage.prompt_tokens
             total.cached_tokens += usage.cached_tokens
             total.completion_tokens += usage.completion_tokens
@@ -111,6 +107,17 @@ class UpstreamChat:
             neurons = None if neurons is None or told is None else neurons + told
         total.neurons = neurons if self._readers else None
         return self._believable(total), Truth.PROVIDER if told_by_upstream else Truth.COUNTED
+
+    def _told_or_counted(self, usage: Usage, reader: AnswerReader) -> tuple[Usage, bool]:
+        """Our own counts for figures that can't be: nothing for something, or beyond belief."""
+        estimate = self._work.estimate
+        counted = usage
+        if not 0 < usage.prompt_tokens <= estimate.believable_prompt_tokens:
+            counted = replace(counted, prompt_tokens=estimate.likely_prompt_tokens)
+        least = 1 if reader.counted_tokens else 0
+        if not least <= usage.completion_tokens <= reader.most_tokens:
+            counted = replace(counted, completion_tokens=reader.counted_tokens)
+        return counted, counted == usage
 
     def _believable(self, usage: Usage) -> Usage:
         estimate = self._work.estimate
