@@ -165,5 +165,5 @@ def readable(read: Callable[[], Part]) -> Part:
     """A shape that nobody expects is upstream's fault. Raises UpstreamCallError."""
     try:
         return read()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         raise UpstreamCallError.unreadable(f"{type(exc).__name__}: {exc}") from exc

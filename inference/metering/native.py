@@ -27,6 +27,8 @@ _MEDIA = {"image", "image_b64", "mask", "audio", "images", "videos"}
 _URLS = {"url", "image_url"}
 # Models read these as text, whatever it looks like.
 _TEXTS = {"tools", "functions", "tool_choice", "response_format", "guided_json", "text", "prompt"}
+# What an answer tells of itself: nothing that a model has written.
+_MEASURES = {"usage", "metrics", "meta"}
 _DATA_URL = ("data:image/", "data:audio/", "data:video/")
 # What one medium may count for at a model that prices it in tokens.
 _TOKENS_PER_MEDIUM = 3_000
@@ -83,8 +85,8 @@ def used(
         quantities[Unit.INPUT_TOKENS] = min(tokens, most_tokens_in)
     if Unit.OUTPUT_TOKENS in units:
         tokens = told.get("output")
-        if not tokens:
-            written = collect(result, strict=False).joined()
+        if not tokens or tokens > _BELIEVABLE * most_output_tokens(offer, fields):
+            written = collect(_without_measures(result), strict=False).joined()
             tokens, truth = count_tokens(written), Truth.COUNTED
         quantities[Unit.OUTPUT_TOKENS] = min(tokens, most_output_tokens(offer, fields))
     if Unit.CHARACTERS in units:
@@ -193,6 +195,12 @@ def named_media(fields: Mapping[str, Any]) -> int:
         len(value) if isinstance(value, list) and value and isinstance(value[0], str) else 1
         for value in found
     )
+
+
+def _without_measures(result: Any) -> Any:
+    if not isinstance(result, Mapping):
+        return result
+    return {name: value for name, value in result.items() if name not in _MEASURES}
 
 
 def _usage_in(result: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -16,11 +17,15 @@ from inference.metering import native
 from inference.metering.measured import Measured
 from inference.pipeline import Call, admit_call
 from inference.run.task import NativeTask, without_neurons
+from inference.tasks import readable
 from inference.upstreams import client
 from inference.upstreams.client import Answer
 from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import UpstreamRequest
 
 logger = logging.getLogger(__name__)
+
+Frame = dict[str, Any]
 
 
 class NativeStreamRun:
@@ -29,10 +34,12 @@ class NativeStreamRun:
     def __init__(self, call: Call, task: NativeTask) -> None:
         self.admitted = admit_call(call, prepare=task.prepare)
         self.meter = self.admitted.meter
-        self._request = task.request
-        self._reader = AnswerReader(output_cap=2**31)
+        self._task = task
+        self._reader = AnswerReader(output_cap=0)
+        # Of an answer that came whole.
+        self._used: Measured | None = None
         self._answer: Answer | None = None
-        self._frames: Iterator[dict[str, Any]] = iter(())
+        self._frames: Iterator[Frame] = iter(())
         self._delivered = False
         self._client_gone = False
         if not call.is_idempotent:
@@ -50,11 +57,10 @@ class NativeStreamRun:
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
             )
             raise
-        self._frames = chain([] if first is None else [first], rest)
+        self._frames = chain(first, rest)
 
-    def _open(
-        self, target: Target
-    ) -> tuple[Answer, dict[str, Any] | None, Iterator[dict[str, Any]]]:
+    def _open(self, target: Target) -> tuple[Answer, list[Frame], Iterator[Frame]]:
+        """The answer up to the first frame with any text: until there nothing is passed on."""
         (request,) = target.prepared.work
         answer = client.send(
             target.account,
@@ -64,25 +70,51 @@ class NativeStreamRun:
             reject_if_busy=target.reject_if_busy,
         )
         self.meter.answered(answer)
+        self._used = None
+        self._reader = AnswerReader(
+            output_cap=int(target.prepared.most[Unit.OUTPUT_TOKENS]), choices=native.MOST_CHOICES
+        )
         try:
-            frames = answer.frames() if answer.is_stream else iter([whole(answer.result())])
-            return answer, next(frames, None), frames
+            if not answer.is_stream:
+                return answer, [self._whole(target, request, answer)], iter(())
+            frames = self._read(answer)
+            first = []
+            for frame in frames:
+                first.append(frame)
+                if self._reader.has_output:
+                    break
+            return answer, first, frames
         except BaseException:
             answer.close()
             raise
 
+    def _whole(self, target: Target, request: UpstreamRequest, answer: Answer) -> Frame:
+        """Some models answer plain JSON although a stream was asked for."""
+        part = readable(lambda: self._task.read(target.offer, request, answer))
+        content = part.value.content
+        if not isinstance(content, dict):
+            raise UpstreamCallError.unreadable("bytes for a stream")
+        self._used = part.used
+        return content
+
+    def _read(self, answer: Answer) -> Iterator[Frame]:
+        """The frames, measured as they pass. Raises UpstreamCallError, also at an end that is
+        none, or one of BROKEN."""
+        for frame in answer.frames():
+            list(self._reader.read_frames([frame]))
+            yield frame
+        list(self._reader.finish_stream(saw_done=answer.saw_done))
+
     def chunks(self) -> Iterator[bytes]:
-        answer = self._answer
-        assert answer is not None
         try:
             for frame in self._frames:
                 if self.meter.hold.lost or self._client_gone:
                     raise UpstreamCallError.broken("broken off by us")
-                self._read(frame)
+                if not self._delivered and self._has_output:
+                    self._delivered = True
+                    self.meter.first_token()
                 yield chunk(without_neurons(frame))
-            if answer.is_stream:
-                list(self._reader.finish_stream(saw_done=answer.saw_done))
-            self._capture(Status.COMPLETED if self._reader.has_output else Status.EMPTY)
+            self._capture(Status.COMPLETED if self._has_output else Status.EMPTY)
             yield DONE
         except (UpstreamCallError, *client.BROKEN) as exc:
             failure = client.as_failure(exc)
@@ -92,16 +124,9 @@ class NativeStreamRun:
         finally:
             self.close()
 
-    def _read(self, frame: dict[str, Any]) -> None:
-        """Measure what passes. Raises UpstreamCallError for an error inside the stream."""
-        if is_whole(frame):
-            events = self._reader.read_result(frame)
-        else:
-            events = self._reader.read_frames([frame])
-        for _ in events:
-            if not self._delivered:
-                self._delivered = True
-                self.meter.first_token()
+    @property
+    def _has_output(self) -> bool:
+        return self._reader.has_output or self._used is not None
 
     def client_left(self) -> None:
         self._client_gone = True
@@ -123,11 +148,13 @@ class NativeStreamRun:
 
     def _capture(self, status: Status) -> None:
         usage = self._reader.usage()
-        # A prompt of no tokens is a fault of whoever counted.
-        if usage is None or not usage.prompt_tokens:
-            self.meter.finish(status=status, used=self._delivered_use())
-            return
-        self.meter.finish(status=status, used=self._believable(usage).measured(Truth.PROVIDER))
+        if self._used is not None:
+            used = self._used
+        elif usage is None or not usage.prompt_tokens or not usage.completion_tokens:
+            used = self._delivered_use()
+        else:
+            used = self._believable(usage).measured(Truth.PROVIDER)
+        self.meter.finish(status=status, used=used)
 
     def _fail(self, failure: UpstreamCallError) -> None:
         if self._client_gone:
@@ -144,14 +171,16 @@ class NativeStreamRun:
     def _delivered_use(self) -> Measured:
         if not self._delivered:
             return Measured()
-        usage = self._reader.usage() or Usage(completion_tokens=self._reader.counted_tokens)
-        usage.neurons = None
+        if self._used is not None:
+            return self._used
+        usage = replace(self._reader.usage() or Usage(), neurons=None)
+        usage.completion_tokens = usage.completion_tokens or self._reader.counted_tokens
         usage.prompt_tokens = usage.prompt_tokens or self._likely_prompt_tokens
         return self._believable(usage).measured(Truth.COUNTED)
 
     @cached_property
     def _likely_prompt_tokens(self) -> int:
-        return native.likely_input_tokens(native.fields_of(self._request))
+        return native.likely_input_tokens(native.fields_of(self._task.request))
 
     def _believable(self, usage: Usage) -> Usage:
         """Never more than was held for."""
@@ -160,18 +189,3 @@ class NativeStreamRun:
         usage.cached_tokens = min(usage.cached_tokens, usage.prompt_tokens)
         usage.completion_tokens = min(usage.completion_tokens, int(most[Unit.OUTPUT_TOKENS]))
         return usage
-
-
-def whole(result: Any) -> dict[str, Any]:
-    """Plain JSON in place of a stream. Raises UpstreamCallError."""
-    if not isinstance(result, dict) or not result:
-        raise UpstreamCallError.unreadable("an answer without a result")
-    return result
-
-
-def is_whole(frame: dict[str, Any]) -> bool:
-    """Whether it is a completion and no chunk of one, whatever else upstream puts there."""
-    match frame.get("choices"):
-        case [{"message": _}, *_]:
-            return True
-    return False
