@@ -157,6 +157,8 @@ FAULTS = [
     ({"truncated_json": True}, 502),
     ({"reset": True}, 502),
     ({"json": {"data": "none"}}, 502),
+    ({"json": {"data": [[0.5] * 5]}}, 502),
+    ({"json": {"data": [[1e300] * 1024]}}, 502),
 ]
 
 
