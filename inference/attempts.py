@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 _BACKOFF_S = 0.15
 # Fallbacks beyond this many would keep a client waiting for nothing.
 _MOST_ATTEMPTS = 6
+# Statuses that say no more than that upstream is not well.
+_BREAKDOWNS = {502, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,20 @@ class Attempts:
 
     def run(self, call: Callable[[Target], Result]) -> Result:
         """The first success. Raises UpstreamCallError, the last one, when there is none."""
-        queue = self._queue()
+        queue, probed = self._queue()
         limit = min(_MOST_ATTEMPTS, max(settings.UPSTREAM_ATTEMPTS, len(queue)))
+        try:
+            return self._first_success(queue, call, limit=limit, is_probe=probed is not None)
+        finally:
+            if probed:
+                breakers.gave_up(probed.account, **probed.names)
+
+    def _first_success(
+        self, queue: list[Target], call: Callable[[Target], Result], *, limit: int, is_probe: bool
+    ) -> Result:
+        targets = list(queue)
         for attempt in range(1, limit + 1):
-            target = self._with_busy_rule(queue)
+            target = _with_busy_rule(queue, is_last=attempt == limit)
             prepared = target.prepared
             self._meter.attempt(
                 prepared.offer, target.account, most=prepared.most, facts=prepared.facts
@@ -94,9 +106,9 @@ class Attempts:
             except (UpstreamCallError, *BROKEN) as exc:
                 failure = as_failure(exc)
                 self.failed(target, failure)
-                queue = _after(queue, failure)
+                queue = _after(queue, failure, may_repeat=not is_probe)
                 if attempt == limit or not queue or self.is_aborted:
-                    raise failure from exc
+                    raise (_still_closed(failure, targets) if is_probe else failure) from exc
                 logger.info("Attempt %d failed: %s", attempt, failure.detail)
                 if queue[0].account is target.account and queue[0].prepared is target.prepared:
                     _pause(attempt)
@@ -113,38 +125,58 @@ class Attempts:
         """Also for an answer that broke off after its first piece."""
         breakers.failed(target.account, failure, **target.names)
 
-    def _queue(self) -> list[Target]:
-        """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError."""
+    def _queue(self) -> tuple[list[Target], Target | None]:
+        """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError.
+
+        Where all are to be left alone: all of them, each once, for the one call at a time that
+        finds out whether any is well again; and the target that keeps the others out meanwhile.
+        """
         candidates = [self.served] if self.served else self._candidates
         targets = [
             Target(prepared, account)
             for prepared in candidates
             for account in self._catalogue.accounts_for(prepared.offer)
         ]
-        waits = [breakers.closed_for_s(target.account, **target.names) for target in targets]
+        waits = _waits(targets)
         if open_now := [t for t, wait in zip(targets, waits, strict=True) if wait <= 0]:
-            return open_now
-        # One call at a time finds out whether any of them is well again.
-        if targets and breakers.may_probe(targets[0].account, **targets[0].names):
-            return targets
+            return open_now, None
+        # The same one for all calls, whatever order they have.
+        keeper = min(targets, key=lambda t: (t.offer.name, t.account.name), default=None)
+        if keeper and breakers.may_probe(keeper.account, **keeper.names):
+            return targets, keeper
         raise UpstreamCallError.left_alone(
             f"{len(targets)} accounts, all left alone", retry_after_s=min(waits, default=60.0)
         )
 
-    @staticmethod
-    def _with_busy_rule(queue: list[Target]) -> Target:
-        target = queue[0]
-        has_other = any(
-            other.account is not target.account or other.prepared is not target.prepared
-            for other in queue[1:]
-        )
-        return Target(target.prepared, target.account, reject_if_busy=has_other)
+
+def _waits(targets: Sequence[Target]) -> list[float]:
+    """How much longer each is to be left alone, in seconds."""
+    return [breakers.closed_for_s(target.account, **target.names) for target in targets]
 
 
-def _after(queue: list[Target], failure: UpstreamCallError) -> list[Target]:
+def _still_closed(failure: UpstreamCallError, targets: Sequence[Target]) -> UpstreamCallError:
+    """What a client is told when nobody was well yet: when to come again."""
+    if failure.error.status not in _BREAKDOWNS:
+        return failure
+    told = UpstreamCallError.left_alone(failure.detail, retry_after_s=min(_waits(targets)))
+    told.request_id = failure.request_id
+    return told
+
+
+def _with_busy_rule(queue: list[Target], *, is_last: bool) -> Target:
+    """While another one will be asked, a busy one need not make us wait."""
+    target = queue[0]
+    has_other = not is_last and any(
+        other.account is not target.account or other.prepared is not target.prepared
+        for other in queue[1:]
+    )
+    return Target(target.prepared, target.account, reject_if_busy=has_other)
+
+
+def _after(queue: list[Target], failure: UpstreamCallError, *, may_repeat: bool) -> list[Target]:
     """Who is left to ask. One that may succeed in a moment comes again, after the others."""
     target, *rest = queue
-    if failure.may_retry:
+    if failure.may_retry and may_repeat:
         return [*rest, target]
     if not failure.may_fall_over:
         return []
