@@ -13,6 +13,12 @@ import orjson
 from inference.chat.events import Delta, Event, Finish, Usage
 from inference.chat.fragments import ToolFragments, as_text
 from inference.metering.measured import parse_neurons
+from inference.metering.written import (
+    LONGEST_TOKEN,
+    check_length,
+    count_written,
+    most_believable,
+)
 from inference.tokens.counting import count_tokens
 from inference.upstreams.client import tells_of_error
 from inference.upstreams.failures import UpstreamCallError
@@ -21,10 +27,9 @@ from inference.upstreams.failures import UpstreamCallError
 _OTHER_TEXTS = ("description", "answer", "caption")
 # How engines say that they gave up.
 _FAILED = {"error", "abort"}
+# Beside those with a token in them: a model may think without showing it.
+_EMPTY_FRAMES = 50_000
 _LABEL = re.compile(r"[\w.-]{1,64}")
-# No token of a model is longer, in characters.
-_LONGEST_TOKEN = 32
-_SOME_TOKENS = 1000
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 
 
@@ -53,6 +58,7 @@ class AnswerReader:
         self._finished: set[int] = set()
         self._tools = ToolFragments()
         self._is_native = False
+        self._frames = 0
         self._saw_choices = False
 
     # --- a whole answer ---------------------------------------------------------
@@ -60,9 +66,10 @@ class AnswerReader:
     def read_result(self, result: dict[str, Any]) -> Iterator[Event]:
         """Raises UpstreamCallError for an answer of no known form."""
         events = _readable(self._read_result, result)
+        text = "".join(map(_text_of, events))
+        check_length(text, cap=self.output_cap * self.choices)
         told = self._totals.completion_tokens if self._totals else 0
         if not 0 < told <= self.most_tokens:
-            text = "".join(map(_text_of, events))
             self.counted_tokens = count_tokens(text)
         yield from events
 
@@ -97,8 +104,9 @@ class AnswerReader:
             self._note_label(frame)
             read = self._read_chunk if "choices" in frame else self._read_native_frame
             events = _readable(read, frame)
-            self.counted_tokens += sum(map(_tokens_of, events))
-            if self.counted_tokens > self.most_tokens:
+            self.counted_tokens += sum(map(self._tokens_of, events))
+            self._frames += 1
+            if max(self.counted_tokens, self._frames - _EMPTY_FRAMES) > self.most_tokens:
                 raise UpstreamCallError.broken("far more came than was asked for")
             yield from events
 
@@ -223,8 +231,14 @@ class AnswerReader:
 
     @property
     def most_tokens(self) -> int:
-        """Beyond it an answer has no end. Pieces are counted, so there may be some more."""
-        return 2 * self.output_cap * self.choices + _SOME_TOKENS
+        return most_believable(self.output_cap * self.choices)
+
+    def _tokens_of(self, event: Event) -> int:
+        """A piece of a stream is mostly one token; more where a model sends many at once."""
+        text = _text_of(event)
+        if len(text) > LONGEST_TOKEN:
+            return count_written(text, cap=self.output_cap * self.choices)
+        return int(isinstance(event, Delta))
 
 
 def _readable(read: Callable[..., Iterator[Event]], *document: dict[str, Any]) -> list[Event]:
@@ -240,12 +254,6 @@ def _text_of(event: Event) -> str:
         return ""
     arguments = "".join(call["function"]["arguments"] for call in event.tool_calls)
     return event.content + event.reasoning + arguments
-
-
-def _tokens_of(event: Event) -> int:
-    """A piece of a stream is mostly one token; more where a model sends many at once."""
-    text = _text_of(event)
-    return count_tokens(text) if len(text) > _LONGEST_TOKEN else int(isinstance(event, Delta))
 
 
 def _text_choice(choice: dict[str, Any]) -> dict[str, Any]:

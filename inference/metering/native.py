@@ -15,6 +15,7 @@ from billing.usage.models import Truth
 from inference.catalog.selectors import Offer
 from inference.metering import pictures, sounds
 from inference.metering.measured import Measured, Quantities, parse_neurons
+from inference.metering.written import count_written
 from inference.tokens.bounds import token_bound
 from inference.tokens.counting import count_tokens
 from inference.tokens.measures import measure
@@ -68,6 +69,7 @@ def used(
     """What the answer says that the call used; where it says nothing, what we count.
 
     result: the answer's JSON out of its envelope, or None; content: its bytes, if it is not JSON.
+    Raises UpstreamCallError for a text far beyond what was asked for.
     """
     units = offer.price.rates
     fields = fields_of(request)
@@ -87,7 +89,8 @@ def used(
         tokens = told.get("output")
         if not tokens or tokens > _BELIEVABLE * most_output_tokens(offer, fields):
             written = collect(_without_measures(result), strict=False).joined()
-            tokens, truth = count_tokens(written), Truth.COUNTED
+            cap = most_output_tokens(offer, fields)
+            tokens, truth = count_written(written, cap=cap), Truth.COUNTED
         quantities[Unit.OUTPUT_TOKENS] = min(tokens, most_output_tokens(offer, fields))
     if Unit.CHARACTERS in units:
         quantities[Unit.CHARACTERS] = characters(fields)

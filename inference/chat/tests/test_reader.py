@@ -370,8 +370,9 @@ def test_a_choice_that_nobody_asked_for_is_no_answer(index: int) -> None:
         read([chunk({"content": "a"}, index=index, finish_reason="stop")])
 
 
-def test_an_answer_without_an_end_is_broken_off() -> None:
-    endless = iter(lambda: {"response": "word "}, None)
+@pytest.mark.parametrize("word", ["word ", ""])
+def test_an_answer_without_an_end_is_broken_off(word: str) -> None:
+    endless = iter(lambda: {"response": word}, None)
 
     with pytest.raises(UpstreamCallError):
         list(AnswerReader(output_cap=100).read_frames(endless))
@@ -400,3 +401,11 @@ def test_calls_that_never_came_are_no_reason_to_end() -> None:
     _, events = read([chunk({"content": "a"}), chunk(finish_reason="tool_calls")])
 
     assert finishes(events) == ["stop"]
+
+
+@pytest.mark.parametrize("told", [{}, {"usage": tokens(1, 1)}])
+def test_a_whole_answer_far_beyond_its_cap_is_none(told: dict[str, Any]) -> None:
+    answer = {"response": "x" * 1_000_000, **told}
+
+    with pytest.raises(UpstreamCallError):
+        list(AnswerReader(output_cap=100).read_result(answer))
