@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from agentflare.errors import retry_after
 from inference.catalog.selectors import Catalogue, Offer
 from inference.metering.measured import Quantities
 from inference.metering.meter import Meter
@@ -26,8 +27,6 @@ Result = TypeVar("Result")
 _BACKOFF_S = 0.15
 # Fallbacks beyond this many would keep a client waiting for nothing.
 _MOST_ATTEMPTS = 6
-# Statuses that say no more than that upstream is not well.
-_BREAKDOWNS = {502, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,20 @@ class Attempts:
         queue, probed = self._queue()
         limit = min(_MOST_ATTEMPTS, max(settings.UPSTREAM_ATTEMPTS, len(queue)))
         try:
-            return self._first_success(queue, call, limit=limit, is_probe=probed is not None)
+            return self._first_success(queue, call, limit=limit)
+        except UpstreamCallError as failure:
+            is_theirs = failure.scope is not Scope.CALL
+            if probed and is_theirs and not failure.error.headers:
+                # Nobody was well yet. Its own error is told, and when to come again.
+                failure.error.headers = retry_after(_wait_s(probed))
+            raise
         finally:
             if probed:
                 breakers.gave_up(probed.account, **probed.names)
 
     def _first_success(
-        self, queue: list[Target], call: Callable[[Target], Result], *, limit: int, is_probe: bool
+        self, queue: list[Target], call: Callable[[Target], Result], *, limit: int
     ) -> Result:
-        targets = list(queue)
         for attempt in range(1, limit + 1):
             target = _with_busy_rule(queue, is_last=attempt == limit)
             prepared = target.prepared
@@ -106,9 +110,9 @@ class Attempts:
             except (UpstreamCallError, *BROKEN) as exc:
                 failure = as_failure(exc)
                 self.failed(target, failure)
-                queue = _after(queue, failure, may_repeat=not is_probe)
+                queue = _after(queue, failure)
                 if attempt == limit or not queue or self.is_aborted:
-                    raise (_still_closed(failure, targets) if is_probe else failure) from exc
+                    raise failure from exc
                 logger.info("Attempt %d failed: %s", attempt, failure.detail)
                 if queue[0].account is target.account and queue[0].prepared is target.prepared:
                     _pause(attempt)
@@ -128,8 +132,8 @@ class Attempts:
     def _queue(self) -> tuple[list[Target], Target | None]:
         """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError.
 
-        Where all are to be left alone: all of them, each once, for the one call at a time that
-        finds out whether any is well again; and the target that keeps the others out meanwhile.
+        Where all are to be left alone: all of them, for the one call at a time that finds out
+        whether any is well again; and the target that keeps the others out meanwhile.
         """
         candidates = [self.served] if self.served else self._candidates
         targets = [
@@ -137,7 +141,7 @@ class Attempts:
             for prepared in candidates
             for account in self._catalogue.accounts_for(prepared.offer)
         ]
-        waits = _waits(targets)
+        waits = [_wait_s(target) for target in targets]
         if open_now := [t for t, wait in zip(targets, waits, strict=True) if wait <= 0]:
             return open_now, None
         # The same one for all calls, whatever order they have.
@@ -149,18 +153,9 @@ class Attempts:
         )
 
 
-def _waits(targets: Sequence[Target]) -> list[float]:
-    """How much longer each is to be left alone, in seconds."""
-    return [breakers.closed_for_s(target.account, **target.names) for target in targets]
-
-
-def _still_closed(failure: UpstreamCallError, targets: Sequence[Target]) -> UpstreamCallError:
-    """What a client is told when nobody was well yet: when to come again."""
-    if failure.error.status not in _BREAKDOWNS:
-        return failure
-    told = UpstreamCallError.left_alone(failure.detail, retry_after_s=min(_waits(targets)))
-    told.request_id = failure.request_id
-    return told
+def _wait_s(target: Target) -> float:
+    """How much longer it is to be left alone."""
+    return breakers.closed_for_s(target.account, **target.names)
 
 
 def _with_busy_rule(queue: list[Target], *, is_last: bool) -> Target:
@@ -173,10 +168,10 @@ def _with_busy_rule(queue: list[Target], *, is_last: bool) -> Target:
     return Target(target.prepared, target.account, reject_if_busy=has_other)
 
 
-def _after(queue: list[Target], failure: UpstreamCallError, *, may_repeat: bool) -> list[Target]:
+def _after(queue: list[Target], failure: UpstreamCallError) -> list[Target]:
     """Who is left to ask. One that may succeed in a moment comes again, after the others."""
     target, *rest = queue
-    if failure.may_retry and may_repeat:
+    if failure.may_retry:
         return [*rest, target]
     if not failure.may_fall_over:
         return []
