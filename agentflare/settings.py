@@ -96,6 +96,7 @@ WSGI_APPLICATION = "agentflare.wsgi.application"
 # of these; ten middlewares less are a tenth of the gateway's own time.
 API_MIDDLEWARE = [
     "agentflare.middleware.RequestIdMiddleware",
+    "agentflare.cors.CorsMiddleware",
     "agentflare.middleware.ApiErrorMiddleware",
     "agentflare.middleware.PublicSchemaMiddleware",
 ]
