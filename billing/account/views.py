@@ -1,6 +1,5 @@
 """What a workspace has, holds and has used, for a program with a key of the scope `usage`."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -96,7 +95,7 @@ def _hold_object(hold: RunningHold) -> dict[str, Any]:
         "amount": format_usd(hold.amount_nusd),
         "cost_so_far": format_usd(hold.cost_nusd),
         "created_at": int(hold.since.timestamp()),
-        "age_s": max(0, round(time.time() - hold.since.timestamp())),
+        "age_s": hold.age_ms // 1000,
         "endpoint": hold.event.endpoint,
         "model": hold.event.ai_model,
         "api_key_prefix": key_prefix(hold.tenant_code, hold.event.key_id),
