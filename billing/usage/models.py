@@ -25,7 +25,11 @@ class Truth(models.TextChoices):
 
 
 class UsageRecord(models.Model):
-    """The facts of one call. Written once, by settlement."""
+    """The facts of one call. Written once, by settlement.
+
+    request_id: a UUID of version 7, made when the call arrived: it sorts by time, so that the
+    indexes which end in it give any filter's records newest first, from anywhere on.
+    """
 
     request_id = models.UUIDField(primary_key=True)
     entry = models.ForeignKey("ledger.JournalEntry", on_delete=models.PROTECT, related_name="+")
@@ -66,6 +70,13 @@ class UsageRecord(models.Model):
         ordering = ("-request_id",)
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["entry"], name="usage_by_entry"),
+            models.Index(fields=["key_id", "request_id"], name="usage_by_key"),
+            models.Index(fields=["ai_model", "request_id"], name="usage_by_model"),
+            models.Index(
+                fields=["status", "request_id"],
+                condition=~models.Q(status="completed"),
+                name="usage_not_completed",
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
