@@ -1,4 +1,4 @@
-"""Captured calls as web processes leave them: realistic in what they hold, and the same each time."""
+"""Captured calls as web processes leave them: realistic, and the same each time."""
 
 import random
 import time

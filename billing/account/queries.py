@@ -1,4 +1,4 @@
-"""Query parameters of the account's endpoints. Each raises InvalidRequestError, naming its field."""
+"""Query parameters of the account's endpoints. All raise InvalidRequestError, naming the field."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

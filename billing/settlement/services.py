@@ -25,6 +25,7 @@ from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
+from billing.usage.archived import refuse_archived
 from billing.usage.budgets import add_spend, spent_by
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
@@ -168,6 +169,7 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
         del by_id[request_id]
     if not by_id:
         return credit
+    refuse_archived(by_id.values())
 
     cost_nusd = sum(event.cost_nusd for event in by_id.values())
     lines = []

@@ -114,6 +114,45 @@ class HourlyUsage(models.Model):
         return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"
 
 
+class UsageArchive(models.Model):
+    """A file that usage records were moved to: those of one month (UTC), or a part of it.
+
+    Its sums are those of the records that have been deleted, and grow with every batch, so that
+    records and archives together have what they always had, at any moment.
+    """
+
+    month = models.DateField(help_text="its first day")
+    part = models.PositiveSmallIntegerField()
+    before = models.DateTimeField(help_text="no call that started before is elsewhere")
+    file = models.CharField(max_length=120, help_text="below ARCHIVE_DIR")
+    sha256 = models.CharField(max_length=64)
+    file_records = models.PositiveBigIntegerField()
+    first_request_id = models.UUIDField()
+    last_request_id = models.UUIDField()
+
+    calls = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+    provider_cost_nusd = models.BigIntegerField(default=0)
+    last_entry_id = models.BigIntegerField(default=0, help_text="no later entry has a record here")
+    split_entries = models.JSONField(
+        default=dict, help_text="entry → nUSD archived here, of entries with other records left"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    done_at = models.DateTimeField(null=True, help_text="when the last record was deleted")
+
+    class Meta:
+        ordering = ("month", "part")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["month", "part"], name="archive_once_per_part"),
+        ]
+
+    def __str__(self) -> str:
+        return self.file
+
+
 class KeySpend(models.Model):
     """What the keys of one line have spent in a period: what their budgets are compared with.
 

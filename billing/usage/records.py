@@ -20,7 +20,7 @@ from billing.usage.models import Status
 WINDOW = 20_000
 # An id is made when a request arrives, and its call starts when its body is there: never more
 # than this later.
-_ARRIVAL = timedelta(hours=1)
+ARRIVAL = timedelta(hours=1)
 
 
 class Record(NamedTuple):
@@ -116,7 +116,7 @@ def _conditions(
 ) -> tuple[list[Condition], list[Condition]]:
     """What chooses the window, by an index, and what its records must be like besides."""
     index = list(_range(wanted, after, oldest_first=oldest_first))
-    equal = []
+    equal: list[tuple[bool, Condition]] = []
     if wanted.status:
         # The index of the rare ends only serves who says that this is one.
         is_rare = wanted.status != Status.COMPLETED
@@ -128,7 +128,7 @@ def _conditions(
         equal.append((True, ("ai_model = %s", [wanted.ai_model])))
     if wanted.endpoint:
         equal.append((False, ("endpoint = %s", [wanted.endpoint])))
-    rest = [condition for _, condition in equal]
+    rest: list[Condition] = [condition for _, condition in equal]
     # The first that has an index, likely the most telling one.
     for has_index, condition in equal:
         if has_index:
@@ -148,9 +148,9 @@ def _range(wanted: RecordFilter, after: UUID | None, *, oldest_first: bool) -> I
     if after is not None:
         yield f"request_id {'>' if oldest_first else '<'} %s", [after]
     if wanted.start is not None:
-        yield "request_id >= %s", [first_uuid7(wanted.start - _ARRIVAL)]
+        yield "request_id >= %s", [first_uuid7(wanted.start - ARRIVAL)]
     if wanted.end is not None:
-        yield "request_id < %s", [first_uuid7(wanted.end + _ARRIVAL)]
+        yield "request_id < %s", [first_uuid7(wanted.end + ARRIVAL)]
 
 
 def _where(conditions: list[Condition]) -> str:
