@@ -79,7 +79,7 @@ class UsageView(AccountView):
                 start=start,
                 end=end,
                 width=WIDTHS[width],
-                groups=[GROUPS[name] for name in dict.fromkeys(groups)],
+                groups={GROUPS[name] for name in groups},
             )
         data = [_bucket_object(bucket) for bucket in buckets]
         return JsonResponse({"object": "list", "data": data, "has_more": False})
@@ -103,8 +103,8 @@ def _bucket_object(bucket: Bucket) -> dict[str, Any]:
     return {
         "object": "bucket",
         "start_time": int(bucket.start.timestamp()),
-        "model": bucket.groups.get("ai_model"),
-        "api_key_id": bucket.groups.get("key_id"),
+        "model": bucket.ai_model,
+        "api_key_id": bucket.key_id,
         "requests": bucket.calls,
         "failed_requests": bucket.failed_calls,
         "input_tokens": bucket.input_tokens,

@@ -69,7 +69,6 @@ class UsageRecord(models.Model):
     class Meta:
         ordering = ("-request_id",)
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["entry"], name="usage_by_entry"),
             models.Index(fields=["key_id", "request_id"], name="usage_by_key"),
             models.Index(fields=["ai_model", "request_id"], name="usage_by_model"),
             models.Index(

@@ -1,12 +1,11 @@
 """Reading usage. Call these inside the tenant's schema."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Sum
-from django.db.models.functions import Trunc
 from django.utils import timezone
 
 from billing.usage.models import HourlyUsage, UsageRecord
@@ -34,12 +33,12 @@ def spend_by_model(*, days: int) -> list[dict[str, Any]]:
     return [dict(row) for row in sums]
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Sums of one hour or day. groups: what they are of, by column; empty: of everything."""
+class Bucket(NamedTuple):
+    """Sums of one hour or day. ai_model, key_id: whose; None: of all of them."""
 
     start: datetime
-    groups: Mapping[str, str]
+    ai_model: str | None
+    key_id: str | None
     calls: int
     failed_calls: int
     input_tokens: int
@@ -48,35 +47,26 @@ class Bucket:
     cost_nusd: int
 
 
-_SUMS = (
-    "calls",
-    "failed_calls",
-    "input_tokens",
-    "cached_input_tokens",
-    "output_tokens",
-    "cost_nusd",
-)
+_SUMS = Bucket._fields[3:]
 
 
 def usage_buckets(
-    *, start: datetime, end: datetime, width: str, groups: Sequence[str]
+    *, start: datetime, end: datetime, width: str, groups: Collection[str]
 ) -> list[Bucket]:
     """Sums by "hour" or "day" (UTC), oldest first; buckets without a call are left out.
 
     groups: of "ai_model" and "key_id". A whole hour is in when it begins in [start, end).
     """
-    rows = (
-        HourlyUsage.objects.filter(hour__gte=start, hour__lt=end)
-        .annotate(start=Trunc("hour", width, tzinfo=UTC))
-        .values("start", *groups)
-        .annotate(**{f"sum_{name}": Sum(name) for name in _SUMS})
-        .order_by("start", *groups)
+    # By hand: a year by model and key is some twenty thousand rows, and the ORM's way with each
+    # takes longer than PostgreSQL's.
+    names = [name if name in groups else f"NULL AS {name}" for name in Bucket._fields[1:3]]
+    sums = [f"sum({name})::bigint" for name in _SUMS]
+    keys = ", ".join(["1", *(name for name in Bucket._fields[1:3] if name in groups)])
+    query = (
+        f"SELECT date_trunc(%s, hour AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "  # noqa: S608
+        f"{', '.join(names + sums)} FROM usage_hourlyusage WHERE hour >= %s AND hour < %s "
+        f"GROUP BY {keys} ORDER BY {keys}"
     )
-    return [
-        Bucket(
-            start=row["start"],
-            groups={name: row[name] for name in groups},
-            **{name: row[f"sum_{name}"] for name in _SUMS},
-        )
-        for row in rows
-    ]
+    with connection.cursor() as cursor:
+        cursor.execute(query, [width, start, end])
+        return [Bucket._make(row) for row in cursor.fetchall()]
