@@ -99,6 +99,19 @@ _RULES = {
                     USING (hour, key_id, ai_model)
          WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
                (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens)""",
+    "daily sums equal their hours": """
+        WITH hours AS (
+            SELECT (hour AT TIME ZONE 'UTC')::date AS day, key_id, ai_model, sum(calls) AS calls,
+                   sum(failed_calls) AS failed_calls, sum(input_tokens) AS input_tokens,
+                   sum(cached_input_tokens) AS cached_input_tokens,
+                   sum(output_tokens) AS output_tokens, sum(cost_nusd) AS cost_nusd
+              FROM usage_hourlyusage GROUP BY 1, 2, 3)
+        SELECT day, key_id, ai_model FROM hours h
+          FULL JOIN usage_dailyusage d USING (day, key_id, ai_model)
+         WHERE (h.calls, h.failed_calls, h.input_tokens, h.cached_input_tokens, h.output_tokens,
+                h.cost_nusd) IS DISTINCT FROM
+               (d.calls, d.failed_calls, d.input_tokens, d.cached_input_tokens, d.output_tokens,
+                d.cost_nusd)""",
     "hourly sums of archived months equal their archives": """
         WITH archived AS (SELECT max(before) AS before FROM usage_usagearchive),
         records AS (

@@ -125,6 +125,7 @@ def queries(key: str, slug: str, end: datetime) -> dict[str, Callable[[], Any]]:
         RARE_KEY,
         RARE_MODEL,
         RARE_STATUS,
+        SOME_KEY,
     )
     from tenants.users.models import User
 
@@ -166,6 +167,9 @@ def queries(key: str, slug: str, end: datetime) -> dict[str, Callable[[], Any]]:
         "dearer than any": get(records, limit=100, min_cost="5"),
         "a key and a model that never met": get(
             records, limit=100, api_key_id=COMMON_KEY, model=RARE_MODEL
+        ),
+        "the same, of a key with one call in 67": get(
+            records, limit=100, api_key_id=SOME_KEY, model=RARE_MODEL
         ),
         "a common key's failed calls": get(
             records, limit=100, api_key_id=COMMON_KEY, status="upstream_failed"

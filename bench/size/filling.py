@@ -1,6 +1,6 @@
 """A year of usage records in a tenant's schema, made by PostgreSQL itself, with books that agree.
 
-Twelve keys and five AI models, the first of each with most of the calls; one key, one model and
+Thirteen keys and five AI models, the first of each with most of the calls; one key, one model and
 one way to end are so rare that only a few calls have them.
 """
 
@@ -10,6 +10,7 @@ from django.db import connection
 
 PER_ENTRY = 1_000
 _CHUNK = 500_000
+SOME_KEY = "keysome0"  # one call in 67
 RARE_KEY, RARE_MODEL, RARE_STATUS = "keyrare0", "rare-model", "process_died"
 COMMON_KEY, COMMON_MODEL = "key00000", "llama-3.3-70b-fast"
 
@@ -29,7 +30,7 @@ INSERT INTO usage_usagerecord (request_id, entry_id, key_id, endpoint, ai_model,
 SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7'
             || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid,
        1000 + n / %(per_entry)s,
-       CASE WHEN n %% 1000003 = 7 THEN 'keyrare0'
+       CASE WHEN n %% 1000003 = 7 THEN 'keyrare0' WHEN x %% 67 = 3 THEN 'keysome0'
             ELSE 'key' || lpad((least(x %% 23, 11))::text, 5, '0') END,
        CASE WHEN model = 4 THEN 'embeddings' ELSE 'chat/completions' END,
        CASE WHEN n %% 1000003 = 11 THEN 'rare-model' ELSE
@@ -58,6 +59,11 @@ SELECT date_trunc('hour', started_at, 'UTC'), key_id, ai_model, count(*),
        count(*) FILTER (WHERE status <> 'completed'), sum(input_tokens), sum(cached_input_tokens),
        sum(output_tokens), sum(cost_nusd), sum(provider_cost_nusd)
   FROM usage_usagerecord GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+INSERT INTO usage_dailyusage (day, key_id, ai_model, calls, failed_calls, input_tokens,
+    cached_input_tokens, output_tokens, cost_nusd)
+SELECT (hour AT TIME ZONE 'UTC')::date, key_id, ai_model, sum(calls), sum(failed_calls),
+       sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(cost_nusd)
+  FROM usage_hourlyusage GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 INSERT INTO usage_keyspend (line_id, period, cost_nusd)
 SELECT key_id, period, sum(cost_nusd)
   FROM usage_hourlyusage,
@@ -94,7 +100,12 @@ def fill(count: int, *, start: datetime, end: datetime) -> None:
             "VALUES ('usage', 0, 0) ON CONFLICT DO NOTHING"
         )
         cursor.execute(_SUMS)
-        for table in ("usage_usagerecord", "usage_hourlyusage", "usage_keyspend"):
+        for table in (
+            "usage_usagerecord",
+            "usage_hourlyusage",
+            "usage_dailyusage",
+            "usage_keyspend",
+        ):
             cursor.execute(f"VACUUM ANALYZE {table}")
 
 

@@ -27,8 +27,9 @@ from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
 from billing.usage.archived import refuse_archived
 from billing.usage.budgets import add_spend, spent_by
+from billing.usage.days import FAILED, add_to_days
 from billing.usage.events import UsageEvent
-from billing.usage.models import Status, UsageRecord
+from billing.usage.models import UsageRecord
 from billing.usage.tasks import tell_alerts_task
 from tenants.registry.schemas import tenant_schema
 
@@ -51,7 +52,6 @@ ON CONFLICT (hour, key_id, ai_model) DO UPDATE SET
     cost_nusd = sums.cost_nusd + excluded.cost_nusd,
     provider_cost_nusd = sums.provider_cost_nusd + excluded.provider_cost_nusd
 """
-FAILED = [Status.UPSTREAM_FAILED, Status.UPSTREAM_BROKE, Status.PROCESS_DIED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,7 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     )
     with connection.cursor() as cursor:
         cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
+    add_to_days(entry.pk)
     add_spend(by_id.values())
     credit.refresh_from_db()
     return credit

@@ -113,6 +113,30 @@ class HourlyUsage(models.Model):
         return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"
 
 
+class DailyUsage(models.Model):
+    """HourlyUsage's sums by UTC day: a year of them is read at once where one of hours is not."""
+
+    day = models.DateField()
+    key_id = models.CharField(max_length=8)
+    ai_model = models.CharField(max_length=80)
+    calls = models.PositiveBigIntegerField(default=0)
+    failed_calls = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["day", "key_id", "ai_model"], name="rollup_once_per_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.ai_model}"
+
+
 class UsageArchive(models.Model):
     """A file that usage records were moved to: those of one month (UTC), or a part of it.
 

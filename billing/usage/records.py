@@ -16,8 +16,8 @@ from django.db import connection
 from agentflare.ids import first_uuid7
 from billing.usage.models import Status
 
-# As many records one query looks at. Most are found by their index, and in the cache.
-WINDOW = 20_000
+# As many records one query looks at.
+WINDOW = 10_000
 # An id is made when a request arrives, and its call starts when its body is there: never more
 # than this later.
 ARRIVAL = timedelta(hours=1)

@@ -1,7 +1,7 @@
 """Reading usage. Call these inside the tenant's schema."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -47,7 +47,7 @@ class Bucket(NamedTuple):
     cost_nusd: int
 
 
-_SUMS = Bucket._fields[3:]
+_GROUPS, _SUMS = Bucket._fields[1:3], Bucket._fields[3:]
 
 
 def usage_buckets(
@@ -59,14 +59,40 @@ def usage_buckets(
     """
     # By hand: a year by model and key is some twenty thousand rows, and the ORM's way with each
     # takes longer than PostgreSQL's.
-    names = [name if name in groups else f"NULL AS {name}" for name in Bucket._fields[1:3]]
+    names = [name if name in groups else f"NULL AS {name}" for name in _GROUPS]
+    keys = ", ".join(["start", *(name for name in _GROUPS if name in groups)])
     sums = [f"sum({name})::bigint" for name in _SUMS]
-    keys = ", ".join(["1", *(name for name in Bucket._fields[1:3] if name in groups)])
+    parts, values = _whole_days(start, end) if width == "day" else ([_HOURS], [start, end])
     query = (
-        f"SELECT date_trunc(%s, hour AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "  # noqa: S608
-        f"{', '.join(names + sums)} FROM usage_hourlyusage WHERE hour >= %s AND hour < %s "
+        f"SELECT start, {', '.join(names + sums)} FROM ({' UNION ALL '.join(parts)}) AS rows "  # noqa: S608
         f"GROUP BY {keys} ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(query, [width, start, end])
+        cursor.execute(query, values)
         return [Bucket._make(row) for row in cursor.fetchall()]
+
+
+_COLUMNS = ", ".join(_GROUPS + _SUMS)
+_HOURS = (
+    f"SELECT hour AS start, {_COLUMNS} FROM usage_hourlyusage "  # noqa: S608
+    "WHERE hour >= %s AND hour < %s"
+)
+_HOURS_OF_DAYS = _HOURS.replace("hour AS", "date_trunc('day', hour, 'UTC') AS", 1)
+_DAYS = (
+    f"SELECT day::timestamp AT TIME ZONE 'UTC' AS start, {_COLUMNS} FROM usage_dailyusage "  # noqa: S608
+    "WHERE day >= %s AND day < %s"
+)
+
+
+def _whole_days(start: datetime, end: datetime) -> tuple[list[str], list[date | datetime]]:
+    """Days from their own sums, and what is before the first and after the last from hours."""
+    first = _midnight(start + timedelta(days=1, microseconds=-1))
+    last = _midnight(end)
+    if first >= last:
+        return [_HOURS_OF_DAYS], [start, end]
+    values = [start, first, first.date(), last.date(), last, end]
+    return [_HOURS_OF_DAYS, _DAYS, _HOURS_OF_DAYS], values
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

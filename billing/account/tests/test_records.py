@@ -2,14 +2,17 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.http import StreamingHttpResponse
 from django.test import Client
 
 from agentflare.ids import first_uuid7
+from agentflare.middleware import RequestIdMiddleware
 from agentflare.money import format_usd, parse_usd
 from billing.account.records import COLUMNS
 from billing.admission.tests.builders import event
@@ -200,6 +203,20 @@ def test_an_export_of_nothing_is_a_table_without_rows(acme: Any) -> None:
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == 'attachment; filename="usage.csv"'
     assert b"".join(response) == (",".join(COLUMNS) + "\r\n").encode()  # type: ignore[call-overload]
+
+
+def test_head_makes_no_file(rf: Any) -> None:
+    def export(_: Any) -> StreamingHttpResponse:
+        return StreamingHttpResponse(made(), content_type="text/csv")
+
+    def made() -> Iterator[bytes]:
+        raise AssertionError("nobody asked for it")
+        yield b""
+
+    response = RequestIdMiddleware(export)(rf.head("/v1/usage/export"))
+
+    assert b"".join(response) == b""  # type: ignore[call-overload]
+    assert response["Content-Type"] == "text/csv"
 
 
 @pytest.mark.parametrize(

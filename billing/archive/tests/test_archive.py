@@ -27,7 +27,7 @@ from billing.ledger.models import JournalEntry
 from billing.ledger.services import sync_gate
 from billing.settlement.services import book, settle_partition
 from billing.usage.events import UsageEvent
-from billing.usage.models import HourlyUsage, KeySpend, UsageArchive, UsageRecord
+from billing.usage.models import DailyUsage, HourlyUsage, KeySpend, UsageArchive, UsageRecord
 from tenants.registry.schemas import tenant_schema
 
 OCTOBER = datetime(2024, 10, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ def sums(cast: Any) -> list[Any]:
     with tenant_schema(cast.code):
         return [
             list(model.objects.order_by("pk").values())
-            for model in (HourlyUsage, KeySpend, JournalEntry)
+            for model in (HourlyUsage, DailyUsage, KeySpend, JournalEntry)
         ]
 
 
