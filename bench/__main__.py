@@ -2,7 +2,7 @@
 
 `python -m bench estimates`: whether estimates of prompt tokens hold; another two minutes.
 `python -m bench settlement`: how fast captured calls get into the ledger; a minute.
-`python -m bench size`: one tenant with ten million usage records; a quarter of an hour.
+`python -m bench size`: one tenant with ten million usage records; five minutes.
 """
 
 import argparse

@@ -102,7 +102,7 @@ def _hold_object(hold: RunningHold) -> dict[str, Any]:
 def _bucket_object(bucket: Bucket) -> dict[str, Any]:
     return {
         "object": "bucket",
-        "start_time": int(bucket.start.timestamp()),
+        "start_time": bucket.start_s,
         "model": bucket.ai_model,
         "api_key_id": bucket.key_id,
         "requests": bucket.calls,
