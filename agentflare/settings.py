@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -288,6 +289,11 @@ CAPTURE_MEMORY_S = 900
 # `appendfsync everysec` it may have lost what it had confirmed.
 CAPTURE_REPLAY_S = 10
 SETTLE_BATCH = 500
+# Usage records of calls older than this are moved to files, by whole months; 0: never.
+USAGE_RETENTION_DAYS = env.integer("USAGE_RETENTION_DAYS", 0)
+if USAGE_RETENTION_DAYS and USAGE_RETENTION_DAYS < 30:
+    raise ImproperlyConfigured("USAGE_RETENTION_DAYS must be 0 (for ever) or at least 30.")
+ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(BASE_DIR / "archive"))
 
 # --- Upstream -------------------------------------------------------------------
 
@@ -344,6 +350,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inference.images.tasks.delete_expired_images_task",
         "schedule": 60.0,
         "options": {"expires": 50},
+    },
+    "archive-usage": {
+        "task": "billing.archive.tasks.archive_usage_task",
+        "schedule": crontab(hour=3, minute=17),
+        "options": {"expires": 3600},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",
