@@ -108,7 +108,7 @@ class Client:
             self._take(reply)
 
     def _embed(self) -> None:
-        text = self._directive({"tokens": 1}, {"error": 3040})
+        text = self._directive({}, {"error": 3040})
         self._take(self._post("embeddings", {"model": "bge-m3", "input": [text, "b"]}))
 
     # --- Answers ----------------------------------------------------------------

@@ -10,6 +10,7 @@ Load and disasters are drawn from the seed; what hits what at which moment is st
 import json
 import os
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -78,8 +79,8 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(
         own = [client for client in clients if client.slug == slug]
         totals.append(compare(slug, own, booked(sandbox, slug), balances(sandbox, slug)))
     with capsys.disabled():
-        print(f"\nchaos, seed {SEED}, {SECONDS:g} s: {', '.join(diary)}")
-        print("\n".join(totals))
+        sys.stdout.write(f"\nchaos, seed {SEED}, {SECONDS:g} s: {', '.join(diary)}\n")
+        sys.stdout.write("".join(f"{line}\n" for line in totals))
     assert sum(len(client.told) for client in clients) > 2 * SECONDS
 
 
