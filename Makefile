@@ -9,13 +9,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run models test test-fast check bench clean
+.PHONY: help run models test test-fast test-chaos check bench clean
 
 help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
 	@echo 'make models     small models for embeddings and speech in the stand-in (590 MB)'
 	@echo 'make test       all tests (make test-fast: the apps alone, in under a minute)'
+	@echo 'make test-chaos load while everything is killed and stopped, then the sums; SEED, SECONDS'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
 	@echo 'make clean      remove what make has installed; data in .sandbox stays'
@@ -34,6 +35,11 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest -m "not slow and not gateway" agentflare tenants billing inference
+
+# SEED=7 SECONDS=600 choose the disasters, and for how long they go on.
+test-chaos: $(VENV)/.installed-dev
+	@CHAOS_SEED=$(or $(SEED),$$(date +%s)) CHAOS_SECONDS=$(or $(SECONDS),90) \
+		$(PY) -m pytest -q -p no:cacheprovider inference/tests/chaos
 
 bench: $(VENV)/.installed-dev
 	@exec $(PY) -m bench

@@ -11,7 +11,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 app = Celery("agentflare")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["billing.settlement", "inference.images", "inference.tokens", "tenants.keys"]
+    [
+        "billing.archive",
+        "billing.settlement",
+        "inference.images",
+        "inference.tokens",
+        "tenants.keys",
+    ]
 )
 
 

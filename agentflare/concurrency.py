@@ -13,12 +13,16 @@ Result = TypeVar("Result")
 def off_loop(work: Callable[[], Result]) -> Result:
     """Run CPU-bound `work` in a real thread where a gevent loop would stand still, else here.
 
-    Only worth it for code that lets go of the interpreter lock, as tiktoken's does.
+    Code that lets go of the interpreter lock, as tiktoken's does, holds up nobody then; pure
+    Python still takes turns with the loop, every few milliseconds.
+    Raises what the work raises.
     """
     if not is_module_patched("threading"):
         return work()
-    result: Result = gevent.get_hub().threadpool.apply(work)
-    return result
+    result, error = gevent.get_hub().threadpool.apply(_outcome, (work,))
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
 
 
 class InterruptedWork(Exception):  # noqa: N818  # nothing went wrong
@@ -56,12 +60,22 @@ class Interruptible(Generic[Result]):
 def in_parallel(works: Sequence[Callable[[], Result]], *, at_once: int) -> list[Result]:
     """The results in order, `at_once` at a time in greenlets; one by one where there are none.
 
-    Raises what the first of them (in order) raises, when all have ended: none goes on alone.
+    After one has failed no other begins. Raises what the first of them (in order) raises, when
+    all have ended: none goes on alone.
     """
     if len(works) < 2 or not is_module_patched("socket"):
         return [work() for work in works]
-    pool = gevent.pool.Pool(at_once)
-    outcomes = pool.map(_outcome, works)
+    has_failed = False
+
+    def outcome(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+        nonlocal has_failed
+        if has_failed:
+            return None, None
+        found = _outcome(work)
+        has_failed = has_failed or found[1] is not None
+        return found
+
+    outcomes = gevent.pool.Pool(at_once).map(outcome, works)
     for _, error in outcomes:
         if error is not None:
             raise error
@@ -69,7 +83,7 @@ def in_parallel(works: Sequence[Callable[[], Result]], *, at_once: int) -> list[
 
 
 def _outcome(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
-    """A greenlet prints what it raises; what is returned stays quiet."""
+    """A greenlet, or a thread of gevent's, prints what it raises; what is returned stays quiet."""
     try:
         return work(), None
     except Exception as exc:

@@ -130,6 +130,18 @@ class NotFoundError(GatewayError):
     type = "invalid_request_error"
 
 
+class ThreadNotFoundError(NotFoundError):
+    """Anthropic's conversations held by the server. Their clients then send all of it again."""
+
+    code = "thread_not_found"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Threads are not kept here: send the whole conversation in 'messages'.",
+            param="thread.previous_message_id",
+        )
+
+
 class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 

@@ -8,6 +8,12 @@ from gevent import monkey
 # Before anything else is imported: sockets, locks and threads become gevent's.
 monkey.patch_all()
 
+from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
+
+from agentflare import server_errors  # noqa: E402
+
+util.write_error = server_errors.write_error
+
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
 worker_class = "gevent"

@@ -3,6 +3,7 @@
 import os
 import secrets
 import time
+from datetime import datetime
 from uuid import UUID
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -20,6 +21,12 @@ def uuid7() -> UUID:
     value |= 0x7 << 76 | ((random >> 68) & 0xFFF) << 64
     value |= 0b10 << 62 | (random & (2**62 - 1))
     return UUID(int=value)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """The smallest id that `uuid7` can make in this millisecond: all made before it are smaller."""
+    timestamp_ms = int(moment.timestamp() * 1000)
+    return UUID(int=max(0, min(timestamp_ms, 2**48 - 1)) << 80)
 
 
 def random_code(length: int, alphabet: str = BASE62) -> str:

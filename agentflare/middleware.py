@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from agentflare import api, degraded, envelopes, errors
 from agentflare.ids import uuid7
@@ -44,13 +44,17 @@ class RequestIdMiddleware:
             elapsed_ms = (time.perf_counter() - started) * 1000
             response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
             response["openai-version"] = "2020-10-01"
-        if request.method == "HEAD" and isinstance(response, HttpResponse):
+        if request.method == "HEAD":
             drop_body(response)
         return response
 
 
-def drop_body(response: HttpResponse) -> None:
-    """The headers of a GET without its body, as HEAD asks."""
+def drop_body(response: HttpResponseBase) -> None:
+    """The headers of a GET without its body, as HEAD asks. One that streams makes none of it."""
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = ()
+    if not isinstance(response, HttpResponse):
+        return
     length = str(len(response.content))
     response.content = b""
     response["Content-Length"] = length

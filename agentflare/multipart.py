@@ -46,7 +46,7 @@ def read_multipart(
     or RequestDataTooBig.
     """
     check_form_encoding(request)
-    fields, uploads = _parse(request)
+    fields, uploads = parse_form(request)
     found: dict[str, list[FormFile]] = {name: [] for name in files}
     for sent_name, items in uploads:
         name = sent_name.removesuffix("[]")
@@ -115,8 +115,12 @@ _Fields = list[tuple[str, list[str]]]
 _Uploads = list[tuple[str, "list[UploadedFile[Any]]"]]
 
 
-def _parse(request: HttpRequest) -> tuple[_Fields, _Uploads]:
-    """By Django. Who reads the form again (an Idempotency-Key's fingerprint) gets the same."""
+def parse_form(request: HttpRequest) -> tuple[_Fields, _Uploads]:
+    """The form as it came, by Django. Who reads it again gets the same: its files from wherever
+    the last reader stopped.
+
+    Raises InvalidRequestError for a form that cannot be read, or RequestDataTooBig.
+    """
     # DRF's request would look for parsers, and there are none.
     plain: HttpRequest = getattr(request, "_request", request)
     # First: Django keeps no body that its form parser has read, and with the body here it checks

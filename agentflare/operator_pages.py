@@ -8,12 +8,13 @@ from django.urls import reverse
 
 
 class Page(NamedTuple):
-    """A list in the admin. icon: a name from Material Symbols."""
+    """A list in the admin. icon: a name from Material Symbols. url: of a page that is no list."""
 
     title: str
     icon: str
     app: str
     model: str
+    url: str = ""
 
 
 SIDEBAR = {
@@ -22,6 +23,9 @@ SIDEBAR = {
         Page("Plans", "speed", "registry", "plan"),
         Page("Domains", "language", "registry", "domain"),
         Page("Users", "group", "users", "user"),
+    ],
+    "Money": [
+        Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
     ],
     "Offer": [
         Page("AI models", "neurology", "catalog", "aimodel"),
@@ -45,7 +49,7 @@ def _link(page: Page) -> dict[str, Any]:
     return {
         "title": page.title,
         "icon": page.icon,
-        "link": reverse(f"admin:{page.app}_{page.model}_changelist"),
+        "link": reverse(page.url or f"admin:{page.app}_{page.model}_changelist"),
         "permission": lambda request: request.user.has_perm(permission),
     }
 

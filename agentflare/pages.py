@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from agentflare import api
+from agentflare.errors import NotFoundError
 from agentflare.middleware import GetResponse, is_api
 from agentflare.redis_store import RedisDownError
 
@@ -47,6 +48,15 @@ def site(request: HttpRequest) -> dict[str, Any]:
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return api.not_found(request)
+    if "HTTP_AUTHORIZATION" in request.META or "HTTP_X_API_KEY" in request.META:
+        # A program with the wrong base URL: browsers send neither to a page.
+        return api.error_response(
+            NotFoundError(
+                f"Invalid URL ({request.method} {request.path}). The API is below /v1: "
+                f"use the base URL {settings.AGENTFLARE_URL}/v1 (Anthropic's clients: "
+                f"{settings.AGENTFLARE_URL})."
+            )
+        )
     return render(request, "404.html", status=404)
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -103,6 +104,7 @@ WSGI_APPLICATION = "agentflare.wsgi.application"
 # of these; ten middlewares less are a tenth of the gateway's own time.
 API_MIDDLEWARE = [
     "agentflare.middleware.RequestIdMiddleware",
+    "agentflare.cors.CorsMiddleware",
     "agentflare.middleware.ApiErrorMiddleware",
     "agentflare.middleware.PublicSchemaMiddleware",
 ]
@@ -307,6 +309,11 @@ FALLBACK_GRACE_S = 5
 FALLBACK_GRACE_PART = 10
 # Captures that neither store can take, until one of them can. On a disk that outlives us.
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(BASE_DIR / ".spool")))
+# Usage records of calls older than this are moved to files, by whole months; 0: never.
+USAGE_RETENTION_DAYS = env.integer("USAGE_RETENTION_DAYS", 0)
+if USAGE_RETENTION_DAYS and USAGE_RETENTION_DAYS < 30:
+    raise ImproperlyConfigured("USAGE_RETENTION_DAYS must be 0 (for ever) or at least 30.")
+ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(BASE_DIR / "archive"))
 
 # --- Upstream -------------------------------------------------------------------
 
@@ -363,6 +370,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inference.images.tasks.delete_expired_images_task",
         "schedule": 60.0,
         "options": {"expires": 50},
+    },
+    "archive-usage": {
+        "task": "billing.archive.tasks.archive_usage_task",
+        "schedule": crontab(hour=3, minute=17),
+        "options": {"expires": 3600},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 
 Environ = dict[str, Any]
+_SLASHES = re.compile("//+")
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
@@ -33,9 +35,23 @@ class Application:
             body = environ["wsgi.input"].read(self.limit_bytes + 1)
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
-        path = environ["PATH_INFO"]
+        path = environ["PATH_INFO"] = _api_path(environ["PATH_INFO"])
         app = self.api if path.startswith("/v1/") or path == "/v1" else self.pages
         return app(environ, start_response)
+
+
+def _api_path(path: str) -> str:
+    """The path below /v1 that is meant.
+
+    Clients join a base URL that ends in a slash and a path that begins with one; Cohere's call
+    their second version of reranking, which is the same here.
+    """
+    if path == "/v2/rerank":
+        return "/v1/rerank"
+    if "//" not in path:
+        return path
+    single = _SLASHES.sub("/", path)
+    return single if single.startswith("/v1/") else path
 
 
 def make_application() -> Application:

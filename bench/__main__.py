@@ -1,6 +1,8 @@
 """`python -m bench [--json] [--quick]`: the whole bench in under three minutes.
 
 `python -m bench estimates`: whether estimates of prompt tokens hold; another two minutes.
+`python -m bench settlement`: how fast captured calls get into the ledger; a minute.
+`python -m bench size`: one tenant with ten million usage records; five minutes.
 """
 
 import argparse
@@ -76,6 +78,14 @@ def main(arguments: list[str]) -> int:
         from bench.estimates.__main__ import main as estimates
 
         return estimates(arguments[1:])
+    if arguments[:1] == ["settlement"]:
+        from bench.settlement.__main__ import main as settlement
+
+        return settlement(arguments[1:])
+    if arguments[:1] == ["size"]:
+        from bench.size.__main__ import main as size
+
+        return size(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")

@@ -11,6 +11,7 @@ from agentflare.partitions import partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.admission.selectors import RunningHold, running_holds
+from billing.archive.selectors import find_archived
 from billing.ledger.models import JournalEntry
 from billing.prices.models import PriceVersion
 from billing.prices.services import as_price
@@ -36,6 +37,7 @@ class Call:
     where: str
     hold: RunningHold | None = None
     entry: JournalEntry | None = None
+    is_archived: bool = False
 
 
 def parse_request_id(text: str) -> UUID:
@@ -53,6 +55,9 @@ def find_call(request_id: UUID, tenants: Iterable[Tenant]) -> Call | None:
                 list(record.entry.postings.all())
                 return Call(tenant, record, "booked in the ledger", entry=record.entry)
     for tenant in tenants:
+        if call := _in_archives(request_id, tenant):
+            return call
+    for tenant in tenants:
         for hold in running_holds(tenant.code):
             if hold.request_id == request_id.hex:
                 return Call(tenant, _as_record(hold.event), "running: its money is held", hold)
@@ -60,6 +65,18 @@ def find_call(request_id: UUID, tenants: Iterable[Tenant]) -> Call | None:
         if event := _in_streams(request_id, tenant):
             return event
     return None
+
+
+def _in_archives(request_id: UUID, tenant: Tenant) -> Call | None:
+    """Raises ArchiveError when it may be in a file that cannot be read."""
+    with tenant_schema(tenant.code):
+        found = find_archived(request_id)
+        if found is None:
+            return None
+        record, file = found
+        return Call(
+            tenant, record, f"booked in the ledger, archived in {file}", None, record.entry, True
+        )
 
 
 def _in_streams(request_id: UUID, tenant: Tenant) -> Call | None:
@@ -167,11 +184,13 @@ def _booking(call: Call) -> Lines:
     yield "booked", f"{entry.created_at:%Y-%m-%d %H:%M:%S} UTC"
     with tenant_schema(call.tenant.code):
         postings: list[Any] = list(entry.postings.all())
-        others = UsageRecord.objects.filter(entry=entry).count() - 1
+        others = UsageRecord.objects.filter(entry=entry).exclude(pk=call.record.pk).count()
     for posting in postings:
         yield (
             f"  {posting.source_id} → {posting.destination_id}",
-            f"{_usd(posting.amount_nusd)}, {others} other calls among it",
+            f"{_usd(posting.amount_nusd)}, {others} other calls among it, archived ones not counted"
+            if call.is_archived
+            else f"{_usd(posting.amount_nusd)}, {others} other calls among it",
         )
 
 

@@ -6,67 +6,146 @@ Read-only. Each check returns one line for each thing that is wrong.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
+from agentflare.ids import first_uuid7
 from agentflare.money import format_usd
 from agentflare.partitions import PARTITIONS, partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.admission.selectors import holds_of_partition
+from billing.archive.selectors import faults_of_files
+from billing.ledger.models import JournalEntry
 from billing.ledger.services import credit_account
+from billing.usage.records import ARRIVAL
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 
-# Each query returns the rows that break the rule named before it.
+# Each query returns the rows that break the rule named before it. The tables of records and
+# postings are read as a whole, once for each rule at most, which takes a second or so for a million
+# records; `since` leaves out what was booked before. Records that were archived are no more, and
+# the sums of their files stand for them (billing/archive).
 _RULES = {
     "an account's balance is the sum of its postings": """
-        SELECT code, balance_nusd, moved FROM (
-            SELECT a.code, a.balance_nusd,
-                   coalesce((SELECT sum(amount_nusd) FROM ledger_posting
-                              WHERE destination_id = a.code), 0)
-                 - coalesce((SELECT sum(amount_nusd) FROM ledger_posting
-                              WHERE source_id = a.code), 0) AS moved
-              FROM ledger_ledgeraccount a) AS sums
-         WHERE balance_nusd <> moved""",
+        WITH moved AS (
+            SELECT code, sum(amount) AS amount_nusd
+              FROM (SELECT destination_id, source_id, sum(amount_nusd) AS amount_nusd
+                      FROM ledger_posting GROUP BY 1, 2) AS p,
+                   LATERAL (VALUES (destination_id, amount_nusd), (source_id, -amount_nusd))
+                           AS side (code, amount)
+             GROUP BY 1)
+        SELECT code, balance_nusd, m.amount_nusd FROM ledger_ledgeraccount a
+          FULL JOIN moved m USING (code)
+         WHERE balance_nusd IS DISTINCT FROM coalesce(m.amount_nusd, 0)""",
     "all accounts together hold nothing": """
         SELECT sum(balance_nusd) FROM ledger_ledgeraccount HAVING sum(balance_nusd) <> 0""",
-    "a usage entry's amount is the sum of its records": """
-        SELECT e.reference, booked, used FROM ledger_journalentry e
-          LEFT JOIN LATERAL (SELECT coalesce(sum(amount_nusd), 0) AS booked FROM ledger_posting p
-                              WHERE p.entry_id = e.id) AS p ON true
-          LEFT JOIN LATERAL (SELECT coalesce(sum(cost_nusd), 0) AS used, count(*) AS records
-                               FROM usage_usagerecord u WHERE u.entry_id = e.id) AS u ON true
-         WHERE e.kind = 'usage' AND (booked <> used OR records = 0)""",
-    "every usage record belongs to a usage entry": """
-        SELECT u.request_id FROM usage_usagerecord u
+    "usage records belong to a usage entry whose amount is their sum": """
+        WITH used AS (
+            SELECT entry_id, sum(cost_nusd) AS cost_nusd FROM usage_usagerecord
+             WHERE entry_id >= %(entry)s GROUP BY 1),
+        archived AS (
+            SELECT key::bigint AS entry_id, sum(value::bigint) AS cost_nusd
+              FROM usage_usagearchive, jsonb_each_text(split_entries) GROUP BY 1),
+        booked AS (
+            SELECT entry_id, sum(amount_nusd) AS amount_nusd FROM ledger_posting
+             WHERE entry_id >= %(entry)s GROUP BY 1)
+        SELECT e.reference, e.kind, b.amount_nusd, u.cost_nusd FROM used u
           LEFT JOIN ledger_journalentry e ON e.id = u.entry_id
-         WHERE e.kind IS DISTINCT FROM 'usage'""",
+          LEFT JOIN booked b USING (entry_id) LEFT JOIN archived a USING (entry_id)
+         WHERE e.kind IS DISTINCT FROM 'usage'
+            OR coalesce(b.amount_nusd, 0) <> u.cost_nusd + coalesce(a.cost_nusd, 0)""",
+    "usage entries have records": """
+        SELECT reference FROM ledger_journalentry e
+         WHERE kind = 'usage' AND id >= %(entry)s
+           AND id > (SELECT coalesce(max(last_entry_id), 0) FROM usage_usagearchive)
+           AND NOT EXISTS (SELECT FROM usage_usagerecord u WHERE u.entry_id = e.id)""",
+    "usage entries without records are those that were archived": """
+        WITH archived AS (
+            SELECT sum(cost_nusd) AS cost_nusd, max(last_entry_id) AS last_entry_id
+              FROM usage_usagearchive),
+        emptied AS (
+            SELECT e.id FROM ledger_journalentry e, archived a
+             WHERE kind = 'usage' AND e.id <= a.last_entry_id
+               AND NOT EXISTS (SELECT FROM usage_usagerecord u WHERE u.entry_id = e.id)),
+        split AS (
+            SELECT value::bigint AS cost_nusd
+              FROM usage_usagearchive, jsonb_each_text(split_entries) AS part
+             WHERE EXISTS (SELECT FROM usage_usagerecord u WHERE u.entry_id = part.key::bigint)),
+        booked AS (
+            SELECT (SELECT coalesce(sum(amount_nusd), 0) FROM ledger_posting p
+                     WHERE p.entry_id IN (SELECT id FROM emptied))
+                 + (SELECT coalesce(sum(cost_nusd), 0) FROM split) AS cost_nusd)
+        SELECT b.cost_nusd, a.cost_nusd FROM booked b, archived a
+         WHERE b.cost_nusd <> a.cost_nusd""",
     "hourly sums equal their records": """
-        WITH records AS (
+        WITH archived AS (
+            SELECT coalesce(max(before), '-infinity') AS before FROM usage_usagearchive),
+        records AS (
             SELECT date_trunc('hour', started_at, 'UTC') AS hour, key_id, ai_model,
                    count(*) AS calls, sum(cost_nusd) AS cost_nusd,
                    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
-              FROM usage_usagerecord GROUP BY 1, 2, 3)
+              FROM usage_usagerecord
+             WHERE started_at >= %(hour)s AND request_id >= %(id)s
+               AND started_at >= (SELECT before FROM archived)
+             GROUP BY 1, 2, 3)
         SELECT hour, key_id, ai_model FROM records r
-          FULL JOIN usage_hourlyusage h USING (hour, key_id, ai_model)
+          FULL JOIN (SELECT * FROM usage_hourlyusage
+                      WHERE hour >= %(hour)s AND hour >= (SELECT before FROM archived)) AS h
+                    USING (hour, key_id, ai_model)
          WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
                (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens)""",
-    "what keys have spent is the sum of their records": """
-        WITH records AS (
-            SELECT coalesce(nullif(k.line_id, ''), u.key_id) AS line_id, period,
+    "daily sums equal their hours": """
+        WITH hours AS (
+            SELECT (hour AT TIME ZONE 'UTC')::date AS day, key_id, ai_model, sum(calls) AS calls,
+                   sum(failed_calls) AS failed_calls, sum(input_tokens) AS input_tokens,
+                   sum(cached_input_tokens) AS cached_input_tokens,
+                   sum(output_tokens) AS output_tokens, sum(cost_nusd) AS cost_nusd
+              FROM usage_hourlyusage GROUP BY 1, 2, 3)
+        SELECT day, key_id, ai_model FROM hours h
+          FULL JOIN usage_dailyusage d USING (day, key_id, ai_model)
+         WHERE (h.calls, h.failed_calls, h.input_tokens, h.cached_input_tokens, h.output_tokens,
+                h.cost_nusd) IS DISTINCT FROM
+               (d.calls, d.failed_calls, d.input_tokens, d.cached_input_tokens, d.output_tokens,
+                d.cost_nusd)""",
+    "hourly sums of archived months equal their archives": """
+        WITH archived AS (SELECT max(before) AS before FROM usage_usagearchive),
+        records AS (
+            SELECT month::date AS month, calls, cost_nusd, input_tokens, output_tokens
+              FROM usage_usagearchive
+             UNION ALL
+            SELECT date_trunc('month', started_at, 'UTC') AT TIME ZONE 'UTC', 1, cost_nusd,
+                   input_tokens, output_tokens
+              FROM usage_usagerecord, archived WHERE started_at < before),
+        hours AS (
+            SELECT (date_trunc('month', hour, 'UTC') AT TIME ZONE 'UTC')::date AS month,
+                   sum(calls) AS calls, sum(cost_nusd) AS cost_nusd,
+                   sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+              FROM usage_hourlyusage, archived WHERE hour < before GROUP BY 1)
+        SELECT month, h.cost_nusd, r.cost_nusd FROM hours h
+          FULL JOIN (SELECT month, sum(calls) AS calls, sum(cost_nusd) AS cost_nusd,
+                            sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+                       FROM records GROUP BY 1) AS r USING (month)
+         WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
+               (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens)""",
+    "what keys have spent is the sum of their hours": """
+        WITH hours AS (
+            SELECT coalesce(nullif(k.line_id, ''), h.key_id) AS line_id, period,
                    sum(cost_nusd) AS cost_nusd
-              FROM usage_usagerecord u LEFT JOIN keys_apikey k USING (key_id),
+              FROM usage_hourlyusage h LEFT JOIN keys_apikey k USING (key_id),
                    LATERAL (VALUES ('life'),
-                                   (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM')),
-                                   (to_char(started_at AT TIME ZONE 'UTC', 'YYYYMMDD')))
+                                   (to_char(hour AT TIME ZONE 'UTC', 'YYYYMM')),
+                                   (to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDD')))
                                    AS p (period)
              WHERE cost_nusd > 0
              GROUP BY 1, 2)
-        SELECT line_id, period, r.cost_nusd, s.cost_nusd FROM records r
+        SELECT line_id, period, h.cost_nusd, s.cost_nusd FROM hours h
           FULL JOIN usage_keyspend s USING (line_id, period)
-         WHERE r.cost_nusd IS DISTINCT FROM s.cost_nusd""",
+         WHERE h.cost_nusd IS DISTINCT FROM s.cost_nusd""",
     "credit given is credit spent and credit left": """
         SELECT given, spent, left_over FROM (
             SELECT -coalesce(sum(balance_nusd) FILTER (WHERE code NOT IN ('credit', 'usage')), 0)
@@ -78,21 +157,45 @@ _RULES = {
 }
 
 
-def check_all() -> Iterator[str]:
-    """Every violation, over all tenants and all of Redis."""
+def check_all(*, since: datetime | None = None, reads_archives: bool = False) -> Iterator[str]:
+    """Every violation, over all tenants and all of Redis.
+
+    since: records booked before are not looked at again; sums of all time still are.
+    reads_archives: the files of archived records, too.
+    """
     for tenant in Tenant.objects.all():
-        yield from check_ledger(tenant)
+        yield from check_ledger(tenant, since=since)
         yield from check_gate(tenant)
+        if reads_archives:
+            yield from check_archives(tenant)
     yield from check_holds()
     yield from check_dead_letters()
 
 
-def check_ledger(tenant: Tenant) -> Iterator[str]:
+def check_ledger(tenant: Tenant, *, since: datetime | None = None) -> Iterator[str]:
     with tenant_schema(tenant.code), connection.cursor() as cursor:
+        span = _span(since)
         for rule, query in _RULES.items():
-            cursor.execute(query)
+            cursor.execute(query, span)
             for row in cursor.fetchall():
                 yield f"{tenant.slug}: {rule}: {', '.join(map(str, row))}"
+
+
+def _span(since: datetime | None) -> dict[str, Any]:
+    """Where to begin: the first entry, the first hour, and an id before all of that hour's."""
+    if since is None:
+        return {"entry": 0, "hour": datetime.min.replace(tzinfo=UTC), "id": UUID(int=0)}
+    first = JournalEntry.objects.filter(created_at__gte=since).order_by("id").first()
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    # Without an entry since then there is nothing to look at.
+    return {"entry": first.pk if first else 2**62, "hour": hour, "id": first_uuid7(hour - ARRIVAL)}
+
+
+def check_archives(tenant: Tenant) -> Iterator[str]:
+    """Archives' files are as they were written, and have the sums that stand for them."""
+    with tenant_schema(tenant.code):
+        for fault in faults_of_files():
+            yield f"{tenant.slug}: archives: {fault}"
 
 
 def check_gate(tenant: Tenant) -> Iterator[str]:

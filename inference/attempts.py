@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from agentflare.errors import retry_after
 from inference.catalog.selectors import Catalogue, Offer
 from inference.metering.measured import TOKEN_UNITS, Quantities
 from inference.metering.meter import Meter
@@ -88,10 +89,25 @@ class Attempts:
 
     def run(self, call: Callable[[Target], Result]) -> Result:
         """The first success. Raises UpstreamCallError, the last one, when there is none."""
-        queue = self._queue()
+        queue, probed = self._queue()
         limit = min(_MOST_ATTEMPTS, max(settings.UPSTREAM_ATTEMPTS, len(queue)))
+        try:
+            return self._first_success(queue, call, limit=limit)
+        except UpstreamCallError as failure:
+            is_theirs = failure.scope is not Scope.CALL
+            if probed and is_theirs and not failure.error.headers:
+                # Nobody was well yet. Its own error is told, and when to come again.
+                failure.error.headers = retry_after(_wait_s(probed))
+            raise
+        finally:
+            if probed:
+                breakers.gave_up(probed.account, **probed.names)
+
+    def _first_success(
+        self, queue: list[Target], call: Callable[[Target], Result], *, limit: int
+    ) -> Result:
         for attempt in range(1, limit + 1):
-            target = self._with_busy_rule(queue)
+            target = _with_busy_rule(queue, is_last=attempt == limit)
             prepared = target.prepared
             self._meter.attempt(
                 prepared.offer, target.account, most=prepared.most, facts=prepared.facts
@@ -120,32 +136,43 @@ class Attempts:
         """Also for an answer that broke off after its first piece."""
         breakers.failed(target.account, failure, **target.names)
 
-    def _queue(self) -> list[Target]:
-        """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError."""
+    def _queue(self) -> tuple[list[Target], Target | None]:
+        """Whom to ask, in order, without those to be left alone. Raises UpstreamCallError.
+
+        Where all are to be left alone: all of them, for the one call at a time that finds out
+        whether any is well again; and the target that keeps the others out meanwhile.
+        """
         candidates = [self.served] if self.served else self._candidates
         targets = [
             Target(prepared, account)
             for prepared in candidates
             for account in self._catalogue.accounts_for(prepared.offer)
         ]
-        waits = [breakers.closed_for_s(target.account, **target.names) for target in targets]
+        waits = [_wait_s(target) for target in targets]
         if open_now := [t for t, wait in zip(targets, waits, strict=True) if wait <= 0]:
-            return open_now
-        # One call at a time finds out whether any of them is well again.
-        if targets and breakers.may_probe(targets[0].account, **targets[0].names):
-            return targets
+            return open_now, None
+        # The same one for all calls, whatever order they have.
+        keeper = min(targets, key=lambda t: (t.offer.name, t.account.name), default=None)
+        if keeper and breakers.may_probe(keeper.account, **keeper.names):
+            return targets, keeper
         raise UpstreamCallError.left_alone(
             f"{len(targets)} accounts, all left alone", retry_after_s=min(waits, default=60.0)
         )
 
-    @staticmethod
-    def _with_busy_rule(queue: list[Target]) -> Target:
-        target = queue[0]
-        has_other = any(
-            other.account is not target.account or other.prepared is not target.prepared
-            for other in queue[1:]
-        )
-        return Target(target.prepared, target.account, reject_if_busy=has_other)
+
+def _wait_s(target: Target) -> float:
+    """How much longer it is to be left alone."""
+    return breakers.closed_for_s(target.account, **target.names)
+
+
+def _with_busy_rule(queue: list[Target], *, is_last: bool) -> Target:
+    """While another one will be asked, a busy one need not make us wait."""
+    target = queue[0]
+    has_other = not is_last and any(
+        other.account is not target.account or other.prepared is not target.prepared
+        for other in queue[1:]
+    )
+    return Target(target.prepared, target.account, reject_if_busy=has_other)
 
 
 def _after(queue: list[Target], failure: UpstreamCallError) -> list[Target]:

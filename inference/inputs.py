@@ -2,14 +2,33 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
 from agentflare.errors import InvalidRequestError
-from inference.tokens.decoding import decode_tokens
+from inference.numbers import whole_numbers
+from inference.tokens.decoding import MAX_TOKEN, decode_tokens
 
+
+def told(**keywords: Any) -> Any:
+    """Tells in the schema what is checked elsewhere, in words of its own."""
+    return Field(json_schema_extra=keywords)
+
+
+# As `inference.images.inputs` takes it.
+IMAGE_URL = told(pattern="^([dD][aA][tT][aA]:|[hH][tT][tT][pP][sS]?://)")
 ModelName = Annotated[str, StringConstraints(min_length=1)]
 # As many as OpenAI takes.
 MAX_INPUTS = 2048
+# And of their tokens, with room for what else a body holds.
+MAX_VALUES_WITH_TOKENS = 310_000
 
 
 class Params(BaseModel):
@@ -25,15 +44,20 @@ def _form(value: Any) -> str:
     first = value[0] if value else ""
     if isinstance(first, bool):
         return ":texts"
-    return (
-        ":tokens" if isinstance(first, int) else ":lists" if isinstance(first, list) else ":texts"
-    )
+    if isinstance(first, int | float):
+        return ":tokens"
+    return ":lists" if isinstance(first, list) else ":texts"
 
 
-Tokens = Annotated[list[int], Field(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Tokens = Annotated[
+    list[Annotated[int, told(minimum=0, maximum=MAX_TOKEN)]],
+    Field(min_length=1),
+    BeforeValidator(whole_numbers),
+]
 TextInput = Annotated[
-    Annotated[str, Tag(":text")]
-    | Annotated[list[str], Field(min_length=1, max_length=MAX_INPUTS), Tag(":texts")]
+    Annotated[Text, Tag(":text")]
+    | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS), Tag(":texts")]
     | Annotated[Tokens, Tag(":tokens")]
     | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS), Tag(":lists")],
     Discriminator(

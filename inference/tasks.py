@@ -4,14 +4,16 @@ An endpoint describes its work as a Task; `run_task` takes it through the pipeli
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from agentflare.concurrency import in_parallel
 from billing.usage.models import Status
 from inference.attempts import Prepared, Target
 from inference.catalog.selectors import Offer
+from inference.metering import native
 from inference.metering.measured import Measured, sum_of
 from inference.metering.meter import HIT
 from inference.pipeline import Admitted, Call, Told, admit_call
@@ -73,14 +75,16 @@ def run_task(
     Raises GatewayError.
     """
     admitted = admit_call(call, prepare=task.prepare)
+    made: list[Part] = []
     try:
-        parts = _call_all(admitted, task)
+        parts = _call_all(admitted, task, made)
         offer = admitted.meter.offer
         if check:
             check(offer, parts)
     except UpstreamCallError as failure:
         logger.warning("Upstream failed: %s", failure.detail)
         error = failure.error
+        _note_waste(admitted, made)
         admitted.meter.finish(
             status=Status.UPSTREAM_FAILED,
             used=Measured(),
@@ -89,6 +93,7 @@ def run_task(
         )
         raise error from failure
     except BaseException:
+        _note_waste(admitted, made)
         admitted.meter.finish(
             status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
         )
@@ -101,14 +106,36 @@ def run_task(
     return Done(offer, parts, used, admitted.told(), admitted.headers())
 
 
-def _call_all(admitted: Admitted, task: Task) -> list[Part]:
-    """The first call decides who answers; the others go to the same model, some at a time."""
-    first = _call_one(admitted, task, 0)
+def _call_all(admitted: Admitted, task: Task, made: list[Part]) -> list[Part]:
+    """The first call decides who answers; the others go to the same model, some at a time.
+
+    The largest is the first: if any of them is refused it is that one, and nothing of the others
+    has been made for nothing.
+    """
+    first = _largest(admitted.candidates[0].work)
+    parts = {first: _call_one(admitted, task, first)}
+    made.append(parts[first])
     served = admitted.attempts.served
     assert served is not None
-    others = range(1, len(served.work))
-    works = [lambda position=position: _call_one(admitted, task, position) for position in others]
-    return [first, *in_parallel(works, at_once=_AT_ONCE)]
+
+    def call(position: int) -> None:
+        parts[position] = _call_one(admitted, task, position)
+        made.append(parts[position])
+
+    others = [position for position in range(len(served.work)) if position != first]
+    in_parallel([partial(call, position) for position in others], at_once=_AT_ONCE)
+    return [part for _, part in sorted(parts.items())]
+
+
+def _largest(requests: Sequence[UpstreamRequest]) -> int:
+    fields = [native.fields_of(request) for request in requests]
+    sizes = [sum(map(len, native.read_as_text(each).texts)) for each in fields]
+    return sizes.index(max(sizes))
+
+
+def _note_waste(admitted: Admitted, made: list[Part]) -> None:
+    """What had been made before another part failed: paid by us alone."""
+    admitted.meter.wasted = sum_of([part.used for part in made if not part.is_cached])
 
 
 def _call_one(admitted: Admitted, task: Task, position: int) -> Part:
@@ -138,5 +165,5 @@ def readable(read: Callable[[], Part]) -> Part:
     """A shape that nobody expects is upstream's fault. Raises UpstreamCallError."""
     try:
         return read()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         raise UpstreamCallError.unreadable(f"{type(exc).__name__}: {exc}") from exc

@@ -1,5 +1,6 @@
 from django.urls import path, re_path
 
+from billing.account.records import UsageExportView, UsageRecordListView, UsageRecordView
 from billing.account.views import BalanceView, HoldListView, UsageView
 from billing.keys.views import KeyListView, KeyRotationView, KeyView
 from inference.audio.speech.views import SpeechView
@@ -49,6 +50,9 @@ urlpatterns = [
     path("balance", BalanceView.as_view()),
     path("holds", HoldListView.as_view()),
     path("usage", UsageView.as_view()),
+    path("usage/records", UsageRecordListView.as_view()),
+    path("usage/records/<str:request_id>", UsageRecordView.as_view()),
+    path("usage/export", UsageExportView.as_view()),
     path("openapi.json", OpenApiView.as_view()),
     path("models", ModelListView.as_view()),
     path("models/<path:name>", ModelView.as_view()),

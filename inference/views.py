@@ -60,9 +60,10 @@ def shrinks_to_fit(request: Request, record: KeyRecord) -> bool:
 
 def cache_ttl_s(request: Request, record: KeyRecord) -> int:
     """How long this answer may be taken from the cache: the request decides, else its key."""
-    wanted = request.headers.get(CACHE_HEADER, "").strip()
-    if not wanted:
+    told = request.headers.get(CACHE_HEADER)
+    if told is None:
         return record.cache_ttl_s
+    wanted = told.strip()
     if wanted == "0":
         return 0
     if not wanted.isdecimal() or len(wanted) > 7 or int(wanted) not in CACHE_TTL_S:

@@ -1,6 +1,5 @@
 """What a workspace has, holds and has used, for a program with a key of the scope `usage`."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,8 +7,8 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse
-from agentflare.errors import InvalidRequestError
 from agentflare.money import format_usd
+from billing.account.queries import choice, invalid, moment
 from billing.admission.selectors import RunningHold, running_holds
 from billing.admission.services import books
 from billing.usage.selectors import Bucket, usage_buckets
@@ -25,7 +24,7 @@ _DEFAULT_SPAN = {"1h": timedelta(days=1), "1d": timedelta(days=30)}
 _MAX_SPAN = {"1h": timedelta(days=31), "1d": timedelta(days=366)}
 
 
-class _AccountView(ApiView):
+class AccountView(ApiView):
     scope = Scope.USAGE
 
     def tenant_code(self, request: Request) -> str:
@@ -33,7 +32,7 @@ class _AccountView(ApiView):
         return request.auth.tenant_code
 
 
-class BalanceView(_AccountView):
+class BalanceView(AccountView):
     """GET /v1/balance: what may be spent, and what stands in its way."""
 
     def get(self, request: Request) -> JsonResponse:
@@ -50,7 +49,7 @@ class BalanceView(_AccountView):
         )
 
 
-class HoldListView(_AccountView):
+class HoldListView(AccountView):
     """GET /v1/holds: the credit that running calls have reserved, the oldest first."""
 
     def get(self, request: Request) -> JsonResponse:
@@ -58,23 +57,20 @@ class HoldListView(_AccountView):
         return JsonResponse({"object": "list", "data": data, "has_more": False})
 
 
-class UsageView(_AccountView):
+class UsageView(AccountView):
     """GET /v1/usage: sums by hour or day, of all or by model and API key."""
 
     def get(self, request: Request) -> JsonResponse:
         query = request.query_params
-        width = _choice(query.get("bucket_width", "1d"), WIDTHS, param="bucket_width")
-        end = _moment(query.get("end_time"), param="end_time") or datetime.now(UTC)
-        start = _moment(query.get("start_time"), param="start_time") or end - _DEFAULT_SPAN[width]
+        width = choice(query.get("bucket_width", "1d"), WIDTHS, param="bucket_width")
+        end = moment(query, "end_time") or datetime.now(UTC)
+        start = moment(query, "start_time") or end - _DEFAULT_SPAN[width]
         if not timedelta(0) < end - start <= _MAX_SPAN[width]:
-            raise InvalidRequestError(
-                f"Invalid value for 'start_time': it takes a time before end_time, at most "
-                f"{_MAX_SPAN[width].days} days.",
-                param="start_time",
-                code="invalid_value",
+            raise invalid(
+                "start_time", f"a time before end_time, at most {_MAX_SPAN[width].days} days"
             )
         groups = [
-            _choice(name, GROUPS, param="group_by")
+            choice(name, GROUPS, param="group_by")
             for name in ",".join(query.getlist("group_by")).split(",")
             if name
         ]
@@ -83,7 +79,7 @@ class UsageView(_AccountView):
                 start=start,
                 end=end,
                 width=WIDTHS[width],
-                groups=[GROUPS[name] for name in dict.fromkeys(groups)],
+                groups={GROUPS[name] for name in groups},
             )
         data = [_bucket_object(bucket) for bucket in buckets]
         return JsonResponse({"object": "list", "data": data, "has_more": False})
@@ -96,7 +92,7 @@ def _hold_object(hold: RunningHold) -> dict[str, Any]:
         "amount": format_usd(hold.amount_nusd),
         "cost_so_far": format_usd(hold.cost_nusd),
         "created_at": int(hold.since.timestamp()),
-        "age_s": max(0, round(time.time() - hold.since.timestamp())),
+        "age_s": hold.age_ms // 1000,
         "endpoint": hold.event.endpoint,
         "model": hold.event.ai_model,
         "api_key_prefix": key_prefix(hold.tenant_code, hold.event.key_id),
@@ -106,9 +102,9 @@ def _hold_object(hold: RunningHold) -> dict[str, Any]:
 def _bucket_object(bucket: Bucket) -> dict[str, Any]:
     return {
         "object": "bucket",
-        "start_time": int(bucket.start.timestamp()),
-        "model": bucket.groups.get("ai_model"),
-        "api_key_id": bucket.groups.get("key_id"),
+        "start_time": bucket.start_s,
+        "model": bucket.ai_model,
+        "api_key_id": bucket.key_id,
         "requests": bucket.calls,
         "failed_requests": bucket.failed_calls,
         "input_tokens": bucket.input_tokens,
@@ -116,26 +112,3 @@ def _bucket_object(bucket: Bucket) -> dict[str, Any]:
         "output_tokens": bucket.output_tokens,
         "cost": format_usd(bucket.cost_nusd),
     }
-
-
-def _choice(text: str, choices: dict[str, str], *, param: str) -> str:
-    if text not in choices:
-        raise InvalidRequestError(
-            f"Invalid value for '{param}': it takes {' or '.join(choices)}.",
-            param=param,
-            code="invalid_value",
-        )
-    return text
-
-
-def _moment(text: str | None, *, param: str) -> datetime | None:
-    """Seconds since 1970."""
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
-        raise InvalidRequestError(
-            f"Invalid value for '{param}': it takes whole seconds since 1970.",
-            param=param,
-            code="invalid_value",
-        )
-    return datetime.fromtimestamp(int(text), UTC)

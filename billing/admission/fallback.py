@@ -7,6 +7,7 @@ Redis by the processes whose calls they are. `recovery` tells Redis of all of it
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -263,5 +264,6 @@ def _write(rows: Sequence[tuple[object, ...]]) -> None:
     if not rows:
         return
     # In one order, so that two processes cannot wait for each other.
+    in_order: list[Any] = sorted(rows, key=lambda row: str(row[0]))
     with connection.cursor() as cursor:
-        cursor.executemany(_HOLD, sorted(rows, key=lambda row: str(row[0])))
+        cursor.executemany(_HOLD, in_order)

@@ -75,7 +75,7 @@ def is_new_redis() -> bool:
     """Whether this Redis has never been a gate, hence lost nothing. Then it is one from now on."""
     with connection.cursor() as cursor:
         cursor.execute(_FIRST_SEEN, [outage.redis_name()])
-        is_new = cursor.rowcount == 1
+        is_new: bool = cursor.rowcount == 1
     if is_new:
         outage.set_marks()
     return is_new

@@ -1,10 +1,11 @@
 """What is held at this moment, and for whom."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from agentflare.partitions import partition_of
+from agentflare.partitions import PARTITIONS, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.usage.events import UsageEvent
@@ -22,6 +23,10 @@ class RunningHold:
     cost_nusd: int
     since: datetime
     event: UsageEvent
+
+    @property
+    def age_ms(self) -> int:
+        return max(0, round((time.time() - self.since.timestamp()) * 1000))
 
 
 def running_holds(tenant_code: str) -> list[RunningHold]:
@@ -57,3 +62,9 @@ def holds_of_partition(partition: int) -> Iterator[RunningHold]:
                 since=datetime.fromtimestamp(int(since) / 1000, UTC),
                 event=UsageEvent.loads(event),
             )
+
+
+def all_holds() -> list[RunningHold]:
+    """Of all tenants, the oldest first. Raises RedisDownError."""
+    holds = [hold for partition in range(PARTITIONS) for hold in holds_of_partition(partition)]
+    return sorted(holds, key=lambda hold: hold.since)

@@ -165,15 +165,26 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
 
 
 def require_credit(tenant_code: str) -> None:
-    """For work that comes before a call's admission. Raises InsufficientCreditError."""
+    """For work that comes before a call's admission. Raises InsufficientCreditError.
+
+    As `admit`, it looks into the ledger where the gate is cold, or may not know of a top-up.
+    While Redis is down admission decides.
+    """
     try:
         known = gate.read(tenant_code)
+        if known is None or (_is_spent(known) and _may_be_stale(tenant_code)):
+            warm_up(tenant_code)
+            known = gate.read(tenant_code)
     except RedisDownError:
-        return  # admission decides
-    if known is not None and known.posted - known.unsettled <= 0:
+        return
+    if known is not None and _is_spent(known):
         raise errors.InsufficientCreditError(
             "You exceeded your current quota: there is no credit left. Add credit in the dashboard."
         )
+
+
+def _is_spent(known: Gate) -> bool:
+    return known.posted - known.unsettled <= 0
 
 
 def books(tenant: Tenant) -> Gate:

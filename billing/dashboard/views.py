@@ -5,6 +5,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from agentflare.redis_store import RedisDownError
+from billing.admission.selectors import running_holds
 from billing.admission.services import books
 from billing.usage.selectors import recent_calls, spend_by_model
 from tenants.keys.services import list_api_keys
@@ -31,15 +32,16 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     tenants = tenants_of(request)
     tenant = tenant_among(tenants, slug)
     try:
-        gate = books(tenant)
+        gate, holds = books(tenant), running_holds(tenant.code)
     except RedisDownError:
-        gate = None
+        gate, holds = None, []
     with tenant_schema(tenant.code):
         spend = spend_by_model(days=30)
         context = {
             "tenant": tenant,
             "tenants": tenants,
             "gate": gate,
+            "holds": holds,
             "keys": list_api_keys(tenant=tenant),
             "calls": recent_calls(limit=20),
             "spend": spend,

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from agentflare.api import ApiView, JsonResponse, read_params
 from agentflare.client_ip import client_ip
 from agentflare.errors import InvalidRequestError, KeyEndedError, NotFoundError
+from billing.account.queries import page_size
 from billing.keys.objects import key_object
 from billing.keys.params import CreateKeyParams, RotateKeyParams, UpdateKeyParams
 from billing.usage.budgets import spent_by
@@ -48,7 +49,7 @@ class _KeysView(ApiView):
 class KeyListView(_KeysView):
     def get(self, request: Request) -> JsonResponse:
         """Newest first, revoked ones too; `after` is the id of the last one seen."""
-        limit = _page_size(request.query_params.get("limit"))
+        limit = page_size(request.query_params, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
         rows = services.list_api_keys(tenant=self.tenant(request))
         if after := request.query_params.get("after"):
             ids = [row.key_id for row in rows]
@@ -136,15 +137,3 @@ def _objects(rows: list[ApiKey], request: Request) -> list[dict[str, Any]]:
     with tenant_schema(_record(request).tenant_code):
         spent = spent_by(row.line_id for row in rows)
     return [key_object(row, spent[row.line_id]) for row in rows]
-
-
-def _page_size(text: str | None) -> int:
-    if text is None:
-        return PAGE_SIZE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_PAGE_SIZE):
-        raise InvalidRequestError(
-            f"Invalid value for 'limit': it takes 1 to {MAX_PAGE_SIZE}.",
-            param="limit",
-            code="invalid_value",
-        )
-    return int(text)

@@ -25,9 +25,11 @@ from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
+from billing.usage.archived import refuse_archived
 from billing.usage.budgets import add_spend, spent_by
+from billing.usage.days import FAILED, add_to_days
 from billing.usage.events import UsageEvent
-from billing.usage.models import Status, UsageRecord
+from billing.usage.models import UsageRecord
 from billing.usage.tasks import tell_alerts_task
 from tenants.registry.schemas import tenant_schema
 
@@ -50,7 +52,6 @@ ON CONFLICT (hour, key_id, ai_model) DO UPDATE SET
     cost_nusd = sums.cost_nusd + excluded.cost_nusd,
     provider_cost_nusd = sums.provider_cost_nusd + excluded.provider_cost_nusd
 """
-FAILED = [Status.UPSTREAM_FAILED, Status.UPSTREAM_BROKE, Status.PROCESS_DIED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
         del by_id[request_id]
     if not by_id:
         return credit
+    refuse_archived(by_id.values())
 
     cost_nusd = sum(event.cost_nusd for event in by_id.values())
     lines = []
@@ -188,6 +190,7 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     )
     with connection.cursor() as cursor:
         cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
+    add_to_days(entry.pk)
     add_spend(by_id.values())
     credit.refresh_from_db()
     return credit

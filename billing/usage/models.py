@@ -25,7 +25,11 @@ class Truth(models.TextChoices):
 
 
 class UsageRecord(models.Model):
-    """The facts of one call. Written once, by settlement."""
+    """The facts of one call. Written once, by settlement.
+
+    request_id: a UUID of version 7, made when the call arrived: it sorts by time, so that the
+    indexes which end in it give any filter's records newest first, from anywhere on.
+    """
 
     request_id = models.UUIDField(primary_key=True)
     entry = models.ForeignKey("ledger.JournalEntry", on_delete=models.PROTECT, related_name="+")
@@ -65,7 +69,13 @@ class UsageRecord(models.Model):
     class Meta:
         ordering = ("-request_id",)
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["entry"], name="usage_by_entry"),
+            models.Index(fields=["key_id", "request_id"], name="usage_by_key"),
+            models.Index(fields=["ai_model", "request_id"], name="usage_by_model"),
+            models.Index(
+                fields=["status", "request_id"],
+                condition=~models.Q(status="completed"),
+                name="usage_not_completed",
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
@@ -101,6 +111,69 @@ class HourlyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"
+
+
+class DailyUsage(models.Model):
+    """HourlyUsage's sums by UTC day: a year of them is read at once where one of hours is not."""
+
+    day = models.DateField()
+    key_id = models.CharField(max_length=8)
+    ai_model = models.CharField(max_length=80)
+    calls = models.PositiveBigIntegerField(default=0)
+    failed_calls = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["day", "key_id", "ai_model"], name="rollup_once_per_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.ai_model}"
+
+
+class UsageArchive(models.Model):
+    """A file that usage records were moved to: those of one month (UTC), or a part of it.
+
+    Its sums are those of the records that have been deleted, and grow with every batch, so that
+    records and archives together have what they always had, at any moment.
+    """
+
+    month = models.DateField(help_text="its first day")
+    part = models.PositiveSmallIntegerField()
+    before = models.DateTimeField(help_text="no call that started before is elsewhere")
+    file = models.CharField(max_length=120, help_text="below ARCHIVE_DIR")
+    sha256 = models.CharField(max_length=64)
+    file_records = models.PositiveBigIntegerField()
+    first_request_id = models.UUIDField()
+    last_request_id = models.UUIDField()
+
+    calls = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+    provider_cost_nusd = models.BigIntegerField(default=0)
+    last_entry_id = models.BigIntegerField(default=0, help_text="no later entry has a record here")
+    split_entries = models.JSONField(
+        default=dict, help_text="entry → nUSD archived here, of entries with other records left"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    done_at = models.DateTimeField(null=True, help_text="when the last record was deleted")
+
+    class Meta:
+        ordering = ("month", "part")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["month", "part"], name="archive_once_per_part"),
+        ]
+
+    def __str__(self) -> str:
+        return self.file
 
 
 class KeySpend(models.Model):

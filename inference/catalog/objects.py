@@ -73,6 +73,11 @@ def anthropic_object(plan: RoutePlan) -> dict[str, Any]:
         "lifecycle": "active",
         "max_input_tokens": first.max_input_tokens or first.context_window,
         "max_tokens": first.max_output_tokens,
+        # Required by Anthropic's schema, which allows null: we do not know.
+        "capabilities": None,
+        "line": None,
+        "deprecated_at": None,
+        "retires_at": None,
     }
 
 

@@ -1,10 +1,15 @@
 """Making and changing routes. The command line and the admin call these."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
 from inference.catalog.models import AIModel, Route, RouteCandidate
+
+# Clients name it, also in addresses.
+_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/-]{0,79}")
+_MOST_WEIGHT = 10_000
 
 
 class RouteError(ValueError):
@@ -20,11 +25,15 @@ def set_route(
     weights: AI model → its share of the calls. All candidates must do the same kind of work.
     Raises RouteError.
     """
+    if not _NAME.fullmatch(name):
+        raise RouteError(f"{name!r}: a name has up to 80 letters, digits, and any of . _ : / -")
     names = [*weights, *fallbacks]
     if not names:
         raise RouteError("A route needs at least one AI model.")
     if len(set(names)) < len(names):
         raise RouteError("An AI model can stand in a route once.")
+    if any(weight > _MOST_WEIGHT for weight in weights.values()):
+        raise RouteError(f"A weight is at most {_MOST_WEIGHT}.")
     if any(weight < 1 for weight in weights.values()):
         raise RouteError("A weight is at least 1; without one, a model is a fallback.")
     models = {row.name: row for row in AIModel.objects.filter(name__in=names)}

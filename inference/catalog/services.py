@@ -5,6 +5,7 @@ for new installations and releases; prices follow it unless the operator has set
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,11 +18,13 @@ from django.db import transaction
 
 from billing.prices.models import PriceVersion
 from billing.prices.services import set_catalogue_price, set_price
-from inference.catalog.models import AIModel
+from inference.catalog.models import AIModel, Route
 from inference.upstreams.models import Upstream
 from inference.upstreams.services import UpstreamError
 
 DATA_FILE = Path(__file__).parent / "data" / "workers_ai.json"
+# Clients name it, also in addresses.
+_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/-]{0,79}")
 LIVE = {"active", "active_unlisted"}
 
 # The first fragment found in Cloudflare's id names the vocabulary.
@@ -85,8 +88,16 @@ def add_server_model(
     Again for the same name: its facts and its price are replaced. Raises UpstreamError for a
     name that a model of another upstream has, or for a Cloudflare account.
     """
+    if any(not amount.is_finite() or amount < 0 for amount in nusd_per_unit.values()):
+        raise UpstreamError("A price is 0 or more.")
+    if any(
+        size is not None and size < 1 for size in (context_window, max_output_tokens, dimensions)
+    ):
+        raise UpstreamError("A context window, a cap and dimensions are 1 or more.")
     if upstream.provider != Upstream.Provider.OPENAI_COMPATIBLE:
         raise UpstreamError("A Cloudflare account has the models of the catalogue, and no others.")
+    if not _NAME.fullmatch(name):
+        raise UpstreamError(f"{name!r}: a name has up to 80 letters, digits, and any of . _ : / -")
     known = AIModel.objects.filter(name=name).first()
     if known is not None and known.upstream_id != upstream.name:
         raise UpstreamError(f"There is an AI model {name!r} already.")
@@ -115,6 +126,19 @@ def add_server_model(
         source=PriceVersion.Source.OPERATOR,
     )
     return model
+
+
+def remove_server_model(*, name: str) -> None:
+    """Its prices and usage records stay. Raises UpstreamError for one of the catalogue's, or one
+    that a route leads to."""
+    model = AIModel.objects.filter(name=name).first()
+    if model is None:
+        raise UpstreamError(f"There is no AI model {name!r}.")
+    if not model.upstream_id:
+        raise UpstreamError(f"{name} is one of the catalogue's, not of a server.")
+    if routes := list(Route.objects.filter(candidates__ai_model=model)):
+        raise UpstreamError(f"The route {routes[0].name} leads to {name}: change it first.")
+    model.delete()
 
 
 def model_fields(row: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _BELIEVABLE = 4
 # The most an image was seen to take; providers count by tiles.
 _TOKENS_PER_IMAGE = 3_000
 _LIKELY_TOKENS_PER_IMAGE = 1_000
+# Of spaces.
+_LONGEST_TOKEN_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ def estimate_chat(params: ChatCompletionParams, offer: Offer, body: dict[str, An
     Raises ContextLengthError when the prompt alone fills the model's context window.
     """
     text = prompt_text(body)
+    if offer.context_window and len(text) > _LONGEST_TOKEN_CHARS * offer.context_window:
+        # Counting it would take seconds.
+        raise ContextLengthError(
+            context_window=offer.context_window, prompt_tokens=len(text) // _LONGEST_TOKEN_CHARS
+        )
     tools = body.get("tools")
     images = sum(len(message.images()) for message in params.messages)
     calls = sum(len(message.tool_calls or []) for message in params.messages)

@@ -14,12 +14,14 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
-    field_validator,
 )
 
 from agentflare.errors import InvalidRequestError
+from inference.inputs import IMAGE_URL
+from inference.numbers import WHOLE
 
 MAX_MESSAGES = 5_000
+MAX_TOOLS = 1_024
 
 
 class _Open(BaseModel):
@@ -29,7 +31,7 @@ class _Open(BaseModel):
 
 
 class ImageUrl(_Open):
-    url: str
+    url: Annotated[str, IMAGE_URL]
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -90,10 +92,33 @@ class ToolCall(_Open):
     function: FunctionCall
 
 
+_SOMETHING: dict[str, Any] = {"type": ["string", "array"]}
+
+
+def _of(*roles: str, **needed: dict[str, Any]) -> dict[str, Any]:
+    """What messages of these roles must have, as the schema says it. `missing` checks it."""
+    return {
+        "properties": {"role": {"enum": list(roles)}, **needed},
+        "required": ["role", *needed],
+    }
+
+
 class Message(_Open):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _of("system", "developer", "user", "function", "assistant", content=_SOMETHING),
+                _of("tool", content=_SOMETHING, tool_call_id={"type": "string"}),
+                _of("assistant", tool_calls={"type": "array", "minItems": 1}),
+                _of("assistant", refusal={"type": "string", "minLength": 1}),
+                _of("assistant", function_call={"type": "object", "minProperties": 1}),
+            ]
+        }
+    )
+
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
     tool_call_id: str | None = None
     name: str | None = None
 
@@ -141,11 +166,31 @@ class NamedToolChoice(_Open):
     function: NamedFunction
 
 
+class AllowedTools(_Open):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedToolChoice], Field(min_length=1)]
+
+
+class AllowedToolChoice(_Open):
+    """Some of the tools alone; all of them are sent for the sake of a cache at OpenAI."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+def _choice_class(value: Any) -> str:
+    if isinstance(value, AllowedToolChoice):
+        return ":allowed"
+    kind = value.get("type") if isinstance(value, dict) else None
+    return ":allowed" if kind == "allowed_tools" else _json_type(value)
+
+
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag(":text")]
-    | Annotated[NamedToolChoice, Tag(":object")],
+    | Annotated[NamedToolChoice, Tag(":object")]
+    | Annotated[AllowedToolChoice, Tag(":allowed")],
     Discriminator(
-        _json_type,
+        _choice_class,
         custom_error_type="neither_of_both",
         custom_error_message="tool_choice must be a string or an object that names a function",
     ),
@@ -160,6 +205,27 @@ class JsonSchema(_Open):
 
 
 class ResponseFormat(_Open):
+    """A schema by its type; `check` sees to it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"type": {"enum": ["text", "json_object"]}}},
+                {
+                    "properties": {
+                        "type": {"const": "json_schema"},
+                        "json_schema": {
+                            "type": "object",
+                            "properties": {"schema": {"type": "object"}},
+                            "required": ["schema"],
+                        },
+                    },
+                    "required": ["json_schema"],
+                },
+            ]
+        }
+    )
+
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
@@ -169,14 +235,15 @@ class StreamOptions(_Open):
 
 
 Stop = Annotated[
-    Annotated[str, Tag(":text")] | Annotated[list[str], Tag(":list")],
+    Annotated[str, Tag(":text")] | Annotated[list[str], Field(max_length=4), Tag(":list")],
     Discriminator(
         _json_type,
         custom_error_type="neither_of_both",
         custom_error_message="stop must be a string or an array of up to 4 strings",
     ),
 ]
-Cap = Annotated[int, Field(ge=1, le=10_000_000)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Cap = Annotated[int, Field(ge=1, le=10_000_000), WHOLE]
 
 
 class ChatCompletionParams(BaseModel):
@@ -191,24 +258,24 @@ class ChatCompletionParams(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: Cap | None = None
     max_completion_tokens: Cap | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    n: Annotated[int, Field(ge=1, le=16), WHOLE] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = None
     stop: Stop | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[Tool] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Effort | None = None
 
     # Known to Workers AI's engines, not to OpenAI's: sent through `extra_body`.
-    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
@@ -218,6 +285,7 @@ class ChatCompletionParams(BaseModel):
     store: bool | None = None
     service_tier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
     verbosity: str | None = None
@@ -230,13 +298,6 @@ class ChatCompletionParams(BaseModel):
     moderation: None = None
     prediction: None = None
     web_search_options: None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(stop, list) and len(stop) > 4:
-            raise ValueError("at most 4 stop sequences are allowed")
-        return stop
 
     @property
     def choices(self) -> int:
@@ -275,12 +336,7 @@ class ChatCompletionParams(BaseModel):
             raise InvalidRequestError(
                 "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice"
             )
-        if isinstance(self.tool_choice, NamedToolChoice):
-            wanted = self.tool_choice.function.name
-            if wanted not in {tool.function.name for tool in self.tools or []}:
-                raise InvalidRequestError(
-                    f"Tool choice '{wanted}' not found in 'tools' parameter.", param="tool_choice"
-                )
+        self._check_tool_choice()
         self._check_messages()
         form = self.response_format
         if (
@@ -297,6 +353,25 @@ class ChatCompletionParams(BaseModel):
             raise InvalidRequestError(
                 "'top_logprobs' requires 'logprobs' to be true.", param="top_logprobs"
             )
+
+    def _check_tool_choice(self) -> None:
+        """The tools that are named must be there. Of allowed ones the others are left out, which
+        every model understands."""
+        choice = self.tool_choice
+        if isinstance(choice, NamedToolChoice):
+            wanted = [choice.function.name]
+        elif isinstance(choice, AllowedToolChoice):
+            wanted = [tool.function.name for tool in choice.allowed_tools.tools]
+        else:
+            return
+        offered = {tool.function.name for tool in self.tools or []}
+        if missing := [name for name in wanted if name not in offered]:
+            raise InvalidRequestError(
+                f"Tool choice '{missing[0]}' not found in 'tools' parameter.", param="tool_choice"
+            )
+        if isinstance(choice, AllowedToolChoice):
+            self.tools = [tool for tool in self.tools or [] if tool.function.name in wanted]
+            self.tool_choice = choice.allowed_tools.mode
 
     def _check_messages(self) -> None:
         for position, message in enumerate(self.messages):

@@ -44,6 +44,7 @@ def prepare_chat(params: ChatCompletionParams, offer: Offer, *, endpoint: str) -
             splits_thoughts=offer.is_native and offer.can("reasoning"),
             forced_functions=_forced_functions(params),
             named_function=_named_function(params),
+            one_call=params.parallel_tool_calls is False,
             asks_json=asks_json,
             schema=schema_of(params.response_format) if params.response_format else None,
         ),

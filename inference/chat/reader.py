@@ -3,20 +3,33 @@
 The form is told by the shape of what arrives, not by the catalogue: models migrate.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from agentflare.ids import random_code
 from inference.chat.events import Delta, Event, Finish, Usage
+from inference.chat.fragments import ToolFragments, as_text
 from inference.metering.measured import parse_neurons
+from inference.metering.written import (
+    LONGEST_TOKEN,
+    check_length,
+    count_written,
+    most_believable,
+)
 from inference.tokens.counting import count_tokens
+from inference.upstreams.client import tells_of_error
 from inference.upstreams.failures import UpstreamCallError
 
 # Where models that are not made for chat have their text.
 _OTHER_TEXTS = ("description", "answer", "caption")
+# How engines say that they gave up.
+_FAILED = {"error", "abort"}
+# Beside those with a token in them: a model may think without showing it.
+_EMPTY_FRAMES = 50_000
+_LABEL = re.compile(r"[\w.-]{1,64}")
 _FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 
 
@@ -43,9 +56,9 @@ class AnswerReader:
         self._prompt_reports = 0
         self._started: set[int] = set()
         self._finished: set[int] = set()
-        self._called_tools: set[tuple[int, int]] = set()
-        self._early_arguments: dict[tuple[int, int], str] = {}
+        self._tools = ToolFragments()
         self._is_native = False
+        self._frames = 0
         self._saw_choices = False
 
     # --- a whole answer ---------------------------------------------------------
@@ -53,8 +66,10 @@ class AnswerReader:
     def read_result(self, result: dict[str, Any]) -> Iterator[Event]:
         """Raises UpstreamCallError for an answer of no known form."""
         events = _readable(self._read_result, result)
-        if self._totals is None:
-            text = "".join(map(_text_of, events))
+        text = "".join(map(_text_of, events))
+        check_length(text, cap=self.output_cap * self.choices)
+        told = self._totals.completion_tokens if self._totals else 0
+        if not 0 < told <= self.most_tokens:
             self.counted_tokens = count_tokens(text)
         yield from events
 
@@ -67,7 +82,7 @@ class AnswerReader:
                 yield from self._read_choice(choice, choice.get("message") or _text_choice(choice))
             for choice in choices:
                 reason = choice.get("finish_reason") or "stop"
-                yield from self._finish(_index(choice), reason, matched=_matched(choice))
+                yield from self._finish(self._index(choice), reason, matched=_matched(choice))
             return
         if isinstance(metrics := result.get("metrics"), dict):
             self._totals = self._totals or Usage.parse_metrics(metrics)
@@ -84,20 +99,25 @@ class AnswerReader:
     def read_frames(self, frames: Iterable[dict[str, Any]]) -> Iterator[Event]:
         """Raises UpstreamCallError when upstream reports an error inside the stream."""
         for frame in frames:
-            if frame.get("errors") or frame.get("error"):
+            if tells_of_error(frame):
                 raise UpstreamCallError.broken(orjson.dumps(frame)[:500].decode())
             self._note_label(frame)
             read = self._read_chunk if "choices" in frame else self._read_native_frame
-            yield from _readable(read, frame)
+            events = _readable(read, frame)
+            self.counted_tokens += sum(map(self._tokens_of, events))
+            self._frames += 1
+            if max(self.counted_tokens, self._frames - _EMPTY_FRAMES) > self.most_tokens:
+                raise UpstreamCallError.broken("far more came than was asked for")
+            yield from events
 
     def finish_stream(self, *, saw_done: bool) -> Iterator[Event]:
         """Call it at the stream's end. Raises UpstreamCallError when something is missing."""
-        if self._is_native and not self._finished and (saw_done or self._totals):
-            yield from self._finish_native()
+        if not saw_done:
+            raise UpstreamCallError.broken("the stream ended without [DONE]")
+        if self._is_native and not self._finished:
+            yield from _readable(self._finish_native)
         if not self._finished or self._started - self._finished:
             raise UpstreamCallError.broken("the stream ended without a finish")
-        if not saw_done and len(self._finished) < self.choices:
-            raise UpstreamCallError.broken("the stream ended before its last choice")
 
     def _read_chunk(self, frame: dict[str, Any]) -> Iterator[Event]:
         self._saw_choices = True
@@ -108,11 +128,9 @@ class AnswerReader:
             return
         self._add_increment(usage)
         for choice in choices:
-            for event in self._read_choice(choice, choice.get("delta") or _text_choice(choice)):
-                self.counted_tokens += 1
-                yield event
+            yield from self._read_choice(choice, choice.get("delta") or _text_choice(choice))
             if reason := choice.get("finish_reason"):
-                yield from self._finish(_index(choice), reason, matched=_matched(choice))
+                yield from self._finish(self._index(choice), reason, matched=_matched(choice))
 
     def _read_native_frame(self, frame: dict[str, Any]) -> Iterator[Event]:
         if isinstance(usage := frame.get("usage"), dict):
@@ -120,60 +138,27 @@ class AnswerReader:
         if "response" in frame or "tool_calls" in frame:
             # The terminal frame of an OpenAI-shaped stream looks native, and says nothing.
             self._is_native = not self._saw_choices
-            for event in self._read_native(frame):
-                self.counted_tokens += 1
-                yield event
+            yield from self._read_native(frame)
 
     # --- the parts of both ------------------------------------------------------
 
     def _read_choice(self, choice: dict[str, Any], message: dict[str, Any]) -> Iterator[Delta]:
-        index = _index(choice)
+        index = self._index(choice)
+        logprobs = choice.get("logprobs")
         delta = Delta(
             index=index,
-            content=_text(message.get("content")),
-            reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
-            tool_calls=self._tool_fragments(index, message.get("tool_calls") or []),
-            refusal=_text(message.get("refusal")),
-            logprobs=choice.get("logprobs"),
+            content=as_text(message.get("content")),
+            reasoning=as_text(message.get("reasoning_content") or message.get("reasoning")),
+            tool_calls=self._tools.read(index, message.get("tool_calls") or []),
+            refusal=as_text(message.get("refusal")),
+            logprobs=logprobs if isinstance(logprobs, dict) else None,
         )
         if delta:
             yield self._note_output(delta)
 
-    def _tool_fragments(self, choice: int, fragments: list[Any]) -> list[dict[str, Any]]:
-        """Fragments with an index, strings for arguments, and an id and name on the first."""
-        clean = []
-        for position, fragment in enumerate(fragments):
-            function = fragment.get("function") or {}
-            index = fragment.get("index")
-            index = index if isinstance(index, int) else position
-            arguments = _text(function.get("arguments"))
-            call = (choice, index)
-            if call in self._called_tools:
-                if arguments:
-                    clean.append({"index": index, "function": {"arguments": arguments}})
-            elif function.get("name"):
-                self._called_tools.add(call)
-                arguments = self._early_arguments.pop(call, "") + arguments
-                clean.append(_tool_call(index, fragment.get("id"), function["name"], arguments))
-            elif arguments:
-                self._early_arguments[call] = self._early_arguments.get(call, "") + arguments
-        return clean
-
     def _read_native(self, result: dict[str, Any]) -> Iterator[Delta]:
-        calls = []
-        for call in result.get("tool_calls") or []:
-            function = call.get("function") or call
-            index = len(self._called_tools)
-            self._called_tools.add((0, index))
-            calls.append(
-                _tool_call(
-                    index,
-                    call.get("id"),
-                    str(function.get("name")),
-                    _text(function.get("arguments")) or "{}",
-                )
-            )
-        delta = Delta(content=_text(result.get("response")), tool_calls=calls)
+        calls = [self._tools.whole(call) for call in result.get("tool_calls") or []]
+        delta = Delta(content=as_text(result.get("response")), tool_calls=calls)
         if delta:
             yield self._note_output(delta)
 
@@ -184,13 +169,19 @@ class AnswerReader:
 
     def _finish(self, index: int, reason: str, *, matched: str | None = None) -> Iterator[Finish]:
         if index not in self._finished:
+            if reason in _FAILED:
+                raise ValueError(f"the answer ended by {reason!r}")
+            self._tools.check(index)
             self._finished.add(index)
-            reason = reason if reason in _FINISH_REASONS else "stop"
+            if reason not in _FINISH_REASONS or (
+                reason == "tool_calls" and not self._tools.of(index)
+            ):
+                reason = "stop"
             yield Finish(index, reason, stop_sequence=matched)
 
     def _finish_native(self) -> Iterator[Finish]:
         used = self._totals.completion_tokens if self._totals else self.counted_tokens
-        if self._called_tools:
+        if self._tools.has_any:
             yield from self._finish(0, "tool_calls")
         else:
             yield from self._finish(0, "length" if used >= self.output_cap else "stop")
@@ -227,16 +218,33 @@ class AnswerReader:
 
     def _note_label(self, document: dict[str, Any]) -> None:
         label = document.get("system_fingerprint")
-        if isinstance(label, str):
+        if isinstance(label, str) and _LABEL.fullmatch(label):
             self.system_fingerprint = label
 
+    def _index(self, choice: dict[str, Any]) -> int:
+        """Streams of older models leave it out. Raises ValueError for one that nobody asked for."""
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        if not 0 <= index < self.choices:
+            raise ValueError(f"choice {index} of {self.choices}")
+        return index
 
-def _readable(
-    read: Callable[[dict[str, Any]], Iterator[Event]], document: dict[str, Any]
-) -> list[Event]:
+    @property
+    def most_tokens(self) -> int:
+        return most_believable(self.output_cap * self.choices)
+
+    def _tokens_of(self, event: Event) -> int:
+        """A piece of a stream is mostly one token; more where a model sends many at once."""
+        text = _text_of(event)
+        if len(text) > LONGEST_TOKEN:
+            return count_written(text, cap=self.output_cap * self.choices)
+        return int(isinstance(event, Delta))
+
+
+def _readable(read: Callable[..., Iterator[Event]], *document: dict[str, Any]) -> list[Event]:
     """The events of one frame or answer; a shape that nobody expects is upstream's fault."""
     try:
-        return list(read(document))
+        return list(read(*document))
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise UpstreamCallError.unreadable(f"{type(exc).__name__}: {exc}") from exc
 
@@ -253,31 +261,7 @@ def _text_choice(choice: dict[str, Any]) -> dict[str, Any]:
     return {"content": choice["text"]} if "text" in choice else {}
 
 
-def _index(choice: dict[str, Any]) -> int:
-    """Streams of older models leave it out."""
-    index = choice.get("index")
-    return index if isinstance(index, int) else 0
-
-
 def _matched(choice: dict[str, Any]) -> str | None:
     """The stop sequence that an engine says it has met; the number of a token is none."""
     matched = choice.get("matched_stop")
     return matched if isinstance(matched, str) else None
-
-
-def _text(value: Any) -> str:
-    """Upstream sends text as a string, a number, null, or (in JSON mode) as an object."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()
-
-
-def _tool_call(index: int, call_id: Any, name: str, arguments: str) -> dict[str, Any]:
-    return {
-        "index": index,
-        "id": call_id or f"call_{random_code(24)}",
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }

@@ -6,6 +6,7 @@ from typing import Any
 
 from inference.chat.events import Event
 from inference.chat.leaked_calls import recover_calls
+from inference.chat.single_calls import first_call_only
 from inference.chat.stops import stop_at
 from inference.chat.thinking import split_thoughts
 
@@ -13,13 +14,15 @@ from inference.chat.thinking import split_thoughts
 @dataclass(frozen=True, slots=True)
 class Reading:
     """stops: where we cut, for models that cannot. splits_thoughts: reasoning stands inside the
-    text. forced_functions: a call of one of these was forced. asks_json: the model has no JSON
-    mode, so its answer is checked against `schema`, or for being an object."""
+    text. forced_functions: a call of one of these was forced. one_call: of several tool calls
+    the first alone. asks_json: the model has no JSON mode, so its answer is checked against
+    `schema`, or for being an object."""
 
     stops: list[str] = field(default_factory=list)
     splits_thoughts: bool = False
     forced_functions: frozenset[str] = frozenset()
     named_function: str | None = None
+    one_call: bool = False
     asks_json: bool = False
     schema: dict[str, Any] | None = None
 
@@ -31,6 +34,8 @@ class Reading:
             events = recover_calls(
                 events, functions=set(self.forced_functions), named=self.named_function
             )
+        if self.one_call:
+            events = first_call_only(events)
         if self.stops:
             events = stop_at(events, self.stops)
         return events

@@ -135,7 +135,7 @@ def _openai_part(part: dict[str, Any]) -> dict[str, Any]:
 
 def _effort(params: ChatCompletionParams) -> str | None:
     """Upstream knows low, medium and high."""
-    nearest = {"none": "low", "minimal": "low", "xhigh": "high"}
+    nearest = {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
     effort = params.reasoning_effort
     return nearest.get(effort, effort) if effort else None
 

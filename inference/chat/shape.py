@@ -98,7 +98,7 @@ class Choice:
         return {
             "index": self.index,
             "message": message,
-            "logprobs": self.logprobs,
+            "logprobs": _logprobs(self.logprobs),
             "finish_reason": self.finish_reason,
         }
 
@@ -178,13 +178,18 @@ class ChatDialect:
             {
                 "index": index,
                 "delta": delta,
-                "logprobs": logprobs,
+                "logprobs": _logprobs(logprobs),
                 "finish_reason": finish_reason,
             }
         ]
         if self.include_usage:
             data["usage"] = None
         return chunk(data)
+
+
+def _logprobs(told: Any) -> Any:
+    """Engines leave out `refusal`, which OpenAI's schema requires."""
+    return {"content": None, "refusal": None, **told} if isinstance(told, dict) else None
 
 
 def _delta(event: Delta) -> dict[str, Any]:

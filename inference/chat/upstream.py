@@ -97,12 +97,8 @@ class UpstreamChat:
         neurons: Decimal | None = Decimal(0)
         for reader in self._readers:
             usage = reader.usage()
-            if usage is None or not usage.prompt_tokens:
-                told_by_upstream = False
-                usage = replace(
-                    usage or Usage(completion_tokens=reader.counted_tokens),
-                    prompt_tokens=self._work.estimate.likely_prompt_tokens,
-                )
+            usage, is_told = self._told_or_counted(usage or Usage(), reader)
+            told_by_upstream = told_by_upstream and is_told
             total.prompt_tokens += usage.prompt_tokens
             total.cached_tokens += usage.cached_tokens
             total.completion_tokens += usage.completion_tokens
@@ -111,6 +107,17 @@ class UpstreamChat:
             neurons = None if neurons is None or told is None else neurons + told
         total.neurons = neurons if self._readers else None
         return self._believable(total), Truth.PROVIDER if told_by_upstream else Truth.COUNTED
+
+    def _told_or_counted(self, usage: Usage, reader: AnswerReader) -> tuple[Usage, bool]:
+        """Our own counts for figures that can't be: nothing for something, or beyond belief."""
+        estimate = self._work.estimate
+        counted = usage
+        if not 0 < usage.prompt_tokens <= estimate.believable_prompt_tokens:
+            counted = replace(counted, prompt_tokens=estimate.likely_prompt_tokens)
+        least = 1 if reader.counted_tokens else 0
+        if not least <= usage.completion_tokens <= reader.most_tokens:
+            counted = replace(counted, completion_tokens=reader.counted_tokens)
+        return counted, counted == usage
 
     def _believable(self, usage: Usage) -> Usage:
         estimate = self._work.estimate
@@ -272,7 +279,11 @@ class UpstreamChat:
 
 
 def _checked(events: list[Event], schema: dict[str, Any] | None) -> list[Event]:
-    """Each choice with its JSON alone as its text. Raises NoJsonError."""
+    """Each choice with its JSON alone as its text. Raises NoJsonError.
+
+    A choice that the cap has cut stays as it is, as in JSON mode: its reason says so, and
+    asking again would only cut it again.
+    """
     texts: dict[int, str] = {}
     for event in events:
         if isinstance(event, Delta):
@@ -284,6 +295,11 @@ def _checked(events: list[Event], schema: dict[str, Any] | None) -> list[Event]:
             checked += [event] if event else []
         else:
             text = texts.get(event.index, "")
-            checked.append(Delta(index=event.index, content=read_json(text, schema)))
+            try:
+                text = read_json(text, schema)
+            except NoJsonError:
+                if event.reason != "length":
+                    raise
+            checked.append(Delta(index=event.index, content=text))
             checked.append(event)
     return checked

@@ -7,6 +7,7 @@ from pydantic import Field
 from agentflare.errors import InvalidRequestError
 from inference.chat.params import Cap, Stop, StreamOptions
 from inference.inputs import ModelName, Params, TextInput
+from inference.numbers import WHOLE
 
 # OpenAI's own default, which clients of this endpoint know.
 DEFAULT_MAX_TOKENS = 16
@@ -20,20 +21,20 @@ class CompletionParams(Params):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Cap | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=20)] | None = None
+    n: Annotated[int, Field(ge=1, le=16), WHOLE] | None = None
+    best_of: Annotated[int, Field(ge=1, le=20), WHOLE] | None = None
     echo: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE] | None = None
     stop: Stop | None = None
     logit_bias: dict[str, float] | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=5), WHOLE] | None = None
 
     # Known to Workers AI's engines, not to OpenAI's.
-    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
 
     user: str | None = None
@@ -66,8 +67,6 @@ class CompletionParams(Params):
                 param="prompt",
                 code="array_above_max_length",
             )
-        if len(self.stops) > 4:
-            raise InvalidRequestError("At most 4 stop sequences are allowed.", param="stop")
         if self.best_of is not None and self.best_of > self.choices:
             raise InvalidRequestError(
                 "'best_of' above 'n' is not supported: ask for several with 'n'.", param="best_of"

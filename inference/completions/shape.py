@@ -8,6 +8,8 @@ from inference.chat.shape import DONE, Choice, Shape, chunk, gather, usage_objec
 from inference.pipeline import Told
 
 OBJECT = "text_completion"
+# The older API has no other reasons to end.
+_FINISH_REASONS = {"stop", "length", "content_filter"}
 
 
 class CompletionDialect:
@@ -84,4 +86,6 @@ class CompletionDialect:
 def _choice(
     index: int, text: str, *, finish_reason: str | None = None, logprobs: Any = None
 ) -> dict[str, Any]:
+    if finish_reason is not None and finish_reason not in _FINISH_REASONS:
+        finish_reason = "stop"
     return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -13,14 +13,14 @@ from inference.completions.params import CompletionParams
 from inference.completions.prepare import ENDPOINT, prepare_completion
 from inference.completions.shape import CompletionDialect
 from inference.idempotency.views import InferenceView
-from inference.inputs import texts_of_input
+from inference.inputs import MAX_VALUES_WITH_TOKENS, texts_of_input
 from inference.pipeline import admit_call
 from inference.views import call_of
 
 
 class CompletionsView(InferenceView):
     def post(self, request: Request) -> HttpResponseBase:
-        params = read_params(request, CompletionParams)
+        params = read_params(request, CompletionParams, max_values=MAX_VALUES_WITH_TOKENS)
         prompts = texts_of_input(params.prompt, param="prompt")
         params.check(prompts)
         call = call_of(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from inference.inputs import ModelName, Params, TextInput
+from inference.numbers import WHOLE
 
 
 class EmbeddingParams(Params):
@@ -13,7 +14,7 @@ class EmbeddingParams(Params):
     model: ModelName
     input: TextInput
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=16_384), WHOLE] | None = None
     user: str | None = None
 
     pooling: Literal["mean", "cls"] | None = None

@@ -27,6 +27,8 @@ _BATCH_CHARS = 200_000
 # Trained so that a vector's beginning is a vector: it may be cut and scaled to length 1 again.
 _CUTTABLE = ("qwen3-embedding", "embeddinggemma")
 
+_LARGEST_FLOAT32 = 3.4e38
+
 Vector = list[float]
 
 
@@ -88,6 +90,9 @@ class EmbeddingTask:
         expected = len(_texts_in(request))
         if len(vectors) != expected:
             raise UpstreamCallError.unreadable(f"{len(vectors)} vectors for {expected} texts")
+        lengths = {len(vector) for vector in vectors}
+        if len(lengths) > 1 or (offer.dimensions and lengths != {offer.dimensions}):
+            raise UpstreamCallError.unreadable(f"vectors of {sorted(lengths)[:5]} dimensions")
         if self.params.dimensions:
             vectors = [cut(vector, self.params.dimensions) for vector in vectors]
         return Part(vectors, native.used(offer, request, answer, result=result))
@@ -121,7 +126,10 @@ def vectors_in(result: Any) -> list[Vector]:
     if not isinstance(data, list) or not data:
         raise UpstreamCallError.unreadable("no vectors in the answer")
     if isinstance(data[0], dict):
-        data = [row["embedding"] for row in sorted(data, key=lambda row: row["index"])]
+        data = sorted(data, key=lambda row: row["index"])
+        if [row["index"] for row in data] != list(range(len(data))):
+            raise UpstreamCallError.unreadable("vectors of other texts")
+        data = [row["embedding"] for row in data]
     for vector in data:
         if not isinstance(vector, list) or not vector or not all(map(_is_finite, vector)):
             raise UpstreamCallError.unreadable("a vector that is none")
@@ -129,7 +137,8 @@ def vectors_in(result: Any) -> list[Vector]:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """And a number that float32 can hold, which many clients read vectors as."""
+    return isinstance(value, int | float) and abs(value) <= _LARGEST_FLOAT32
 
 
 def cut(vector: Vector, dimensions: int) -> Vector:

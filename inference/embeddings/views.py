@@ -9,7 +9,7 @@ from billing.prices.models import Unit
 from inference.embeddings.params import EmbeddingParams
 from inference.embeddings.task import ENDPOINT, EmbeddingTask, Vector, as_base64
 from inference.idempotency.views import InferenceView
-from inference.inputs import texts_of_input
+from inference.inputs import MAX_VALUES_WITH_TOKENS, texts_of_input
 from inference.task_usage import money_fields
 from inference.tasks import Done, run_task
 from inference.views import call_of
@@ -17,7 +17,7 @@ from inference.views import call_of
 
 class EmbeddingsView(InferenceView):
     def post(self, request: Request) -> JsonResponse:
-        params = read_params(request, EmbeddingParams)
+        params = read_params(request, EmbeddingParams, max_values=MAX_VALUES_WITH_TOKENS)
         texts = texts_of_input(params.input, param="input")
         call = call_of(request, endpoint=ENDPOINT, model=params.model)
         done = run_task(call, EmbeddingTask(params, texts))

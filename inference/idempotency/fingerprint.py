@@ -6,11 +6,9 @@ Headers do not count: a client's retries differ in some.
 from collections.abc import Iterator
 from hashlib import sha256
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest
-from django.http.multipartparser import MultiPartParserError
 
-from agentflare.errors import InvalidRequestError
+from agentflare.multipart import parse_form
 
 
 def fingerprint(request: HttpRequest) -> str:
@@ -41,16 +39,11 @@ def _parts(request: HttpRequest) -> Iterator[bytes]:
 
 
 def _form(request: HttpRequest) -> Iterator[bytes]:
-    try:
-        fields, files = request.POST, request.FILES
-    except RequestDataTooBig:
-        raise
-    except (MultiPartParserError, SuspiciousOperation) as exc:
-        raise InvalidRequestError(f"The multipart body cannot be read: {exc}") from None
-    for name, values in sorted(fields.lists()):
+    fields, files = parse_form(request)
+    for name, values in sorted(fields):
         for value in values:
             yield from (b"field", name.encode(), str(value).encode("utf-8", "surrogatepass"))
-    for name, uploads in sorted(files.lists(), key=lambda item: item[0]):
+    for name, uploads in sorted(files, key=lambda item: item[0]):
         for upload in uploads:
             yield from (b"file", name.encode(), (upload.name or "").encode())
             yield (upload.content_type or "").encode()

@@ -7,10 +7,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
+from billing.admission.services import require_credit
 from inference.idempotency.once import answer_once, has_idempotency_key
 from inference.limits import LimitedView
 from tenants.keys.lookup import KeyRecord
 from tenants.keys.models import Scope
+
+_LARGE_BYTES = 256 * 1024
 
 
 class InferenceView(LimitedView):
@@ -27,10 +30,26 @@ class InferenceView(LimitedView):
         super().setup(request, *args, **kwargs)
         is_idempotent = has_idempotency_key(request) and hasattr(self, "post")
         request.is_idempotent = is_idempotent  # type: ignore[attr-defined]
+        # A view is made for each request. DRF calls what stands here once it knows the
+        # caller, and turns what it raises into OpenAI's envelope.
+        if request.method == "POST" and hasattr(self, "post"):
+            self.post = partial(self._post_with_credit, self.post)
         if is_idempotent:
-            # A view is made for each request. DRF calls what stands here once it knows the
-            # caller, and turns what it raises into OpenAI's envelope.
             self.post = partial(self._post_once, self.post)
+
+    def _post_with_credit(
+        self,
+        handler: Callable[..., HttpResponseBase],
+        request: Request,
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponseBase:
+        """Reading a large body, and counting what is in it, is work: nobody without any credit
+        makes us do it. Small ones are refused at their admission."""
+        if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGE_BYTES:
+            assert isinstance(request.auth, KeyRecord)
+            require_credit(request.auth.tenant_code)
+        return handler(request, *args, **kwargs)
 
     def _post_once(
         self,

@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
 from inference.images.families import Size
-from inference.inputs import ModelName, Params
+from inference.inputs import IMAGE_URL, ModelName, Params, told
+from inference.numbers import WHOLE
 
 MAX_SEED = 2**32 - 1
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
@@ -24,18 +25,20 @@ class PictureParams(Params):
 
     model: ModelName
     prompt: Prompt
-    n: Annotated[int, Field(ge=1, le=10)] | None = None
-    size: str | None = None
+    n: Annotated[int, Field(ge=1, le=10), WHOLE] | None = None
+    size: Annotated[str, told(pattern=rf"^(auto|{_SIZE.pattern})$")] | None = None
     response_format: Literal["url", "b64_json"] | None = None
     output_format: Literal["png", "jpeg", "webp"] | None = None
-    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
-    background: Literal["transparent", "opaque", "auto"] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
+    background: (
+        Annotated[Literal["transparent", "opaque", "auto"], told(enum=["opaque", "auto"])] | None
+    ) = None
 
     # Known to Workers AI's models, not to OpenAI's: sent through `extra_body`.
-    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    num_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
+    num_steps: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     guidance: Number | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED), WHOLE] | None = None
     negative_prompt: Annotated[str, StringConstraints(min_length=1, max_length=32_000)] | None = (
         None
     )
@@ -48,8 +51,8 @@ class PictureParams(Params):
     safety_identifier: str | None = None
 
     # Pictures come whole: false and 0 alone.
-    stream: bool | None = None
-    partial_images: int | None = None
+    stream: Annotated[bool, told(enum=[False])] | None = None
+    partial_images: Annotated[int, WHOLE, told(enum=[0])] | None = None
     # Known, and not to be had here: null alone.
     complexity: None = None
     frame_count: None = None
@@ -139,7 +142,7 @@ class FormEditParams(EditParams):
 class NamedImage(Params):
     """An image in a JSON body, by its URL or inside it."""
 
-    image_url: Annotated[str, StringConstraints(min_length=1)]
+    image_url: Annotated[str, StringConstraints(min_length=1), IMAGE_URL]
     # Files are not kept here.
     file_id: None = None
 
@@ -155,7 +158,7 @@ class ClassificationParams(Params):
     """The body of POST /v1/images/classifications, without the image."""
 
     model: ModelName
-    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     user: str | None = None
 
 
@@ -168,4 +171,4 @@ class FormClassificationParams(ClassificationParams):
 class JsonClassificationParams(ClassificationParams):
     """image: a URL of it, or itself as a data URL."""
 
-    image: Annotated[str, StringConstraints(min_length=1)]
+    image: Annotated[str, StringConstraints(min_length=1), IMAGE_URL]

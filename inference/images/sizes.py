@@ -5,6 +5,8 @@ from typing import Final
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from inference.images.headers import TooManyPiecesError, size_in_header
+
 # Loaded by their import: no other format is looked for in what strangers send.
 FORMATS: Final = tuple(
     plugin.format
@@ -15,7 +17,6 @@ FORMATS: Final = tuple(
         WebPImagePlugin.WebPImageFile,
     )
 )
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 class NotAnImageError(ValueError):
@@ -24,6 +25,7 @@ class NotAnImageError(ValueError):
 
 def open_image(content: bytes) -> Image.Image:
     """Its header read, and no pixel of it. Raises NotAnImageError."""
+    _header_size(content)
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     # Pillow's readers raise whatever they stumble over.
@@ -33,12 +35,17 @@ def open_image(content: bytes) -> Image.Image:
 
 def size_of(content: bytes) -> tuple[int, int] | None:
     """Width and height. None for what cannot be read."""
-    if content[:8] == _PNG and content[12:16] == b"IHDR" and len(content) >= 24:
-        # At a fixed place. Pillow would walk over all chunks that a stranger puts before the
-        # pixels, a million of them if need be.
-        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     try:
+        if (size := _header_size(content)) is not None:
+            return size
         with open_image(content) as image:
             return image.size
     except NotAnImageError:
         return None
+
+
+def _header_size(content: bytes) -> tuple[int, int] | None:
+    try:
+        return size_in_header(content)
+    except TooManyPiecesError:
+        raise NotAnImageError("it has too many parts") from None

@@ -97,6 +97,7 @@ class StoredImageView(ApiView):
                 "Content-Disposition": "inline",
                 "Cache-Control": f"private, max-age={left_s}",
                 "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "default-src 'none'; sandbox",
             },
         )
 

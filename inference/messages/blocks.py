@@ -57,8 +57,15 @@ class Block:
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": "", "signature": ""}
         if self.kind == "text":
-            return {"type": "text", "text": "", "citations": None}
-        return {"type": "tool_use", "id": self.call_id, "name": self.name, "input": {}}
+            return {"type": "text", "text": ""}
+        return {
+            "type": "tool_use",
+            "id": self.call_id,
+            "name": self.name,
+            "input": {},
+            # By the model, and not by code that it wrote.
+            "caller": {"type": "direct"},
+        }
 
     def object(self, *, signature: str) -> dict[str, Any]:
         if self.kind == "thinking":

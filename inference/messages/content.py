@@ -4,9 +4,11 @@ What says nothing here (`cache_control`, `citations` …) may stand in them and 
 Kinds that need Anthropic's servers (files, PDFs, results of server tools) are refused by name.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+from inference.inputs import told
 
 
 class Lenient(BaseModel):
@@ -58,7 +60,7 @@ class Base64Source(Lenient):
 
 class UrlSource(Lenient):
     type: Literal["url"]
-    url: str
+    url: Annotated[str, told(pattern="^[hH][tT][tT][pP][sS]?://")]
 
 
 class ImageBlock(Lenient):
@@ -215,7 +217,19 @@ BLOCKS_BY_ROLE: dict[str, tuple[type[Lenient], ...]] = {
 }
 
 
+def _blocks_of(role: str) -> dict[str, Any]:
+    """What messages of the role may hold, as the schema says it."""
+    fields = [block.model_fields["type"] for block in BLOCKS_BY_ROLE[role]]
+    types = [kind for field in fields for kind in get_args(field.annotation)]
+    content = {"items": {"properties": {"type": {"enum": types}}}}
+    return {"properties": {"role": {"const": role}, "content": content}}
+
+
 class Message(Lenient):
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [_blocks_of(role) for role in BLOCKS_BY_ROLE]}
+    )
+
     role: Literal["user", "assistant", "system"]
     content: Annotated[
         Annotated[str, Tag(":string")] | Annotated[list[_AnyBlock], Tag(":list")],

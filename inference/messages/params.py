@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Tag
 
-from agentflare.errors import InvalidRequestError, UnsupportedParamError
-from inference.chat.params import MAX_MESSAGES, Cap
+from agentflare.errors import InvalidRequestError, ThreadNotFoundError, UnsupportedParamError
+from inference.chat.params import MAX_MESSAGES, MAX_TOOLS, Cap
+from inference.inputs import told
 from inference.messages.content import BLOCKS_BY_ROLE, STRING_OR_BLOCKS, Lenient, Message, TextBlock
+from inference.numbers import WHOLE
 
 MAX_STOP_SEQUENCES = 4
 
@@ -40,7 +42,7 @@ class Thinking(Lenient):
     """budget_tokens: a hint at how much, see `requests`. display: whether the text is sent."""
 
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    budget_tokens: Annotated[int, Field(ge=1), WHOLE] | None = None
     display: Literal["summarized", "omitted"] | None = None
 
 
@@ -58,6 +60,13 @@ class Metadata(Lenient):
     user_id: str | None = None
 
 
+class Thread(Lenient):
+    """The conversation as the server holds it, or is asked to."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str | None = None
+
+
 class PromptParams(BaseModel):
     """What a prompt consists of: all that counting its tokens takes."""
 
@@ -72,7 +81,7 @@ class PromptParams(BaseModel):
         ]
         | None
     ) = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
@@ -87,7 +96,7 @@ class PromptParams(BaseModel):
 
     # Known, and not to be had here: null alone, or empty.
     container: None = None
-    mcp_servers: list[Any] | None = None
+    mcp_servers: Annotated[list[Any], told(maxItems=0)] | None = None
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
@@ -158,10 +167,14 @@ class MessageParams(PromptParams):
     # Newer versions of Anthropic's SDK send these in `extra_body` alone.
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0), WHOLE] | None = None
 
     # user_id is what makes calls one conversation.
     metadata: Metadata | None = None
+
+    # Nothing is held here, so none can be continued. Anthropic's tool runner always asks for
+    # one, and sends the whole conversation when it hears that the thread is lost.
+    thread: Thread | None = None
 
     # Accepted, and without meaning here.
     diagnostics: Any = None
@@ -171,6 +184,8 @@ class MessageParams(PromptParams):
     inference_geo: None = None
 
     def check(self) -> None:
+        if self.thread and self.thread.type == "continue":
+            raise ThreadNotFoundError
         super().check()
         if self.messages[-1].role == "assistant":
             raise InvalidRequestError(

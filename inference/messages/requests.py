@@ -66,7 +66,7 @@ def _effort(params: PromptParams) -> str | None:
     if thinking and thinking.type == "disabled":
         return "none"
     if params.effort:
-        return "xhigh" if params.effort == "max" else params.effort
+        return params.effort
     if thinking is None or thinking.budget_tokens is None:
         return None
     budget = thinking.budget_tokens

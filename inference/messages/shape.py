@@ -14,6 +14,8 @@ from inference.pipeline import Told
 
 # How long a stream may be silent while the model thinks unseen.
 _PING_S = 5.0
+# What only Anthropic's own service has. Its schema requires the fields, and allows null.
+_NOT_HERE = {"container": None, "diagnostics": None}
 _STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 
 
@@ -41,6 +43,7 @@ class Shape:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
+            **_NOT_HERE,
             **end,
             "usage": usage,
         }
@@ -67,7 +70,13 @@ def _counts(input_tokens: int, cached: int) -> dict[str, Any]:
         "cache_read_input_tokens": cached,
         # Upstream caches by itself; storing is not told, and costs nothing.
         "cache_creation_input_tokens": 0,
+        "cache_creation": None,
+        "output_tokens_details": None,
         "service_tier": "standard",
+        # Required by Anthropic's schema; there is none of it here.
+        "server_tool_use": None,
+        "inference_geo": None,
+        "speed": None,
     }
 
 
@@ -145,6 +154,7 @@ class MessageDialect:
             "stop_reason": told,
             "stop_sequence": matched,
             "stop_details": details if told == "refusal" else None,
+            "container": None,
         }
 
     def _ping(self) -> bytes:

@@ -15,6 +15,7 @@ from billing.usage.models import Truth
 from inference.catalog.selectors import Offer
 from inference.metering import pictures, sounds
 from inference.metering.measured import Measured, Quantities, parse_neurons
+from inference.metering.written import count_written
 from inference.tokens.bounds import token_bound
 from inference.tokens.counting import count_tokens
 from inference.tokens.measures import measure
@@ -25,6 +26,10 @@ from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, U
 # Base64 of pictures and sounds: not read as text.
 _MEDIA = {"image", "image_b64", "mask", "audio", "images", "videos"}
 _URLS = {"url", "image_url"}
+# Models read these as text, whatever it looks like.
+_TEXTS = {"tools", "functions", "tool_choice", "response_format", "guided_json", "text", "prompt"}
+# What an answer tells of itself: nothing that a model has written.
+_MEASURES = {"usage", "metrics", "meta"}
 _DATA_URL = ("data:image/", "data:audio/", "data:video/")
 # What one medium may count for at a model that prices it in tokens.
 _TOKENS_PER_MEDIUM = 3_000
@@ -64,6 +69,7 @@ def used(
     """What the answer says that the call used; where it says nothing, what we count.
 
     result: the answer's JSON out of its envelope, or None; content: its bytes, if it is not JSON.
+    Raises UpstreamCallError for a text far beyond what was asked for.
     """
     units = offer.price.rates
     fields = fields_of(request)
@@ -81,9 +87,10 @@ def used(
         quantities[Unit.INPUT_TOKENS] = min(tokens, most_tokens_in)
     if Unit.OUTPUT_TOKENS in units:
         tokens = told.get("output")
-        if not tokens:
-            written = collect(result, strict=False).joined()
-            tokens, truth = count_tokens(written), Truth.COUNTED
+        if not tokens or tokens > _BELIEVABLE * most_output_tokens(offer, fields):
+            written = collect(_without_measures(result), strict=False).joined()
+            cap = most_output_tokens(offer, fields)
+            tokens, truth = count_written(written, cap=cap), Truth.COUNTED
         quantities[Unit.OUTPUT_TOKENS] = min(tokens, most_output_tokens(offer, fields))
     if Unit.CHARACTERS in units:
         quantities[Unit.CHARACTERS] = characters(fields)
@@ -91,8 +98,7 @@ def used(
         quantities[Unit.IMAGES] = 1
     if Unit.AUDIO_MINUTE in units:
         minutes, is_told = sounds.minutes(offer, request, result=result, content=content)
-        most_minutes = _BELIEVABLE * sounds.most_minutes(offer, request)
-        quantities[Unit.AUDIO_MINUTE] = min(minutes, most_minutes)
+        quantities[Unit.AUDIO_MINUTE] = minutes
         truth = truth if is_told else Truth.COUNTED
     if of_pictures := pictures.quantities(offer, request):
         quantities.update(of_pictures)
@@ -175,8 +181,10 @@ def fields_of(request: UpstreamRequest) -> Mapping[str, Any]:
 def read_as_text(fields: Mapping[str, Any]) -> Texts:
     """Without what is named as a medium, and without data URLs where a URL belongs: anywhere
     else they are text."""
-    others = {name: value for name, value in fields.items() if name not in _MEDIA}
-    return collect(others, is_medium=_is_data_url)
+    others = {name: value for name, value in fields.items() if name not in _MEDIA | _TEXTS}
+    texts = {name: fields[name] for name in _TEXTS if name in fields}
+    found, plain = collect(others, is_medium=_is_data_url), collect(texts)
+    return Texts([*found.texts, *plain.texts], found.media)
 
 
 def _is_data_url(name: str | None, value: Any) -> bool:
@@ -190,6 +198,12 @@ def named_media(fields: Mapping[str, Any]) -> int:
         len(value) if isinstance(value, list) and value and isinstance(value[0], str) else 1
         for value in found
     )
+
+
+def _without_measures(result: Any) -> Any:
+    if not isinstance(result, Mapping):
+        return result
+    return {name: value for name, value in result.items() if name not in _MEASURES}
 
 
 def _usage_in(result: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from inference.audio.lengths.reader import Length, by_size, length_of
+from agentflare.concurrency import off_loop
+from inference.audio.lengths.reader import Length, container_of, length_by_size, length_of
 from inference.audio.lengths.walk import as_seconds
 from inference.catalog.selectors import Offer
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
@@ -37,18 +38,18 @@ def minutes(
     offer: Offer, request: UpstreamRequest, *, result: Any, content: bytes
 ) -> tuple[Decimal, bool]:
     """The minutes a call is charged for where Cloudflare tells no neurons, and whether the model
-    itself has told them."""
+    itself has told them. Never more than the sound can have, even one that lies of its length."""
     if offer.kind == SPEECH:
-        return _spoken_s(request, result, content) / _SECONDS_PER_MINUTE, False
-    if (told := told_seconds(result)) is not None:
-        return told / _SECONDS_PER_MINUTE, True
+        spoken = _spoken_s(request, result, content) / _SECONDS_PER_MINUTE
+        return min(spoken, most_minutes(offer, request)), False
     lengths = _sent(request)
-    seconds = last_word_end(result)
+    # A model that hears words in silence can hear them after the end.
+    longest_s = sum((length.longest_s for length in lengths), _SLACK_S)
+    told = told_seconds(result)
+    seconds = told if told is not None else last_word_end(result)
     if seconds is None:
         seconds = sum((length.likely_s for length in lengths), Decimal(0))
-    # A model that hears words in silence can hear them after the end.
-    most_s = sum((length.most_s for length in lengths), _SLACK_S)
-    return min(seconds, most_s) / _SECONDS_PER_MINUTE, False
+    return min(seconds, longest_s) / _SECONDS_PER_MINUTE, told is not None
 
 
 def told_seconds(result: Any) -> Decimal | None:
@@ -98,45 +99,66 @@ def _sent(request: UpstreamRequest) -> list[Length]:
         case FormRequest():
             return [length_of(content) for _, content, _ in request.files.values()]
         case JsonRequest():
-            return [length_of(content) for content in _media(request.body)]
+            return list(_media(request.body))
 
 
 def _bare_samples(request: RawRequest) -> Length | None:
-    """Deepgram takes samples without a header, if the query says what they are."""
+    """Deepgram takes samples without a header, if the query says what they are.
+
+    What the query says of a file that has a header counts for nothing, and neither do more
+    channels or samples than anybody has: ways to seem short.
+    """
     width = _SAMPLE_BYTES.get(request.query.get("encoding", ""))
     hertz, channels = request.query.get("sample_rate", ""), request.query.get("channels", "1")
     if width is None or not (hertz + channels).isdecimal() or len(hertz + channels) > 9:
         return None
-    bytes_a_second = int(hertz) * int(channels) * width
-    if not bytes_a_second:
+    if not int(hertz) or not int(channels) or container_of(request.content) is not None:
         return None
-    seconds = as_seconds(Fraction(len(request.content), bytes_a_second))
-    # More samples a second than anybody has are a way to seem short.
-    most_s = max(seconds, by_size(len(request.content)).most_s) if int(hertz) > 96_000 else seconds
-    return Length(most_s, seconds, is_exact=True)
+    size = len(request.content)
+    if int(hertz) > _MOST_HERTZ:
+        return length_by_size(size)
+    most_s = as_seconds(Fraction(size, int(hertz) * width))
+    likely_s = as_seconds(Fraction(size, int(hertz) * int(channels) * width))
+    return Length(most_s, likely_s, most_s, is_exact=True)
 
 
-def _media(value: Any) -> Iterator[bytes]:
+def _media(value: Any) -> Iterator[Length]:
     """What may be a sound in a JSON document: base64, or a list of bytes."""
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _media(inner)
     elif isinstance(value, list):
-        if value and all(isinstance(item, int) for item in value):
-            yield bytes(item & 0xFF for item in value)
+        if value and isinstance(value[0], int | float):
+            yield off_loop(lambda: _listed(value))
         else:
             for inner in value:
                 yield from _media(inner)
-    elif isinstance(value, str) and (content := decoded(value)) is not None:
-        yield content
+    elif isinstance(value, str) and len(value) >= _SHORTEST_BASE64:
+        content = decoded(value)
+        if content is not None:
+            yield length_of(content)
+        elif len(value) > _LONGEST_OPTION:
+            # Upstream may be able to read what we cannot.
+            yield length_by_size(len(value))
 
 
-# Shorter ones are options: a language, a task.
+def _listed(values: list[Any]) -> Length:
+    """A byte is a number, also with a decimal point."""
+    try:
+        return length_of(bytes(int(value) & 0xFF for value in values))
+    except (TypeError, ValueError, OverflowError):
+        return length_by_size(len(values))
+
+
+# Shorter ones are options: a language, a task, a prompt.
 _SHORTEST_BASE64 = 64
+_LONGEST_OPTION = 2_000
+_MOST_HERTZ = 96_000
 
 
 def decoded(text: str) -> bytes | None:
-    """Base64, also behind a data URL's head. None for what is not."""
+    """Base64, also behind a data URL's head, over several lines, without its padding, or of the
+    kind for URLs: decoders take all of these. None for what is not."""
     if text[:5] == "data:":
         text = text.partition(",")[2]
     if len(text) < _SHORTEST_BASE64:
@@ -144,7 +166,15 @@ def decoded(text: str) -> bytes | None:
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError):
+        pass
+    text = "".join(text.split()).rstrip("=").translate(_FROM_URLS)
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
         return None
+
+
+_FROM_URLS = str.maketrans("-_", "+/")
 
 
 # --- speech that is made ------------------------------------------------------------

@@ -36,6 +36,8 @@ _BY_HAZARD = {
     "S13": (),
     "S14": ("illicit",),
 }
+# What the model looks for in every text. Of the others it says nothing.
+_JUDGED = {category for categories in _BY_HAZARD.values() for category in categories}
 # The model says yes or no; OpenAI's clients compare a score with a threshold of their own.
 _YES, _NO = 0.99, 0.01
 
@@ -48,7 +50,7 @@ def moderation_result(*, safe: bool, hazards: list[str]) -> dict[str, object]:
         "categories": {name: name in named for name in CATEGORIES},
         "category_scores": {name: _YES if name in named else _NO for name in CATEGORIES},
         "category_applied_input_types": {
-            name: ["text"] if name in named else [] for name in CATEGORIES
+            name: ["text"] if name in _JUDGED else [] for name in CATEGORIES
         },
         "hazards": hazards,
     }

@@ -51,8 +51,9 @@ def verdict_in(response: Any) -> dict[str, Any]:
     if isinstance(response, str) and response.lstrip().startswith("{"):
         response = orjson.loads(response)
     if isinstance(response, dict) and isinstance(response.get("safe"), bool):
-        hazards = response.get("categories") or []
-        return {"safe": response["safe"], "hazards": [str(hazard) for hazard in hazards]}
+        named = response.get("categories") or []
+        hazards = named.split(",") if isinstance(named, str) else [str(hazard) for hazard in named]
+        return {"safe": response["safe"], "hazards": [hazard.strip() for hazard in hazards]}
     if isinstance(response, str):
         word, _, rest = response.strip().partition("\n")
         if word == "safe":

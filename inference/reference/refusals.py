@@ -32,6 +32,11 @@ WRONG_KEY = errors.InvalidApiKeyError("Incorrect API key provided: oi_abc*****xy
 WRONG_IP = errors.IpNotAllowedError("198.51.100.7")
 NO_SCOPE = errors.InsufficientScopeError("admin")
 NO_SUCH_KEY = errors.NotFoundError("There is no such API key.", code="api_key_not_found")
+NO_SUCH_RECORD = errors.NotFoundError(
+    "There is no such usage record. A call arrives here within some seconds of its end; one that "
+    "was refused leaves none; old ones may have been archived.",
+    code="usage_record_not_found",
+)
 KEY_ENDED = errors.KeyEndedError("The API key has been revoked or has expired.")
 SUSPENDED = errors.TenantSuspendedError("This account is suspended: the invoice is overdue.")
 NO_SUCH_MODEL = errors.ModelNotFoundError("gpt-nonsense")
@@ -105,6 +110,7 @@ WHEN: dict[errors.GatewayError, str] = {
     WRONG_IP: "The API key may not be used from this address.",
     NO_SCOPE: "The API key has not the scope that this needs.",
     NO_SUCH_KEY: "No such API key.",
+    NO_SUCH_RECORD: "No such call, or it is not booked yet, or was archived.",
     KEY_ENDED: "The API key to be changed has been revoked or rotated, or has expired.",
     SUSPENDED: "Your account is suspended.",
     NO_SUCH_MODEL: "No such model, or one that is not served; the message says why.",

@@ -74,8 +74,8 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "top_logprobs": "With `logprobs`: tell of so many other tokens at each place.",
         "tools": "Functions of yours that the model may call.",
         "tool_choice": "`auto`: as the model likes. `none`: no call. `required`: some call. An "
-        "object: this function.",
-        "parallel_tool_calls": "False: one call at a time. Where the model can.",
+        "object: this function, or some of the tools alone.",
+        "parallel_tool_calls": "False: one call at a time.",
         "response_format": "What the answer must be.",
         "reasoning_effort": "How much a reasoning model thinks before it answers; `none`: not "
         "at all, where it can. Thinking is charged as output.",
@@ -83,6 +83,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "store": IGNORED,
         "prompt_cache_key": "Calls with the same text are sent to the same place, where their "
         "common beginning may be cached.",
+        "prompt_cache_options": IGNORED,
         "prompt_cache_retention": IGNORED,
         "verbosity": IGNORED,
         "modalities": "`text` is all there is.",
@@ -115,6 +116,11 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "strict": "Keep to the schema. Where the model can.",
     },
     "ChatNamedToolChoice": {"type": "", "function": "The one to be called."},
+    "ChatAllowedToolChoice": {"type": "", "allowed_tools": "Which, and how."},
+    "ChatAllowedTools": {
+        "mode": "`auto`: as the model likes. `required`: one of them.",
+        "tools": "Some of `tools`; the others are not offered.",
+    },
     "ChatNamedFunction": {"name": "One of `tools`."},
     "ChatResponseFormat": {
         "type": "`json_object`: some JSON. `json_schema`: JSON for your schema. Where a model "
@@ -155,9 +161,14 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
     "ModerationText": {"type": "", "text": "The text."},
     "RerankParams": {
         "query": "What is looked for.",
-        "documents": "Where it is looked for: texts, or objects with a `text`.",
+        "documents": "Where it is looked for: texts, or objects with a `text` or "
+        "the `rank_fields`.",
         "top_n": "Answer with so many of the best. All of them unless told.",
         "return_documents": "Put each document beside its score.",
+        "rank_fields": "Of documents that are objects: the fields to rank them by. `text` unless "
+        "told.",
+        "priority": IGNORED,
+        "truncation": IGNORED,
         "max_chunks_per_doc": f"{IGNORED} Documents are never cut into several.",
         "max_tokens_per_doc": IGNORED,
     },
@@ -220,7 +231,12 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "stop_sequences": "Up to 4 texts. The answer ends before the first of them that comes.",
         "top_k": "Choose among so many of the likeliest tokens.",
         "metadata": "Who asks.",
+        "thread": "Accepted, but nothing is kept: a thread cannot be continued.",
         "diagnostics": IGNORED,
+    },
+    "AnthropicThread": {
+        "type": "`create` has no effect; `continue` is answered `thread_not_found`.",
+        "previous_message_id": "Of a thread to be continued.",
     },
     "AnthropicMetadata": {
         "user_id": "Keeps one user's calls together at the provider, for its cache.",
@@ -240,7 +256,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "type": "`auto`: as the model likes. `any`: some tool. `tool`: the one that is named. "
         "`none`: no tool.",
         "name": "With `tool`.",
-        "disable_parallel_tool_use": "One call at a time. Where the model can.",
+        "disable_parallel_tool_use": "One call at a time.",
     },
     "AnthropicThinking": {
         "type": "`disabled`: no thinking, where the model can. The others: think, and show it.",

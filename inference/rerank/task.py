@@ -1,5 +1,7 @@
 """Documents in the order of their relevance to a query."""
 
+import math
+
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
 from inference.metering import native
@@ -45,7 +47,8 @@ class RerankTask:
         result = answer.result()
         count = len(native.fields_of(request)["contexts"])
         scores: Scores = [(int(row["id"]), float(row["score"])) for row in result["response"]]
-        if sorted(position for position, _ in scores) != list(range(count)):
+        is_complete = sorted(position for position, _ in scores) == list(range(count))
+        if not is_complete or not all(math.isfinite(score) for _, score in scores):
             raise UpstreamCallError.unreadable(f"{len(scores)} scores for {count} documents")
         return Part(scores, native.used(offer, request, answer, result=result))
 

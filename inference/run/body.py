@@ -1,22 +1,27 @@
 """The three forms in which models take their input: JSON, a form, bytes."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
-from django.http.multipartparser import MultiPartParserError
 from rest_framework.request import Request
 
-from agentflare.api import check_encoding
+from agentflare.api import MAX_VALUES, check_content_encoding, check_encoding, check_values
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from agentflare.multipart import parse_form
+from inference.metering.native import OUTPUT_CAPS
+from inference.numbers import whole_number
 from inference.upstreams.requests import FormRequest, JsonRequest, RawRequest, UpstreamRequest
 
 # Options that would make a call outlive its hold, or change whom it is billed to.
 _NOT_HERE = ("options", "requests", "model")
+_COUNTS = (*OUTPUT_CAPS, "n", "best_of")
 
 
 def native_request(request: Request) -> UpstreamRequest:
-    """Raises InvalidRequestError."""
+    """Raises InvalidRequestError or UnsupportedMediaTypeError."""
     http = request._request
+    check_content_encoding(http)
     media_type = http.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
         return _form(http)
@@ -25,12 +30,17 @@ def native_request(request: Request) -> UpstreamRequest:
     ):
         if not http.body:
             raise InvalidRequestError("The body is empty.")
+        # A client that leaves while it sends would pay for a part of its sound.
+        if len(http.body) < int(http.META.get("CONTENT_LENGTH") or 0):
+            raise InvalidRequestError("The body ends before the length that its header tells.")
         return RawRequest(http.body, http.META["CONTENT_TYPE"], query=_query(http))
     check_encoding(http)
     return JsonRequest(_document(http.body))
 
 
 def _document(body: bytes) -> dict[str, Any]:
+    # Numbers may be many: a sound is a list of them.
+    check_values(body, MAX_VALUES, marks=(b"[", b"{"))
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -39,24 +49,37 @@ def _document(body: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(document, dict):
         raise InvalidRequestError("The JSON body must be an object.")
-    for name in _NOT_HERE:
+    _refuse_options(document)
+    # Whatever is counted by them must read the same here and upstream.
+    for name in _COUNTS:
         if name in document:
-            raise UnsupportedParamError(
-                f"The parameter '{name}' is not supported on /v1/run.", param=name
-            )
+            document[name] = whole_number(document[name])
     return document
 
 
+def _refuse_options(names: Collection[str]) -> None:
+    for name in _NOT_HERE:
+        if name in names:
+            raise UnsupportedParamError(
+                f"The parameter '{name}' is not supported on /v1/run.", param=name
+            )
+
+
 def _form(http: Any) -> FormRequest:
-    try:
-        fields = {name: str(value) for name, value in http.POST.items()}
-        files = {
-            name: (file.name, file.read(), file.content_type or "application/octet-stream")
-            for name, file in http.FILES.items()
-        }
-    except MultiPartParserError as exc:
-        raise InvalidRequestError(f"The form could not be read: {exc}") from None
-    return FormRequest(fields, files)
+    """Of a name that comes twice, the last."""
+    fields, uploads = parse_form(http)
+    files = {name: items[-1] for name, items in uploads}
+    for file in files.values():
+        # It may have been read before.
+        file.seek(0)
+    _refuse_options([*(name for name, _ in fields), *files])
+    return FormRequest(
+        {name: str(texts[-1]) for name, texts in fields},
+        {
+            name: (file.name or "", file.read(), file.content_type or "application/octet-stream")
+            for name, file in files.items()
+        },
+    )
 
 
 def _query(http: Any) -> dict[str, str]:

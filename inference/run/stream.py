@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -11,14 +13,19 @@ from inference.attempts import Target
 from inference.chat.events import Usage
 from inference.chat.reader import AnswerReader
 from inference.chat.shape import DONE, chunk
+from inference.metering import native
 from inference.metering.measured import Measured
 from inference.pipeline import Call, admit_call
 from inference.run.task import NativeTask, without_neurons
+from inference.tasks import readable
 from inference.upstreams import client
 from inference.upstreams.client import Answer
 from inference.upstreams.failures import UpstreamCallError
+from inference.upstreams.requests import UpstreamRequest
 
 logger = logging.getLogger(__name__)
+
+Frame = dict[str, Any]
 
 
 class NativeStreamRun:
@@ -27,9 +34,12 @@ class NativeStreamRun:
     def __init__(self, call: Call, task: NativeTask) -> None:
         self.admitted = admit_call(call, prepare=task.prepare)
         self.meter = self.admitted.meter
-        self._reader = AnswerReader(output_cap=2**31)
+        self._task = task
+        self._reader = AnswerReader(output_cap=0)
+        # Of an answer that came whole.
+        self._used: Measured | None = None
         self._answer: Answer | None = None
-        self._frames: Iterator[dict[str, Any]] = iter(())
+        self._frames: Iterator[Frame] = iter(())
         self._delivered = False
         self._client_gone = False
         if not call.is_idempotent:
@@ -47,11 +57,10 @@ class NativeStreamRun:
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
             )
             raise
-        self._frames = chain([] if first is None else [first], rest)
+        self._frames = chain(first, rest)
 
-    def _open(
-        self, target: Target
-    ) -> tuple[Answer, dict[str, Any] | None, Iterator[dict[str, Any]]]:
+    def _open(self, target: Target) -> tuple[Answer, list[Frame], Iterator[Frame]]:
+        """The answer up to the first frame with any text: until there nothing is passed on."""
         (request,) = target.prepared.work
         answer = client.send(
             target.account,
@@ -61,25 +70,51 @@ class NativeStreamRun:
             reject_if_busy=target.reject_if_busy,
         )
         self.meter.answered(answer)
+        self._used = None
+        self._reader = AnswerReader(
+            output_cap=int(target.prepared.most[Unit.OUTPUT_TOKENS]), choices=native.MOST_CHOICES
+        )
         try:
-            frames = answer.frames() if answer.is_stream else iter([answer.result()])
-            return answer, next(frames, None), frames
+            if not answer.is_stream:
+                return answer, [self._whole(target, request, answer)], iter(())
+            frames = self._read(answer)
+            first = []
+            for frame in frames:
+                first.append(frame)
+                if self._reader.has_output:
+                    break
+            return answer, first, frames
         except BaseException:
             answer.close()
             raise
 
+    def _whole(self, target: Target, request: UpstreamRequest, answer: Answer) -> Frame:
+        """Some models answer plain JSON although a stream was asked for."""
+        part = readable(lambda: self._task.read(target.offer, request, answer))
+        content = part.value.content
+        if not isinstance(content, dict):
+            raise UpstreamCallError.unreadable("bytes for a stream")
+        self._used = part.used
+        return content
+
+    def _read(self, answer: Answer) -> Iterator[Frame]:
+        """The frames, measured as they pass. Raises UpstreamCallError, also at an end that is
+        none, or one of BROKEN."""
+        for frame in answer.frames():
+            list(self._reader.read_frames([frame]))
+            yield frame
+        list(self._reader.finish_stream(saw_done=answer.saw_done))
+
     def chunks(self) -> Iterator[bytes]:
-        answer = self._answer
-        assert answer is not None
         try:
             for frame in self._frames:
                 if self.meter.hold.lost or self._client_gone:
                     raise UpstreamCallError.broken("broken off by us")
-                self._read(frame)
+                if not self._delivered and self._has_output:
+                    self._delivered = True
+                    self.meter.first_token()
                 yield chunk(without_neurons(frame))
-            if answer.is_stream:
-                list(self._reader.finish_stream(saw_done=answer.saw_done))
-            self._capture(Status.COMPLETED if self._reader.has_output else Status.EMPTY)
+            self._capture(Status.COMPLETED if self._has_output else Status.EMPTY)
             yield DONE
         except (UpstreamCallError, *client.BROKEN) as exc:
             failure = client.as_failure(exc)
@@ -89,16 +124,9 @@ class NativeStreamRun:
         finally:
             self.close()
 
-    def _read(self, frame: dict[str, Any]) -> None:
-        """Measure what passes. Raises UpstreamCallError for an error inside the stream."""
-        if frame.get("choices") and "message" in frame["choices"][0]:
-            events = self._reader.read_result(frame)
-        else:
-            events = self._reader.read_frames([frame])
-        for _ in events:
-            if not self._delivered:
-                self._delivered = True
-                self.meter.first_token()
+    @property
+    def _has_output(self) -> bool:
+        return self._reader.has_output or self._used is not None
 
     def client_left(self) -> None:
         self._client_gone = True
@@ -120,10 +148,13 @@ class NativeStreamRun:
 
     def _capture(self, status: Status) -> None:
         usage = self._reader.usage()
-        if usage is None:
-            self.meter.finish(status=status, used=self._delivered_use())
-            return
-        self.meter.finish(status=status, used=self._believable(usage).measured(Truth.PROVIDER))
+        if self._used is not None:
+            used = self._used
+        elif usage is None or not usage.prompt_tokens or not usage.completion_tokens:
+            used = self._delivered_use()
+        else:
+            used = self._believable(usage).measured(Truth.PROVIDER)
+        self.meter.finish(status=status, used=used)
 
     def _fail(self, failure: UpstreamCallError) -> None:
         if self._client_gone:
@@ -140,11 +171,16 @@ class NativeStreamRun:
     def _delivered_use(self) -> Measured:
         if not self._delivered:
             return Measured()
-        usage = self._reader.usage() or Usage(completion_tokens=self._reader.counted_tokens)
-        usage.neurons = None
-        if not usage.prompt_tokens:
-            usage.prompt_tokens = int(self.meter.most.get(Unit.INPUT_TOKENS, 0))
+        if self._used is not None:
+            return self._used
+        usage = replace(self._reader.usage() or Usage(), neurons=None)
+        usage.completion_tokens = usage.completion_tokens or self._reader.counted_tokens
+        usage.prompt_tokens = usage.prompt_tokens or self._likely_prompt_tokens
         return self._believable(usage).measured(Truth.COUNTED)
+
+    @cached_property
+    def _likely_prompt_tokens(self) -> int:
+        return native.likely_input_tokens(native.fields_of(self._task.request))
 
     def _believable(self, usage: Usage) -> Usage:
         """Never more than was held for."""

@@ -68,13 +68,27 @@ class NativeTask:
     def read(self, offer: Offer, request: UpstreamRequest, answer: Answer) -> Part:
         if answer.is_json:
             result = answer.result()
-            if not result:
-                raise UpstreamCallError.unreadable("an answer without a result")
+            check_answer(result, offer)
             used = native.used(offer, request, answer, result=result)
             return Part(NativeAnswer(without_neurons(result)), used)
         content = answer.content()
         used = native.used(offer, request, answer, result=None, content=content)
         return Part(NativeAnswer(content, answer.content_type), used)
+
+
+def check_answer(result: Any, offer: Offer) -> None:
+    """What nobody could use is not charged. Raises UpstreamCallError."""
+    if not result:
+        raise UpstreamCallError.unreadable("an answer without a result")
+    if offer.kind not in _STREAMING_KINDS:
+        return
+    choices = result.get("choices", [{}]) if isinstance(result, dict) else None
+    if (
+        not isinstance(choices, list)
+        or not choices
+        or not all(isinstance(c, dict) for c in choices)
+    ):
+        raise UpstreamCallError.unreadable("no answer of a model that writes")
 
 
 def with_cap(request: UpstreamRequest, offer: Offer) -> UpstreamRequest:

@@ -94,7 +94,7 @@ def assert_envelope(response: requests.Response, status: int, **fields: Any) -> 
         ({"temperature": 3}, "temperature", "integer_above_max_value"),
         ({"n": 0}, "n", "integer_below_min_value"),
         ({"stream": "yes"}, "stream", "invalid_type"),
-        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "invalid_value"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "array_above_max_length"),
         ({"frequency_penalties": 1}, "frequency_penalties", "unknown_parameter"),
         ({"stream_options": {"include_usage": True}}, "stream_options", None),
         ({"tool_choice": "required"}, "tool_choice", None),
@@ -337,3 +337,32 @@ def test_expect_100_continue_is_answered(gateway: Any, cast: Any) -> None:
         while piece := wire.recv(65_536):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_nobody_without_credit_makes_us_read_a_large_body(gateway: Any) -> None:
+    poor = gateway.cast(credit_nusd=0)  # never called before: the gate is cold
+    response = requests.post(
+        f"{gateway.base_url}/chat/completions",
+        # Reading it would tell that it is no JSON.
+        data=b"x" * 300_000,
+        headers={**poor.auth, "Content-Type": "application/json"},
+        timeout=30,
+    )
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "insufficient_quota"
+    assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", {**GOOD, "max_tokens": 3.0}),
+        ("embeddings", {"model": "bge-m3", "input": [9906.0, 1917]}),
+        ("run/llama-3.2-1b", {"prompt": "x", "max_tokens": 3.0}),
+    ],
+)
+def test_a_whole_number_may_have_a_point(
+    gateway: Any, cast: Any, path: str, body: dict[str, Any]
+) -> None:
+    """As JSON Schema has it, and clients in languages with one kind of number send it."""
+    assert gateway.post(cast, path, body).status_code == 200

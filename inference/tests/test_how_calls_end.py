@@ -86,6 +86,23 @@ def test_usage_that_upstream_never_tells_is_counted(gateway: Any, cast: Any, mod
     assert record.cost_nusd > 0
 
 
+@BOTH_FORMS
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("told", [0, -3, 10**8, 10**12, "12"])
+def test_a_count_that_cannot_be_is_made_anew(
+    gateway: Any, cast: Any, model: str, stream: bool, told: Any
+) -> None:
+    """Neither free, nor all that the cap would allow."""
+    text = "one two three four five six"
+    directive = say(text=text, usage={"completion_tokens": told, "neurons": None})
+    gateway.chat(cast, directive, model=model, stream=stream, max_tokens=500)
+
+    record = settled_record(cast)
+    assert record.truth == "counted"
+    assert record.output_tokens == 6
+    assert record.cost_nusd > 0
+
+
 def test_cached_input_is_cheaper_where_the_model_has_a_rate_for_it(gateway: Any) -> None:
     costs = {}
     for cached in (0, 10):
@@ -340,3 +357,26 @@ def open_stream(gateway: Any, cast: Any, text: str, model: str) -> http.client.H
 def ended_call(gateway: Any, mark: str) -> dict[str, Any] | None:
     calls = gateway.upstream_calls(mark)
     return calls[0] if calls and calls[0].get("ended_at") else None
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("path", ["chat/completions", "messages", "run/{model}"])
+def test_a_stream_that_fails_before_its_first_token_is_begun_anew(
+    gateway: Any, cast: Any, model: str, path: str
+) -> None:
+    """Nothing of it has been passed on; though its status is 200, and its error an event."""
+    directive = say(text="well", error_frame_after=0, error_times=1, id=f"{cast.code} {path}")
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": directive}],
+        "max_tokens": 50,
+        "stream": True,
+    }
+    if "run" in path:
+        del body["model"]
+    response = gateway.post(cast, path.format(model=model), body)
+
+    assert response.status_code == 200, response.text
+    assert response.headers["x-agentflare-attempts"] == "2"
+    assert "error" not in response.text
+    assert settled_record(cast).status == "completed"

@@ -9,8 +9,11 @@ import pytest
 import requests
 
 from billing.admission.services import books
+from billing.ledger.models import AccountCode, JournalEntry
+from billing.ledger.services import Line, credit_account, post_entry, sync_gate
 from inference.tests.settled import nusd, say, settled_record, settled_records, wait_for
 from inference.tests.test_kill import wait_until_settled
+from tenants.registry.schemas import tenant_schema
 
 MODELS = pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
 
@@ -266,3 +269,20 @@ def retried(sandbox: Any, *, stream: bool) -> requests.Response | None:
 
 def available(sandbox: Any) -> int:
     return wait_until_settled(sandbox)["available"]
+
+
+def test_the_answer_to_a_large_body_is_there_when_the_credit_is_spent(
+    gateway: Any, cast: Any
+) -> None:
+    text = say(text="one") + "word " * 60_000
+    first = chat(gateway, cast, text, model="llama-4-scout")
+    assert first.status_code == 200, first.text
+    settled_record(cast)
+    with tenant_schema(cast.code):
+        all_of_it = Line(AccountCode.CREDIT, AccountCode.ADJUSTMENT, credit_account().balance_nusd)
+        post_entry(reference="gone", kind=JournalEntry.Kind.GRANT, lines=[all_of_it])
+        sync_gate(cast.code)
+
+    assert chat(gateway, cast, text, key="k2", model="llama-4-scout").status_code == 429
+    again = chat(gateway, cast, text, model="llama-4-scout")
+    assert (again.status_code, again.content) == (200, first.content)

@@ -124,6 +124,27 @@ def test_a_schema_is_asked_for_and_checked(gateway: Any, cast: Any, stream: bool
     assert settled_record(cast).cost_nusd > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_json_that_the_cap_has_cut_is_told_to_be_cut_and_is_charged(
+    gateway: Any, cast: Any, stream: bool
+) -> None:
+    """As in JSON mode. To ask again would cut it again, at our expense."""
+    mark = f"cut-{cast.code}"
+    response = gateway.chat(
+        cast,
+        say(text='{"name": "Ann", "age": 31}', id=mark),
+        model=WITHOUT_JSON_MODE,
+        response_format=FORMAT,
+        max_tokens=4,
+        stream=stream,
+    )
+    assert response.status_code == 200, response.text
+    assert '"finish_reason":"length"' in response.text
+    assert '{\\"name' in response.text
+    assert len(gateway.upstream_calls(mark)) == 1
+    assert settled_record(cast).cost_nusd > 0
+
+
 @pytest.mark.parametrize("answer", ['{"name": "Ann"}', "no", '{"name": "Ann", "age": "old"}'])
 def test_an_answer_that_never_fits_costs_nothing_and_says_so(
     gateway: Any, cast: Any, answer: str
@@ -208,6 +229,95 @@ def test_a_forced_call_that_leaked_into_the_text_is_a_call(
     assert '"name":"weather"' in response.text
 
 
+@pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_call_at_a_time_is_one_call(client: openai.OpenAI, model: str, stream: bool) -> None:
+    call = {"name": "weather", "arguments": {"city": "Lima"}}
+    params: Any = {
+        "model": model,
+        "messages": [{"role": "user", "content": say(tool_calls=[call, call])}],
+        "tools": [WEATHER],
+        "parallel_tool_calls": False,
+    }
+    if stream:
+        with client.chat.completions.stream(**params) as events:
+            answer: Any = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**params)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    (called,) = choice.message.tool_calls
+    assert (called.function.name, "Lima" in called.function.arguments) == ("weather", True)
+
+
+@pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
+def test_allowed_tools_are_all_that_the_model_is_offered(
+    gateway: Any, client: openai.OpenAI, cast: Any, model: str
+) -> None:
+    other: Any = {"type": "function", "function": {"name": "clock", "parameters": {}}}
+    named: Any = {"type": "function", "function": {"name": "weather"}}
+    mark = f"allowed-{cast.code}"
+    params: Any = {
+        "model": model,
+        "messages": [{"role": "user", "content": mark}],
+        "tools": [other, WEATHER],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "required", "tools": [named]},
+        },
+    }
+    answer = client.chat.completions.create(**params)
+    calls: Any = answer.choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["weather"]
+    (sent,) = gateway.upstream_calls(mark)
+    assert [tool["function"]["name"] for tool in sent["body"]["tools"]] == ["weather"]
+    assert sent["body"]["tool_choice"] == "required"
+
+    params["tools"] = [other]
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**params)
+    assert refused.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+def test_every_effort_that_clients_know_is_taken(client: openai.OpenAI, effort: Any) -> None:
+    answer = client.chat.completions.create(
+        model="gpt-oss-20b",
+        messages=[{"role": "user", "content": "hi"}],
+        extra_body={"reasoning_effort": effort},
+    )
+    assert answer.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probabilities_come_in_openais_form(client: openai.OpenAI, stream: bool) -> None:
+    params: Any = {
+        "model": "gpt-oss-20b",
+        "messages": [{"role": "user", "content": say(text="Lima is grey.")}],
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    if stream:
+        with client.chat.completions.stream(**params) as events:
+            answer: Any = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**params)
+    told = answer.choices[0].logprobs
+    assert "".join(entry.token for entry in told.content) == "Lima is grey."
+    assert {len(entry.top_logprobs) for entry in told.content} == {2}
+    assert told.refusal is None
+    assert stream or "refusal" in told.model_fields_set
+
+
+def test_a_plain_completion_ends_for_a_reason_of_its_own_api(client: openai.OpenAI) -> None:
+    prompt = say(text="Lima.", finish_reason="tool_calls")
+    whole = client.completions.create(model="qwen-3-30b", prompt=prompt)
+    chunks = client.completions.create(model="qwen-3-30b", prompt=prompt, stream=True)
+
+    assert whole.choices[0].finish_reason == "stop"
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "stop"
+
+
 def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="qwen-3-30b",
@@ -221,6 +331,7 @@ def test_what_clients_send_by_habit_is_accepted(client: openai.OpenAI) -> None:
         logprobs=True,
         top_logprobs=2,
         reasoning_effort="low",
+        extra_body={"prompt_cache_options": {"mode": "implicit"}},
     )
     assert answer.choices[0].message.content
 
@@ -268,7 +379,7 @@ def test_a_cached_answer_costs_nothing_and_belongs_to_one_tenant(gateway: Any) -
     assert all(record.gateway_log_id for record in records)
 
 
-@pytest.mark.parametrize("ttl", ["5", "-1", "soon", "99999999"])
+@pytest.mark.parametrize("ttl", ["", "5", "-1", "soon", "99999999"])
 def test_a_cache_time_that_makes_no_sense_is_refused(gateway: Any, cast: Any, ttl: str) -> None:
     import requests
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+import requests
 
 from inference.tests.settled import nusd, say, settled_record, settled_records
 
@@ -156,7 +157,35 @@ FAULTS = [
     ({"truncated_json": True}, 502),
     ({"reset": True}, 502),
     ({"json": {"data": "none"}}, 502),
+    ({"json": {"data": [[0.5] * 5]}}, 502),
+    ({"json": {"data": [[1e300] * 1024]}}, 502),
 ]
+
+
+SAFE = say(text='{"safe": true, "categories": []}')
+REFUSED = {"status": 400, "code": 5021, "message": "too long"}
+
+
+def test_what_is_most_likely_refused_is_asked_first(gateway: Any, cast: Any) -> None:
+    """Nobody makes us pay for a thousand texts by a last one that upstream refuses."""
+    mark = f"mark-{cast.code}"
+    texts = [f"{mark} {number} {SAFE}" for number in range(20)]
+    texts.append(f"{mark} " + "long " * 50 + say(error=REFUSED))
+    response = gateway.post(cast, "moderations", {"input": texts})
+
+    assert response.status_code == 400, response.text
+    assert len(gateway.upstream_calls(mark)) == 1
+    assert settled_record(cast).cost_nusd == 0
+
+
+def test_what_was_made_before_another_part_failed_is_in_our_books(gateway: Any, cast: Any) -> None:
+    texts = [*("a rather long text " * 20 + SAFE for _ in range(3)), say(error=REFUSED)]
+    response = gateway.post(cast, "moderations", {"input": texts})
+
+    assert response.status_code == 400, response.text
+    record = settled_record(cast)
+    assert (record.cost_nusd, record.status) == (0, "upstream_failed")
+    assert record.provider_cost_nusd > 0
 
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
@@ -218,6 +247,49 @@ def test_documents_come_in_order_of_relevance(gateway: Any, cast: Any, model: st
     assert results[0]["document"] == {"text": "cheap flights to Lima", "id": 7}
     assert results[0]["relevance_score"] >= results[1]["relevance_score"]
     assert_charged_by_neurons(cast, response)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"max_tokens_per_doc": 4096, "priority": 1},
+        {"return_documents": True, "truncation": True},
+        {"rank_fields": ["text"], "max_chunks_per_doc": 10},
+        {"rank_fields": ["title", "body"]},
+    ],
+)
+def test_the_bodies_of_clients_for_reranking_are_taken(
+    gateway: Any, cast: Any, extra: dict[str, Any]
+) -> None:
+    documents = [
+        {"text": word, "title": word, "body": "of fare"} for word in ("tax law", "cheap flights")
+    ]
+    body = {"model": "bge-reranker", "query": "cheap flights", "documents": documents, **extra}
+    results = gateway.post(cast, "rerank", body).json()["results"]
+    assert [result["index"] for result in results] == [1, 0]
+    if "return_documents" in extra:
+        assert results[0]["document"] == documents[1]
+
+
+@pytest.mark.parametrize(
+    ("extra", "param"),
+    [({}, "documents[1].text"), ({"rank_fields": ["title", "text"]}, "rank_fields")],
+)
+def test_a_document_without_what_is_ranked_is_refused(
+    gateway: Any, cast: Any, extra: dict[str, Any], param: str
+) -> None:
+    documents = [{"title": "a", "text": "b"}, {"title": "c"}]
+    body = {"model": "bge-reranker", "query": "q", "documents": documents, **extra}
+    response = gateway.post(cast, "rerank", body)
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, param)
+    assert error["code"] == "missing_required_parameter"
+
+
+def test_coheres_second_version_is_the_same(gateway: Any, cast: Any) -> None:
+    body = {"model": "bge-reranker", "query": "q", "documents": ["a", "b"], "top_n": 1}
+    response = requests.post(f"{gateway.url}/v2/rerank", json=body, headers=cast.auth, timeout=30)
+    assert len(response.json()["results"]) == 1
 
 
 def test_many_documents_are_ranked_together(gateway: Any, cast: Any) -> None:

@@ -9,7 +9,7 @@ from inference.tokens.vocabularies import cl100k, o200k
 
 # Numbers of ordinary tokens; special ones are above and stand for no text.
 _CL100K_TOKENS = 100_256
-_O200K_TOKENS = 199_998
+MAX_TOKEN = 199_997
 _OFF_LOOP_TOKENS = 20_000
 
 
@@ -22,7 +22,7 @@ def decode_tokens(ids: Sequence[int]) -> str:
     """
     if not ids:
         return ""
-    if min(ids) < 0 or max(ids) >= _O200K_TOKENS:
+    if min(ids) < 0 or max(ids) > MAX_TOKEN:
         raise ValueError("not a token of cl100k_base or o200k_base")
     encoding = cl100k() if max(ids) < _CL100K_TOKENS else o200k()
     if len(ids) < _OFF_LOOP_TOKENS:

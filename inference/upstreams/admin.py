@@ -7,11 +7,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from inference.upstreams.models import Upstream
 from inference.upstreams.secrets import encrypt
-from inference.upstreams.selectors import ENVIRONMENT
+from inference.upstreams.services import UpstreamError, check
 
 
 class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -22,12 +22,11 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Stored encrypted, and never shown again. Empty: the one that is there stays.",
     )
 
-    base_url = forms.URLField(
+    base_url = forms.CharField(
         label="Address",
         required=False,
-        assume_scheme="https",
-        widget=UnfoldAdminURLInputWidget(),
-        help_text="Empty: Cloudflare's own.",
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Of a server up to and with /v1. Empty: Cloudflare's own.",
     )
 
     class Meta:
@@ -45,13 +44,13 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
-        if fields.get("name") == ENVIRONMENT:
-            self.add_error("name", "This is the account that the environment names.")
-        provider = fields.get("provider")
-        if provider == Upstream.Provider.WORKERS_AI and not fields.get("account_id"):
-            self.add_error("account_id", "A Cloudflare account needs its account id.")
-        if provider == Upstream.Provider.OPENAI_COMPATIBLE and not fields.get("base_url"):
-            self.add_error("base_url", "Such a server needs its address, up to and with /v1.")
+        if not self.errors:
+            names = ("name", "provider", "account_id", "base_url", "gateway_id", "weight")
+            here = {name: getattr(self.instance, name) for name in names}
+            try:
+                check(Upstream(**{**here, **{n: fields[n] for n in names if n in fields}}))
+            except UpstreamError as exc:
+                self.add_error(None, str(exc))
         return fields
 
 

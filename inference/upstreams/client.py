@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import gevent
 import orjson
 import requests
 import urllib3.exceptions
@@ -17,10 +18,16 @@ from requests.structures import CaseInsensitiveDict
 from inference.upstreams import sse
 from inference.upstreams.accounts import Account, CallContext
 from inference.upstreams.failures import UpstreamCallError
-from inference.upstreams.providers import Provider, provider_of
+from inference.upstreams.privacy import without_secrets
+from inference.upstreams.providers import provider_of
 from inference.upstreams.requests import UpstreamRequest
 
 _LAST_BYTES_TIMEOUT_S = 0.5
+_LONGEST_LABEL = 80
+# A document of no more lists and objects than this is not nested too deeply.
+_SURELY_FLAT = 200
+# Fewer bytes of a sound than this are no progress.
+_LEAST_SAID_BYTES = 1024
 # No answer is larger; more of it would fill our memory.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # What reading an answer may raise.
@@ -34,12 +41,13 @@ class Answer:
     Close it, read or not: an answer that is closed early stops upstream's work.
     """
 
-    def __init__(self, response: requests.Response, provider: Provider) -> None:
+    def __init__(self, response: requests.Response, account: Account) -> None:
         self._response = response
-        self._provider = provider
+        self._account = account
+        self._provider = provider_of(account.provider)
         self._socket = getattr(response.raw.connection, "sock", None)
         self.headers = response.headers
-        self.request_id = response.headers.get(provider.request_id_header, "")
+        self.request_id = _label(response.headers.get(self._provider.request_id_header, ""))
         self.saw_done = False
 
     @property
@@ -63,21 +71,19 @@ class Answer:
     @property
     def cache_status(self) -> str:
         """HIT or MISS, by AI Gateway's cache; empty where none was asked."""
-        return self._response.headers.get("cf-aig-cache-status", "").upper()[:8]
+        return _label(self._response.headers.get("cf-aig-cache-status", "")).upper()[:8]
 
     @property
     def gateway_log_id(self) -> str:
-        return self._response.headers.get("cf-aig-log-id", "")[:64]
+        return _label(self._response.headers.get("cf-aig-log-id", ""))[:64]
 
     def result(self) -> Any:
         """A JSON answer out of its envelope. Raises UpstreamCallError or one of BROKEN."""
         body = self._whole_body()
-        failure = self._provider.failure_of(self._response.status_code, body)
-        if failure:
-            failure.request_id = self.request_id
+        if failure := self.failure_in(body):
             raise failure
         try:
-            return self._provider.unwrap(orjson.loads(body))
+            return self._provider.unwrap(_parsed(body))
         except orjson.JSONDecodeError:
             raise UpstreamCallError.unreadable("the answer is no JSON") from None
 
@@ -86,35 +92,62 @@ class Answer:
         nothing that was asked for; or one of BROKEN."""
         body = self._whole_body()
         if self.is_json or self.content_type.startswith("text/") or is_document(body):
-            failure = self._provider.failure_of(self._response.status_code, body)
-            raise failure or UpstreamCallError.unreadable(f"{self.content_type} came back")
+            raise self.failure_in(body) or UpstreamCallError.unreadable(
+                f"{self.content_type} came back"
+            )
         if not body:
             raise UpstreamCallError.unreadable("nothing came back")
         return body
 
+    def failure_in(self, body: bytes) -> UpstreamCallError | None:
+        """The failure that a body (or an event of a stream) stands for; None for a success."""
+        failure = self._provider.failure_of(self._response.status_code, body)
+        if failure is not None:
+            failure.request_id = self.request_id
+            failure.error.message = without_secrets(failure.error.message, self._account)
+        return failure
+
     def pieces(self) -> Iterator[bytes]:
         """The body as it arrives, not waiting for any length. Raises UpstreamCallError or one of
-        BROKEN."""
-        yield from _pieces(self._response)
+        BROKEN, also when it has no end or only drips."""
+        silence = _Silence()
+        size = said = 0
+        for piece in silence.watched(_pieces(self._response)):
+            size += len(piece)
+            if size > _MAX_ANSWER_BYTES:
+                raise UpstreamCallError.unreadable(f"more than {_MAX_ANSWER_BYTES} bytes")
+            yield piece
+            if size - said >= _LEAST_SAID_BYTES:
+                said = size
+                silence.ended()
         self._let_go()
 
     def frames(self) -> Iterator[dict[str, Any]]:
-        """The frames of a stream up to `[DONE]`. Raises UpstreamCallError or one of BROKEN.
+        """The frames of a stream up to `[DONE]`. Raises UpstreamCallError, also for one that tells
+        of an error; or one of BROKEN.
 
         `saw_done` tells afterwards whether it ended so.
         """
-        pieces = _pieces(self._response)
-        for payload in _payloads(pieces):
+        silence = _Silence()
+        pieces = silence.watched(_pieces(self._response))
+        for name, payload in _events(pieces):
+            if not payload:
+                continue
             if payload == b"[DONE]":
                 self.saw_done = True
                 self._read_to_the_end(pieces)
                 return
             try:
-                frame = orjson.loads(payload)
+                frame = _parsed(payload)
             except orjson.JSONDecodeError:
                 raise UpstreamCallError.unreadable("a frame is no JSON") from None
-            if isinstance(frame, dict):
-                yield frame
+            if not isinstance(frame, dict):
+                continue
+            if name == b"error" or tells_of_error(frame):
+                failure = self.failure_in(payload)
+                raise failure or UpstreamCallError.broken(payload[:500].decode())
+            yield frame
+            silence.ended()
 
     def abort(self) -> None:
         """Break the connection off, also while another greenlet reads from it."""
@@ -174,13 +207,20 @@ def send(
     )
     request.hooks = requests.hooks.default_hooks()
     timeout = (settings.UPSTREAM_CONNECT_TIMEOUT_S, settings.UPSTREAM_READ_TIMEOUT_S)
+    # Headers that drip in keep to the time-out for silence, for ever.
+    longest = gevent.Timeout(sum(timeout) + settings.UPSTREAM_READ_TIMEOUT_S)
     try:
-        response = _adapter().send(request, stream=True, timeout=timeout)
+        with longest:
+            response = _adapter().send(request, stream=True, timeout=timeout)
+    except gevent.Timeout as exc:
+        if exc is not longest:
+            raise
+        raise UpstreamCallError.timeout("the headers did not come to their end") from None
     except requests.Timeout as exc:
         raise UpstreamCallError.timeout(str(exc)) from exc
     except BROKEN as exc:
         raise UpstreamCallError.unreachable(str(exc)) from exc
-    answer = Answer(response, provider)
+    answer = Answer(response, account)
     if response.status_code == 200:
         return answer
     try:
@@ -189,9 +229,8 @@ def send(
         body_bytes = b""
     finally:
         answer.close()
-    failure = provider.failure_of(response.status_code, body_bytes)
+    failure = answer.failure_in(body_bytes)
     assert failure is not None
-    failure.request_id = answer.request_id
     raise failure
 
 
@@ -201,9 +240,24 @@ def as_failure(exc: Exception) -> UpstreamCallError:
         return exc
     if isinstance(exc, TIMED_OUT):
         return UpstreamCallError.timeout(str(exc))
-    failure = UpstreamCallError.broken(str(exc))
-    failure.may_retry = failure.may_fall_over = True
-    return failure
+    return UpstreamCallError.broken(str(exc))
+
+
+def _parsed(body: bytes) -> Any:
+    """A JSON document that can be written again, inside of ours: orjson reads deeper ones than it
+    writes. Raises orjson.JSONDecodeError or UpstreamCallError."""
+    document = orjson.loads(body)
+    if body.count(b"[") + body.count(b"{") > _SURELY_FLAT:
+        try:
+            orjson.dumps([[[[[[[[document]]]]]]]])
+        except orjson.JSONEncodeError:
+            raise UpstreamCallError.unreadable("the answer is nested too deeply") from None
+    return document
+
+
+def _label(value: str) -> str:
+    """Of a header that goes into the books, which cannot hold every character."""
+    return value[:_LONGEST_LABEL] if value.isprintable() else ""
 
 
 @cache
@@ -239,9 +293,40 @@ def _read_whole(response: requests.Response) -> bytes:
     return bytes(body)
 
 
-def _payloads(pieces: Iterator[bytes]) -> Iterator[bytes]:
+class _Silence:
+    """The time since upstream has said anything: comments and single bytes say nothing.
+
+    While a client takes its time to read, it is not upstream that is silent: it `ended` when the
+    client asks for more.
+    """
+
+    def __init__(self) -> None:
+        self.ended()
+
+    def ended(self) -> None:
+        self._since = time.monotonic()
+
+    def watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Raises TimeoutError for one that lasts too long, however many bytes it consists of."""
+        for piece in pieces:
+            yield piece
+            if time.monotonic() - self._since > settings.UPSTREAM_READ_TIMEOUT_S:
+                raise TimeoutError("upstream has said nothing for too long")
+
+
+def tells_of_error(frame: dict[str, Any]) -> bool:
+    """Of a frame inside a stream: either envelope of Cloudflare's, or OpenAI's, or vLLM's."""
+    return bool(
+        frame.get("errors")
+        or frame.get("error")
+        or frame.get("success") is False
+        or frame.get("object") == "error"
+    )
+
+
+def _events(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
     try:
-        yield from sse.payloads(pieces)
+        yield from sse.events(pieces)
     except sse.LineTooLongError:
         raise UpstreamCallError.unreadable("a frame without an end") from None
 

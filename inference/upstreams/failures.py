@@ -50,9 +50,9 @@ class UpstreamCallError(Exception):
 
     @classmethod
     def broken(cls, detail: str) -> "UpstreamCallError":
-        """Broken off in the middle. Whether that may be repeated is known to the reader."""
+        """Broken off in the middle. It is asked again only if nothing had been passed on yet."""
         error = errors.UpstreamError("The upstream service broke off its answer.")
-        return cls(0, detail, error, scope=Scope.MODEL)
+        return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
 
     @classmethod
     def left_alone(cls, detail: str, *, retry_after_s: float) -> "UpstreamCallError":

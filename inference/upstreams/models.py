@@ -22,7 +22,8 @@ class Upstream(models.Model):
 
     name = models.SlugField(max_length=40, primary_key=True)
     provider = models.CharField(max_length=20, choices=Provider.choices)
-    base_url = models.URLField(
+    # Django's URLField takes no name of one network, as http://vllm:8000 is.
+    base_url = models.CharField(
         max_length=300, blank=True, help_text="empty: Cloudflare's own address"
     )
     account_id = models.CharField(max_length=64, blank=True, help_text="Cloudflare's account id")

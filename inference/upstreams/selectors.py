@@ -42,6 +42,14 @@ def read_accounts() -> Mapping[str, Account]:
     return accounts
 
 
+def account_named(name: str) -> Account:
+    """One upstream, switched off or not. Raises Upstream.DoesNotExist, UnreadableSecretError."""
+    found = environment_account()
+    if found and name == found.name:
+        return found
+    return as_account(Upstream.objects.get(name=name))
+
+
 def as_account(row: Upstream) -> Account:
     """Raises UnreadableSecretError."""
     address = row.base_url.rstrip("/")

@@ -29,6 +29,7 @@ _LONGEST_TEXT = 4_000
 # What to run for a kind of work whose small models are not installed.
 _SANDBOX_ADVICE = "make models"
 _MINUTE_S = 60.0
+_SPENDING_LIMIT = 2045
 _TIMEOUT_STATUSES = {408, 504, 522, 524}
 _REFUSED_BY_THE_EDGE = {400, 403, 413, 414, 431}
 
@@ -71,6 +72,15 @@ def _refused(message: str) -> errors.GatewayError:
     return errors.InvalidRequestError("The upstream service refused the request.")
 
 
+def _json_not_met(message: str) -> errors.GatewayError:
+    return errors.InvalidRequestError(
+        f"The model's answer was not the JSON that was asked for: {message}. Raise the cap on "
+        "its tokens, or simplify the schema.",
+        param="response_format",
+        code=errors.JsonNotMetError.code,
+    )
+
+
 def _no_such_model(message: str) -> errors.GatewayError:
     return errors.NotFoundError(
         "The model is not available: the provider does not serve it any more.",
@@ -108,6 +118,13 @@ def _failed(message: str) -> errors.GatewayError:
     return errors.UpstreamError("The upstream service failed to answer.")
 
 
+def _operators_affair(message: str) -> errors.GatewayError:
+    """A licence, a plan, our credentials: no matter of time, so a client need not try again."""
+    return errors.UpstreamError(
+        "The upstream service failed to answer.", headers={"x-should-retry": "false"}
+    )
+
+
 def _until_next_minute_s() -> float:
     now = datetime.now(UTC)
     return 60.0 - now.second - now.microsecond / 1e6
@@ -127,12 +144,11 @@ def _a_minute_s() -> float:
 _INVALID = Rule(_invalid)
 _TIMEOUT = Rule(_timed_out, may_fall_over=True, scope=Scope.MODEL)
 _BREAKDOWN = Rule(_failed, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
-# Licence, plan, private model: the operator's affair, and no matter of time.
 _CLOSED_MODEL = Rule(
-    _failed, may_fall_over=True, scope=Scope.MODEL, closed_for_s=_a_minute_s, alert=True
+    _operators_affair, may_fall_over=True, scope=Scope.MODEL, closed_for_s=_a_minute_s, alert=True
 )
 _CLOSED_ACCOUNT = Rule(
-    _failed, may_fall_over=True, scope=Scope.ACCOUNT, closed_for_s=_a_minute_s, alert=True
+    _operators_affair, may_fall_over=True, scope=Scope.ACCOUNT, closed_for_s=_a_minute_s, alert=True
 )
 _OUR_QUOTA = Rule(
     _out_of_quota,
@@ -190,15 +206,15 @@ RULES = {
     5007: _NO_SUCH_MODEL,
     5016: _CLOSED_MODEL,
     5018: _CLOSED_MODEL,
-    5019: Rule(_failed, may_fall_over=True, alert=True),
+    5019: Rule(_operators_affair, may_fall_over=True, alert=True),
     5021: Rule(_context, may_fall_over=True),
     5023: _INVALID,
-    5024: Rule(_invalid, may_retry=True, may_fall_over=True),
+    5024: Rule(_json_not_met, may_retry=True, may_fall_over=True),
     5025: _INVALID,
     5028: _NO_SUCH_MODEL,
     5035: _CLOSED_MODEL,
-    7000: Rule(_failed, may_fall_over=True, alert=True),
-    7001: Rule(_failed, may_fall_over=True, alert=True),
+    7000: Rule(_operators_affair, may_fall_over=True, alert=True),
+    7001: Rule(_operators_affair, may_fall_over=True, alert=True),
     7003: _CLOSED_ACCOUNT,
     7009: _BREAKDOWN,
     7013: Rule(_unavailable, may_retry=True, may_fall_over=True, scope=Scope.MODEL),
@@ -278,6 +294,8 @@ def _from_status(status: int) -> UpstreamCallError:
         # not be closed to everybody for it.
         rule = Rule(_too_large) if status == 413 else Rule(_refused, may_fall_over=True)
         return _failure(rule, 0, "no JSON", status)
+    if status in {401, 402, 429}:
+        return failure_for(0, "no JSON", status)
     return UpstreamCallError.unreadable(f"HTTP {status} without JSON")
 
 
@@ -291,6 +309,8 @@ def _first_error(document: dict[str, Any]) -> tuple[int, str]:
         code = int(first.get("code") or 0)
     except (TypeError, ValueError):
         code = 0
+    if not code and "spent" in first:
+        code = _SPENDING_LIMIT  # a policy's budget, which has no code
     return code, clean(str(first.get("message") or "unknown error"))
 
 

@@ -51,16 +51,23 @@ class ChatTurn:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What one step gave: text (perhaps none), its tokens, and at the end why it ended."""
+    """What one step gave: text (perhaps none), its tokens, and at the end why it ended.
+
+    logprobs: how likely they were, where `Sampling.alternatives` asks for it.
+    """
 
     text: str
     tokens: int
     finish: str | None = None
+    logprobs: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How to generate. None leaves it to llama.cpp. is_raw: go on with the text as it stands."""
+    """How to generate. None leaves it to llama.cpp. is_raw: go on with the text as it stands.
+
+    alternatives: tell how likely each token was, and so many others at its place.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -68,6 +75,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
     is_raw: bool = False
+    alternatives: int | None = None
 
 
 class LocalModel:
@@ -254,7 +262,8 @@ async def read_steps(stream: aiohttp.StreamReader) -> AsyncGenerator[Generated, 
             finish = choice["finish_reason"] or finish
             delta = choice.get("delta") or {"content": choice.get("text")}
             if text := delta.get("content"):
-                yield Generated(text, total - counted)
+                told = (choice.get("logprobs") or {}).get("content") or ()
+                yield Generated(text, total - counted, logprobs=tuple(told))
                 counted = total
         if event.get("usage"):
             total = event["usage"]["completion_tokens"]
@@ -281,6 +290,11 @@ def chat_payload(turns: list[ChatTurn], max_tokens: int, sampling: Sampling) -> 
             payload[name] = value
     if sampling.stop:
         payload["stop"] = list(sampling.stop)
+    if sampling.alternatives is not None:
+        # None at all are told for 0.
+        most = max(1, sampling.alternatives)
+        raw, spoken_to = {"logprobs": most}, {"logprobs": True, "top_logprobs": most}
+        payload |= raw if sampling.is_raw else spoken_to
     if sampling.schema is not None and not sampling.is_raw:
         payload["response_format"] = {
             "type": "json_schema",

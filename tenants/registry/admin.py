@@ -83,7 +83,9 @@ class TenantAdmin(ModelAdmin):
             {
                 "fields": (
                     "plan",
-                    ("requests_per_minute", "tokens_per_minute", "concurrent_calls"),
+                    "requests_per_minute",
+                    "tokens_per_minute",
+                    "concurrent_calls",
                     "shrink_to_fit",
                 ),
                 "description": "What is empty is as the plan says. In force within a second.",

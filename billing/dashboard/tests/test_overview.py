@@ -2,10 +2,13 @@
 
 import re
 import time
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from redis import exceptions
 
 from agentflare.partitions import partition_of
@@ -15,10 +18,13 @@ from billing.dashboard import views
 from billing.ledger.services import grant_credit
 from billing.settlement.services import settle_partition
 from billing.templatetags.figures import duration, whole
+from tenants.keys.models import ApiKey
 from tenants.keys.services import create_api_key, list_api_keys, revoke_api_key
+from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import create_tenant, suspend_tenant
 from tenants.users.models import Role, User
 from tenants.users.services import add_member
+from tenants.users.tests.builders import operator_browser
 
 USD = 1_000_000_000
 
@@ -341,3 +347,47 @@ def test_durations_are_written_in_the_unit_that_fits(milliseconds: int, words: s
 
 def test_counts_have_their_thousands_apart() -> None:
     assert whole(1234567) == "1,234,567"
+
+
+# --- Running calls ----------------------------------------------------------------
+
+
+def test_running_calls_are_shown_with_what_they_hold(acme: Any, globex: Any) -> None:
+    assert "Running calls" not in overview(acme)
+    mine = admit(event=event(acme, 2 * USD))
+    theirs = admit(event=event(globex, 3 * USD))
+
+    page = overview(acme)
+
+    assert "Running calls" in page
+    assert f"req_{mine.request_id}" in page
+    assert theirs.request_id not in page
+
+
+def test_the_operator_sees_all_holds(acme: Any, globex: Any) -> None:
+    holds = [admit(event=event(cast, 2 * USD)) for cast in (acme, globex)]
+
+    page = text(operator_browser().get("/admin/holds/"))
+
+    for cast, hold in zip((acme, globex), holds, strict=True):
+        assert f"req_{hold.request_id}" in page
+        assert cast.tenant.slug in page
+    out = StringIO()
+    call_command("holds", acme.tenant.slug, stdout=out)
+    assert f"req_{holds[0].request_id}" in out.getvalue()
+    assert out.getvalue().endswith("1 holds, 2.000000000 in all\n")
+
+
+def test_holds_are_for_operators_alone(acme: Any) -> None:
+    response = signed_in(acme.owner).get("/admin/holds/")
+
+    assert response.status_code == 302
+    assert "/admin/login/" in response.headers["Location"]
+
+
+def test_an_expired_key_is_told_from_a_revoked_one(acme: Any) -> None:
+    row, _ = create_api_key(tenant=acme.tenant, name="old", actor="test")
+    with tenant_schema(acme.code):
+        ApiKey.objects.filter(pk=row.pk).update(expires_at=timezone.now())
+
+    assert '<span class="tag">Expired</span>' in overview(acme)

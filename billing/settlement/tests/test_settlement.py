@@ -226,6 +226,7 @@ def test_sums_by_the_hour_are_kept_by_the_hour_a_call_started_in(acme: Any) -> N
         ("ledger_posting", "SET amount_nusd = amount_nusd + 1"),
         ("usage_usagerecord", "SET cost_nusd = cost_nusd + 1"),
         ("usage_hourlyusage", "SET cost_nusd = cost_nusd + 1"),
+        ("usage_dailyusage", "SET cost_nusd = cost_nusd + 1"),
     ],
 )
 def test_the_audit_sees_a_single_nano_dollar(acme: Any, table: str, change: str) -> None:

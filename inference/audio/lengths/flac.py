@@ -5,6 +5,7 @@ from fractions import Fraction
 from inference.audio.lengths.walk import behind_id3
 
 _MOST_BLOCKS = 1_000
+_MOST_HERTZ = 192_000
 
 
 def is_flac(content: bytes) -> bool:
@@ -18,7 +19,8 @@ def flac_seconds(content: bytes) -> Fraction | None:
     facts = int.from_bytes(content[at + 14 : at + 22], "big")
     hertz, samples = facts >> 44, facts & (1 << 36) - 1
     channels, bits = (facts >> 41 & 7) + 1, (facts >> 36 & 31) + 1
-    if not hertz or not samples:
+    # Nobody has more samples a second; it is a way to seem short.
+    if not 0 < hertz <= _MOST_HERTZ or not samples:
         return None
     # Frames are never much larger than the samples in them.
     frame_bytes = len(content) - _first_frame(content, at)

@@ -6,6 +6,8 @@ from inference.audio.lengths.walk import MOST_STEPS, as_a_whole
 
 _PAGE_HEADER = 27
 _OPUS_HERTZ = 48_000
+# Vorbis at its best has 500 kbit/s, FLAC of two channels three times that.
+_MOST_BYTES_A_SECOND = 192_000
 # What the last page's position may leave out of the last packets, and the first.
 _TRIMMED = Fraction(1, 4)
 
@@ -14,11 +16,26 @@ def is_ogg(content: bytes) -> bool:
     return content[:4] == b"OggS"
 
 
+def is_opus(content: bytes) -> bool:
+    return is_ogg(content) and b"OpusHead" in _head(content)
+
+
+def opus_seconds(content: bytes) -> Fraction | None:
+    head = _head(content)
+    at = head.find(b"OpusHead")
+    return _opus_seconds(content, pre_skip=int.from_bytes(head[at + 10 : at + 12], "little"))
+
+
 def ogg_seconds(content: bytes) -> Fraction | None:
-    head = content[_PAGE_HEADER : _PAGE_HEADER + 512]
-    if (at := head.find(b"OpusHead")) >= 0:
-        return _opus_seconds(content, pre_skip=int.from_bytes(head[at + 10 : at + 12], "little"))
-    return _by_last_position(content, _hertz(head))
+    """Of other codecs. None where more bytes went into a second than any of them needs."""
+    hertz, last = _hertz(_head(content)), _last_position(content)
+    if not last or not hertz or Fraction(last, hertz) * _MOST_BYTES_A_SECOND < len(content):
+        return None
+    return Fraction(last, hertz)
+
+
+def _head(content: bytes) -> bytes:
+    return content[_PAGE_HEADER : _PAGE_HEADER + 512]
 
 
 def _hertz(head: bytes) -> int:
@@ -29,11 +46,6 @@ def _hertz(head: bytes) -> int:
     if (at := head.find(b"fLaC")) >= 0:
         return int.from_bytes(head[at + 18 : at + 21], "big") >> 4
     return 0
-
-
-def _by_last_position(content: bytes, hertz: int) -> Fraction | None:
-    last = _last_position(content)
-    return Fraction(last, hertz) if last and hertz else None
 
 
 def _last_position(content: bytes) -> int:

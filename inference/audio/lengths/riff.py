@@ -21,7 +21,9 @@ def wav_seconds(content: bytes) -> Fraction | None:
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         at += 8
         if kind == b"fmt " and at + 16 <= len(content):
-            byte_rate = _byte_rate(content[at : at + 16])
+            # Of several the slowest: decoders differ in which one they take.
+            found = _byte_rate(content[at : at + 16])
+            byte_rate = min(byte_rate or found, found)
         if kind == b"data":
             left = len(content) - at
             # A header written before the sound was known: all that follows.

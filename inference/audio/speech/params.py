@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from agentflare.errors import UnsupportedParamError
-from inference.inputs import ModelName, Params
+from inference.inputs import ModelName, Params, told
 
 # As many as OpenAI takes.
 MAX_CHARACTERS = 4096
@@ -35,8 +35,8 @@ class SpeechParams(Params):
     voice: Voice
     response_format: AudioFormat | None = None
     stream_format: Literal["audio", "sse"] | None = None
-    speed: Annotated[float, Field(ge=0.25, le=4.0)] | None = None
-    instructions: str | None = None
+    speed: Annotated[float, Field(ge=0.25, le=4.0), told(enum=[1])] | None = None
+    instructions: Annotated[str, told(maxLength=0)] | None = None
 
     @property
     def voice_name(self) -> str:

@@ -12,8 +12,8 @@ from agentflare.money import NUSD_PER_NEURON
 from billing.prices.services import Price
 from inference.catalog.selectors import Offer
 from inference.catalog.services import DATA_FILE, neurons_by_unit
+from inference.upstreams.accounts import WORKERS_AI, Account
 from inference.upstreams.client import Answer
-from inference.workers_ai.provider import PROVIDER
 
 _ROWS = {row["friendly_id"]: row for row in json.loads(DATA_FILE.read_text())}
 
@@ -57,4 +57,4 @@ def answer(result: Any = None, *, content: bytes = b"", neurons: str | None = No
         content=body,
         close=lambda: None,
     )
-    return Answer(response, PROVIDER)
+    return Answer(response, Account("main", WORKERS_AI, "http://upstream"))

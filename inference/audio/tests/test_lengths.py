@@ -92,8 +92,26 @@ def test_what_claims_to_be_short_is_not_believed() -> None:
     assert length_of(sounds.opus(500, granule=48_000 + 312)).most_s == 10
     assert length_of(sounds.flac(16_000, frame_bytes=MIB)).most_s > 2_000
     assert length_of(sounds.webm(duration_ms=1_000.0, blocks_ms=(0, 10_000))).most_s > 10
+    assert length_of(sounds.vorbis(44_100) + bytes(MIB)).most_s > 2_000
+    assert length_of(sounds.flac(1_000_000, rate=1_000_000)).most_s > 1
     tag = b"\xff\xf3\x40\xc0Xing\0\0\0\x01\0\0\0\x01".ljust(104, b"\0")
     assert length_of(tag + sounds.mp3(1_000)).most_s > 26
+
+
+def test_of_two_formats_in_a_wav_the_slower_counts() -> None:
+    content = sounds.wav(2)
+    fast = sounds.wav(0, rate=4_000_000)[12:36]
+    at = content.index(b"data")
+
+    assert length_of(content[:at] + fast + content[at:]).most_s == 2
+    assert length_of(content[:12] + fast + content[12:]).most_s == 2
+
+
+def test_a_large_file_is_walked_through_once() -> None:
+    content = sounds.mp3(20_000)
+    length = length_of(content)
+
+    assert length_of(bytes(bytearray(content))) is length
 
 
 def test_a_wav_whose_size_was_not_known_goes_to_its_end() -> None:

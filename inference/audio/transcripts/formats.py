@@ -96,20 +96,29 @@ def _cue_text(cue: Segment) -> str:
 
 
 def usage(transcript: Transcript, money: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "duration", "seconds": _seconds(transcript), **money}
+
+
+def _seconds(transcript: Transcript) -> int:
     """OpenAI tells begun seconds."""
-    return {"type": "duration", "seconds": math.ceil(transcript.duration_s), **money}
+    return math.ceil(transcript.duration_s)
 
 
 # --- as a stream --------------------------------------------------------------------
 
 
 def as_events(transcript: Transcript, money: dict[str, Any]) -> bytes:
-    """The models here answer whole; clients that stream get the text segment by segment."""
+    """The models here answer whole; clients that stream get the text segment by segment.
+
+    OpenAI's `usage` of the last event counts tokens alone, and there are none: what the call
+    used and cost stands beside it.
+    """
     deltas = ({"type": "transcript.text.delta", "delta": delta} for delta in _deltas(transcript))
     done = {
         "type": "transcript.text.done",
         "text": transcript.text,
-        "usage": usage(transcript, money),
+        "seconds": _seconds(transcript),
+        **money,
     }
     return b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in (*deltas, done))
 

@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from agentflare.errors import InvalidRequestError, UnsupportedParamError
-from inference.inputs import ModelName
+from inference.inputs import ModelName, told
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 
@@ -61,8 +61,24 @@ class TranscriptionParams(_SoundForm):
         Annotated[list[Literal["word", "segment"]], BeforeValidator(_as_list)] | None
     ) = None
     # 'auto' or an object: looked at in `check`.
-    chunking_strategy: Annotated[Any, BeforeValidator(_as_object)] = None
-    include: Annotated[list[str], BeforeValidator(_as_list)] | None = None
+    chunking_strategy: Annotated[
+        Any,
+        BeforeValidator(_as_object),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"enum": ["auto"]},
+                    {
+                        "type": "object",
+                        "properties": {"type": {"enum": ["server_vad", "auto"]}},
+                        "required": ["type"],
+                        "additionalProperties": False,
+                    },
+                ]
+            }
+        ),
+    ] = None
+    include: Annotated[list[str], BeforeValidator(_as_list), told(maxItems=0)] | None = None
     # Of OpenAI's own newest models.
     keywords: None = None
     languages: None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentflare.errors import ContextLengthError
 from inference.catalog.selectors import read_catalogue
 from inference.chat.estimate import estimate_chat
 from inference.chat.params import ChatCompletionParams
@@ -75,3 +76,9 @@ def test_an_image_is_counted_as_one_and_not_as_text() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     counted = estimate("llama-4-scout", [{"role": "user", "content": [image]}])
     assert 500 < counted < 5_000
+
+
+def test_a_text_that_no_window_holds_is_not_counted_first(monkeypatch: Any) -> None:
+    monkeypatch.setattr("inference.chat.estimate.measure", None)
+    with pytest.raises(ContextLengthError):
+        estimate("llama-3.2-1b", [{"role": "user", "content": "a" * 10_000_000}])

@@ -250,11 +250,31 @@ def test_a_stream_that_just_ends_is_broken(frames: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.parametrize(
+    "frames",
+    [
+        [chunk({"content": "a"}, finish_reason="stop")],
+        [chunk({"content": "a"}, finish_reason="stop"), TERMINAL],
+        [{"response": "a", "usage": tokens(1, 1)}],
+        [{"response": "a"}, {"response": "", "usage": tokens(1, 1)}],
+    ],
+)
+def test_a_stream_without_its_last_mark_is_broken_however_complete_it_looks(
+    frames: list[dict[str, Any]],
+) -> None:
+    with pytest.raises(UpstreamCallError):
+        read(frames, saw_done=False)
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         {"errors": [{"code": 3043, "message": "boom"}], "success": False},
+        {"success": False, "errors": []},
         {"error": {"message": "boom"}},
         {"error": [{"code": 2003, "message": "limited"}]},
+        {"object": "error", "message": "boom", "code": 400},
+        chunk(finish_reason="error"),
+        chunk(finish_reason="abort"),
     ],
 )
 def test_an_error_inside_a_stream_is_a_failure(frame: dict[str, Any]) -> None:
@@ -285,3 +305,107 @@ def test_odd_usage_never_counts_below_nothing(usage: dict[str, Any], expected: U
 def test_an_answer_of_no_known_form_is_a_failure() -> None:
     with pytest.raises(UpstreamCallError):
         list(AnswerReader(output_cap=1).read_result({"image": "…"}))
+
+
+def fragment(name: Any = None, arguments: Any = None, **fields: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return chunk({"tool_calls": [{"index": 0, "function": function, **fields}]})
+
+
+def calls_in(events: list[Event]) -> list[tuple[int, str, str]]:
+    """Index, name and arguments of each call, as a client puts them together."""
+    found: dict[int, tuple[int, str, str]] = {}
+    for event in events:
+        for call in event.tool_calls if isinstance(event, Delta) else []:
+            index, function = call["index"], call["function"]
+            _, name, so_far = found.get(index, (index, "", ""))
+            found[index] = (
+                index,
+                name + function.get("name", ""),
+                so_far + function["arguments"],
+            )
+    return list(found.values())
+
+
+@pytest.mark.parametrize(
+    ("fragments", "expected"),
+    [
+        (
+            [fragment("f", '{"a":1}', id="c1"), fragment("f", '{"b":2}', id="c2")],
+            [(0, "f", '{"a":1}'), (1, "f", '{"b":2}')],
+        ),
+        ([fragment("f", "{}"), fragment("g", "{}")], [(0, "f", "{}"), (1, "g", "{}")]),
+        (
+            [fragment("f", "", id="c1"), fragment("f", '{"a":', id="c1"), fragment(None, "1}")],
+            [(0, "f", '{"a":1}')],
+        ),
+        ([fragment("f", {"a": 1}, index=7)], [(0, "f", '{"a":1}')]),
+        ([fragment("f", "{", index=1, id=5)], [(0, "f", "{")]),
+    ],
+)
+def test_calls_are_told_apart_though_upstream_counts_wrongly(
+    fragments: list[dict[str, Any]], expected: list[tuple[int, str, str]]
+) -> None:
+    _, events = read([*fragments, chunk(finish_reason="tool_calls")])
+
+    assert calls_in(events) == expected
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [fragment(None, "{}", id="c1"), chunk(finish_reason="tool_calls")],
+        [fragment({"x": 1}, "{}"), chunk(finish_reason="tool_calls")],
+        [{"response": "", "tool_calls": [{"name": None, "arguments": {}}]}, TERMINAL],
+    ],
+)
+def test_a_call_without_a_name_is_no_answer(frames: list[dict[str, Any]]) -> None:
+    with pytest.raises(UpstreamCallError):
+        read(frames)
+
+
+@pytest.mark.parametrize("index", [1, -1])
+def test_a_choice_that_nobody_asked_for_is_no_answer(index: int) -> None:
+    with pytest.raises(UpstreamCallError):
+        read([chunk({"content": "a"}, index=index, finish_reason="stop")])
+
+
+@pytest.mark.parametrize("word", ["word ", ""])
+def test_an_answer_without_an_end_is_broken_off(word: str) -> None:
+    endless = iter(lambda: {"response": word}, None)
+
+    with pytest.raises(UpstreamCallError):
+        list(AnswerReader(output_cap=100).read_frames(endless))
+
+
+def test_many_tokens_in_one_piece_are_all_counted() -> None:
+    reader, _ = read([{"response": "one two three four five six seven eight nine ten"}])
+
+    assert reader.counted_tokens == 10
+
+
+def test_a_private_label_is_not_passed_on() -> None:
+    reader, _ = read([{"response": "a", "system_fingerprint": "at http://10.0.0.1:8080"}])
+
+    assert reader.system_fingerprint is None
+
+
+def test_parts_of_text_become_text() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    _, events = read([chunk({"content": parts}, finish_reason="stop")])
+
+    assert text(events) == "ab"
+
+
+def test_calls_that_never_came_are_no_reason_to_end() -> None:
+    _, events = read([chunk({"content": "a"}), chunk(finish_reason="tool_calls")])
+
+    assert finishes(events) == ["stop"]
+
+
+@pytest.mark.parametrize("told", [{}, {"usage": tokens(1, 1)}])
+def test_a_whole_answer_far_beyond_its_cap_is_none(told: dict[str, Any]) -> None:
+    answer = {"response": "x" * 1_000_000, **told}
+
+    with pytest.raises(UpstreamCallError):
+        list(AnswerReader(output_cap=100).read_result(answer))

@@ -10,6 +10,12 @@ from inference.images.tests.drawn import data_url, drawn
 PNG = drawn()
 
 
+@pytest.fixture(autouse=True)
+def _has_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no such tenant, and no store here."""
+    monkeypatch.setattr("inference.images.remote.require_credit", lambda tenant_code: None)
+
+
 def test_files_are_what_their_bytes_say() -> None:
     (one,) = from_files([FormFile("a.txt", PNG, "text/plain")], param="image")
     two = from_files([FormFile("", PNG, "")] * 2, param="image")

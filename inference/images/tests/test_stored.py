@@ -63,6 +63,7 @@ def test_whoever_has_the_url_sees_the_image(tenant_code: str, settings: Any) -> 
     assert answer["Content-Type"] == "image/png"
     assert answer["Content-Disposition"] == "inline"
     assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer["Content-Security-Policy"]
     assert answer["Content-Length"] == str(len(PICTURE.content))
     scope, age = answer["Cache-Control"].split(", max-age=")
     assert scope == "private"

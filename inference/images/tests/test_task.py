@@ -19,10 +19,10 @@ from inference.images.tests.drawn import drawn
 from inference.pipeline import Call
 from inference.tasks import Done, run_task
 from inference.upstreams import client
+from inference.upstreams.accounts import WORKERS_AI, Account
 from inference.upstreams.breakers import breakers
 from inference.upstreams.client import Answer
 from inference.workers_ai.failures import failure_for
-from inference.workers_ai.provider import PROVIDER
 from tenants.keys.lookup import resolve_key
 
 
@@ -38,7 +38,7 @@ def answer(content: bytes, media_type: str, **headers: str) -> Answer:
         content=content,
         close=lambda: None,
     )
-    return Answer(response, PROVIDER)
+    return Answer(response, Account("main", WORKERS_AI, "http://upstream"))
 
 
 def in_json(content: bytes, **headers: str) -> Answer:

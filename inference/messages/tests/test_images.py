@@ -11,6 +11,12 @@ from inference.messages.images import fetch_images
 from inference.messages.params import PromptParams
 
 
+@pytest.fixture(autouse=True)
+def _has_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no such tenant, and no store here."""
+    monkeypatch.setattr(remote, "require_credit", lambda tenant_code: None)
+
+
 def image(url: str) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "url", "url": url}}
 

@@ -41,7 +41,7 @@ def test_what_has_another_name_is_translated() -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "low", True),
         ({"thinking": {"type": "enabled", "budget_tokens": 10_000}}, "medium", True),
         ({"thinking": {"type": "enabled", "budget_tokens": 32_000}}, "high", True),
-        ({"output_config": {"effort": "max"}}, "xhigh", None),
+        ({"output_config": {"effort": "max"}}, "max", None),
         ({"output_config": {"effort": "low"}, "thinking": {"type": "adaptive"}}, "low", True),
     ],
 )

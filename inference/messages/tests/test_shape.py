@@ -97,3 +97,19 @@ def test_an_error_is_an_event() -> None:
     assert name == b"event: error"
     error = orjson.loads(data[6:])
     assert (error["error"]["type"], error["request_id"]) == ("api_error", "req_1")
+
+
+def test_what_anthropics_schema_requires_is_there() -> None:
+    """Null, but there: clients in Go and Java check it."""
+    call = [Delta(tool_calls=[CALL]), Finish(0, "tool_calls")]
+    message, events = whole(*call), streamed(*call)
+
+    assert {"container", "diagnostics", "stop_details"} <= message.keys()
+    usages = [message["usage"], events[0]["message"]["usage"], events[-2]["usage"]]
+    for usage in usages:
+        assert {
+            "cache_creation", "output_tokens_details", "server_tool_use", "inference_geo", "speed",
+        } <= usage.keys()  # fmt: skip
+    assert "container" in events[-2]["delta"]
+    blocks = [message["content"][0], events[2]["content_block"]]
+    assert [block["caller"] for block in blocks] == [{"type": "direct"}] * 2

@@ -25,6 +25,11 @@ FORMS: dict[str, UpstreamRequest] = {
     "base64": JsonRequest({"audio": TEXT, "task": "transcribe", "language": "en"}),
     "a data URL": JsonRequest({"audio": f"data:audio/wav;base64,{TEXT}"}),
     "a list of bytes": JsonRequest({"audio": list(WAV)}),
+    "a list of floats": JsonRequest({"audio": [float(byte) for byte in WAV]}),
+    "a list of both": JsonRequest({"audio": [WAV[0], *map(float, WAV[1:])]}),
+    "base64 in lines": JsonRequest({"audio": base64.encodebytes(WAV).decode()}),
+    "base64 without padding": JsonRequest({"audio": base64.b64encode(WAV + b"\0").decode()[:-1]}),
+    "base64 for URLs": JsonRequest({"audio": base64.urlsafe_b64encode(WAV + b"\xff" * 3).decode()}),
     "deeper inside": JsonRequest({"input": {"audio": {"body": TEXT}}}),
     "a form": FormRequest({"task": "x"}, {"audio": ("a.wav", WAV, "audio/wav")}),
     "bare samples": RawRequest(
@@ -50,6 +55,32 @@ def test_a_sound_that_nobody_can_read_is_bound_by_its_size() -> None:
         RawRequest(bytes(6_000), "", query={"encoding": "mulaw", "sample_rate": "999999"}),
     ):
         assert most_minutes(offer("nova-3"), request) > Decimal(6_000) / 500 / 60
+
+
+def test_a_sound_that_only_upstream_can_read_is_bound_by_its_size() -> None:
+    for audio in ("!" + TEXT, [*WAV, None]):
+        most = most_minutes(offer("whisper"), JsonRequest({"audio": audio}))
+        assert most > Decimal(len(WAV)) / 500 / 60
+
+
+def test_a_query_does_not_make_a_sound_short() -> None:
+    lie = {"encoding": "linear32", "sample_rate": "96000", "channels": "999"}
+
+    assert most_minutes(offer("nova-3"), RawRequest(WAV, "", query=lie)) > SIX_SECONDS
+    bare = RawRequest(bytes(96_000 * 4), "", query=lie)
+    assert most_minutes(offer("nova-3"), bare) > Decimal(1) / 60
+
+
+@pytest.mark.parametrize("content", [sounds.mp4(1_000), sounds.flac(48_000), sounds.vorbis(44_100)])
+def test_who_lies_about_a_length_pays_for_the_words_that_were_heard(content: bytes) -> None:
+    request = RawRequest(content + bytes(60_000), "")
+    most = most_minutes(offer("nova-3"), request)
+    words = {"words": [{"word": "and", "start": 1, "end": 90}, {"word": "so", "end": 900_000}]}
+
+    found, _ = minutes(offer("nova-3"), request, result={"words": words["words"][:1]}, content=b"")
+    assert found == Decimal("1.5") > most
+    absurd, _ = minutes(offer("nova-3"), request, result=words, content=b"")
+    assert absurd < 3
 
 
 WORDS = [{"word": "Hello", "start": 0.1, "end": 0.4}, {"word": "there", "start": 0.5, "end": 1.5}]

@@ -136,6 +136,59 @@ class UsageBucket(Answer):
     cost: Usd
 
 
+class UsageRecord(Answer):
+    """One call that has ended and is booked."""
+
+    id: str
+    """The `x-request-id` of its answer."""
+    object: Literal["usage_record"]
+    api_key_id: str
+    endpoint: str
+    """Without the `/v1/`."""
+    model: str
+    """What answered."""
+    route: str | None
+    """The route that was asked for, if it was one."""
+    status: Literal[
+        "completed", "empty", "client_gone", "upstream_failed", "upstream_broke", "process_died"
+    ]
+    stream: bool
+    started_at: int
+    first_token_ms: int | None
+    duration_ms: int
+    input_tokens: int
+    """Cached ones not counted."""
+    input_cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    """Part of the output."""
+    quantities: dict[str, str]
+    """Other units that were counted: minutes, characters, tiles."""
+    known_by: str
+    """How the quantities are known: `provider` (the provider said so), `counted` (from what was
+    relayed), `estimated`."""
+    held: Usd
+    """The most the call could cost, which was held before it."""
+    cost: Usd
+    price_version: int
+    cache: str | None
+    """`HIT` where AI Gateway's cache answered."""
+    finish_reason: str | None
+    error_code: str | None
+
+
+class UsageRecordList(Answer):
+    """A page may have fewer records than `limit`, even none, while `has_more` is true: go on after
+    `last_id`."""
+
+    object: Literal["list"]
+    data: list[UsageRecord]
+    first_id: str | None
+    last_id: str | None
+    """Where the next page begins, as `after`."""
+    has_more: bool
+
+
 class UsageBuckets(Answer):
     object: Literal["list"]
     data: list[UsageBucket]

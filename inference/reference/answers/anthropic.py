@@ -10,7 +10,6 @@ from inference.reference.answers.base import SOMETIMES, Answer, Usd
 class TextContent(Answer):
     type: Literal["text"]
     text: str
-    citations: None
 
 
 class ThinkingContent(Answer):
@@ -19,12 +18,17 @@ class ThinkingContent(Answer):
     signature: str
 
 
+class Caller(Answer):
+    type: Literal["direct"]
+
+
 class ToolUseContent(Answer):
     type: Literal["tool_use"]
     id: str
     name: str
     input: dict[str, Any]
     """What the model wrote, if it is an object; else that text under `INVALID_JSON`."""
+    caller: Caller
 
 
 ContentBlock = Annotated[TextContent | ThinkingContent | ToolUseContent, Discriminator("type")]
@@ -50,8 +54,12 @@ class MessageUsage(Answer):
     cache_creation_input_tokens: int
     output_tokens: int
     """All that the model wrote, its thinking included."""
+    output_tokens_details: ThinkingTokens | None
     service_tier: Literal["standard"]
-    output_tokens_details: ThinkingTokens = SOMETIMES
+    cache_creation: None
+    server_tool_use: None
+    inference_geo: None
+    speed: None
     estimated_cost: Usd = SOMETIMES
     """The most the call could cost, which was held before it."""
     request_cost: Usd = SOMETIMES
@@ -75,6 +83,8 @@ class AnthropicAnswer(Answer):
     stop_reason: StopReason | None
     stop_sequence: str | None
     stop_details: Refusal | None
+    container: None
+    diagnostics: None
     usage: MessageUsage
 
 
@@ -126,6 +136,7 @@ class MessageEnd(Answer):
     stop_reason: StopReason
     stop_sequence: str | None
     stop_details: Refusal | None
+    container: None
 
 
 class MessageDelta(Answer):
@@ -157,6 +168,10 @@ class AnthropicModel(Answer):
     lifecycle: Literal["active"]
     max_input_tokens: int | None
     max_tokens: int | None
+    capabilities: None
+    line: None
+    deprecated_at: None
+    retires_at: None
 
 
 class AnthropicModelList(Answer):

@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from inference.reference.answers.base import SOMETIMES, Answer, Money
 
-# What upstream says, mostly: stop, length, tool_calls, content_filter.
-FinishReason = str
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
 class PromptDetails(Answer):
@@ -126,7 +125,7 @@ class TextChoice(Answer):
     index: int
     """Choices of the first prompt come first."""
     logprobs: dict[str, Any] | None
-    finish_reason: FinishReason | None
+    finish_reason: Literal["stop", "length", "content_filter"] | None
     """Null before a streamed choice's last chunk."""
 
 

@@ -97,10 +97,11 @@ class TranscriptDelta(Answer):
     delta: str
 
 
-class TranscriptDone(Answer):
+class TranscriptDone(Money):
     type: Literal["transcript.text.done"]
     text: str
-    usage: DurationUsage
+    seconds: int
+    """Begun seconds."""
 
 
 class SpeechDelta(Answer):

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from billing.account.records import FORMATS
+from billing.account.records import MAX_PAGE_SIZE as MAX_RECORDS
+from billing.account.records import PAGE_SIZE as RECORDS
 from billing.account.views import GROUPS, WIDTHS
 from billing.keys.params import CreateKeyParams, RotateKeyParams, UpdateKeyParams
 from billing.keys.views import MAX_PAGE_SIZE, PAGE_SIZE
+from billing.usage.models import Status
 from inference.reference.answers.account import (
     ApiKey,
     ApiKeyList,
@@ -13,6 +17,8 @@ from inference.reference.answers.account import (
     HoldList,
     NewApiKey,
     UsageBuckets,
+    UsageRecord,
+    UsageRecordList,
 )
 from inference.reference.groups.common import JSON, path_parameter
 from inference.reference.operation import Body, Content, Example, Operation
@@ -21,6 +27,7 @@ from inference.reference.refusals import (
     KEY_ENDED,
     MEDIA_TYPE,
     NO_SUCH_KEY,
+    NO_SUCH_RECORD,
     TOO_LARGE,
     UNKNOWN_PARAM,
     WITH_SCOPE,
@@ -37,6 +44,15 @@ def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+_FILTERS = (
+    _query("start_time", "Seconds since 1970: calls that started then or later.", _MOMENT),
+    _query("end_time", "Seconds since 1970: calls that started before.", _MOMENT),
+    _query("api_key_id", "Calls of this key.", {"type": "string"}),
+    _query("model", "Calls that this model answered.", {"type": "string"}),
+    _query("endpoint", "As `chat/completions`.", {"type": "string"}),
+    _query("status", "How they ended.", {"enum": list(Status.values)}),
+    _query("min_cost", "Dollars that they cost at least, as `0.05`.", {"type": "string"}),
+)
 _KEYS = (
     Operation(
         method="post",
@@ -190,6 +206,66 @@ _ACCOUNT = (
         answers={JSON: Content((UsageBuckets,))},
         refusals=(INVALID, *WITH_SCOPE),
         examples=(Example("By model", path="/v1/usage?group_by=model"),),
+    ),
+    Operation(
+        method="get",
+        path="/v1/usage/records",
+        id="listUsageRecords",
+        tag="Account",
+        summary="List calls",
+        description="The newest first, by when their requests arrived. However many there are, a "
+        "page takes some milliseconds: where few of many calls match, it may have fewer than "
+        "`limit` while `has_more` is true. Go on with `last_id` as `after`.",
+        parameters=(
+            _query(
+                "limit",
+                f"How many at most; {RECORDS} unless said.",
+                {"type": "integer", "minimum": 1, "maximum": MAX_RECORDS},
+            ),
+            _query("after", "The `last_id` of the page before.", {"type": "string"}),
+            *_FILTERS,
+        ),
+        answers={JSON: Content((UsageRecordList,))},
+        refusals=(INVALID, *WITH_SCOPE),
+        examples=(Example("What failed", path="/v1/usage/records?status=upstream_failed"),),
+    ),
+    Operation(
+        method="get",
+        path="/v1/usage/records/{request_id}",
+        id="getUsageRecord",
+        tag="Account",
+        summary="Look up a call",
+        description="By the `x-request-id` of its answer.",
+        parameters=(
+            path_parameter(
+                "request_id",
+                "The `x-request-id` of the answer.",
+                "req_019aa3b2c4d57e8f9a0b1c2d3e4f5061",
+            ),
+        ),
+        answers={JSON: Content((UsageRecord,))},
+        refusals=(NO_SUCH_RECORD, *WITH_SCOPE),
+        examples=(Example("One", path="/v1/usage/records/req_019aa3b2c4d57e8f9a0b1c2d3e4f5061"),),
+    ),
+    Operation(
+        method="get",
+        path="/v1/usage/export",
+        id="exportUsage",
+        tag="Account",
+        summary="Export calls",
+        description="All calls that match, the oldest first, streamed: a table with a line of "
+        "headings, or one JSON object a line with the fields of a usage record. A connection that "
+        "breaks means that the file is not complete.",
+        parameters=(
+            _query("format", "`csv` unless said.", {"enum": list(FORMATS)}),
+            *_FILTERS,
+        ),
+        answers={
+            "text/csv": Content(is_text=True, when="`format` is `csv`"),
+            "application/jsonl": Content(is_text=True, when="`format` is `jsonl`"),
+        },
+        refusals=(INVALID, *WITH_SCOPE),
+        examples=(Example("Of a key", path="/v1/usage/export?api_key_id=k3yId123"),),
     ),
 )
 OPERATIONS = (*_KEYS, *_ACCOUNT)

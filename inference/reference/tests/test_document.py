@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern
+from jsonschema import Draft202012Validator
 
 from inference.reference.document import document
 from inference.urls import urlpatterns
@@ -83,3 +84,37 @@ def test_the_page_shows_every_endpoint(client: Client) -> None:
     page = client.get("/docs/api").content.decode()
     for _, path in real_endpoints():
         assert path in page
+
+
+def accepts(name: str, value: Any) -> bool:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document()["components"]}
+    return bool(Draft202012Validator(schema).is_valid(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ChatMessage", {"role": "tool", "content": "x"}),
+        ("ChatMessage", {"role": "user"}),
+        ("ChatMessage", {"role": "assistant", "content": None, "tool_calls": []}),
+        ("AnthropicMessage", {"role": "user", "content": [{"type": "thinking", "thinking": "x"}]}),
+        ("EmbeddingParams", {"model": "m", "input": ""}),
+        ("EmbeddingParams", {"model": "m", "input": [200_000]}),
+        ("CompletionParams", {"model": "m", "prompt": "x", "stop": ["a", "b", "c", "d", "e"]}),
+        ("ImageGenerationParams", {"model": "m", "prompt": "x", "size": "large"}),
+        ("ImageGenerationParams", {"model": "m", "prompt": "x", "stream": True}),
+        ("ImageGenerationParams", {"model": "m", "prompt": "x", "n": 11}),
+        ("SpeechParams", {"model": "m", "voice": "alloy", "input": "x", "speed": 2}),
+    ],
+)
+def test_what_is_always_refused_is_not_in_the_document(name: str, value: Any) -> None:
+    assert not accepts(name, value)
+
+
+def test_what_is_taken_is_in_the_document() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert accepts("ChatMessage", {"role": "assistant", "tool_calls": [call]})
+    assert accepts("ChatMessage", {"role": "assistant", "content": None, "refusal": "No."})
+    assert accepts("ChatMessage", {"role": "user", "content": [{"type": "text", "text": "x"}]})
+    assert accepts("AnthropicMessage", {"role": "user", "content": "x"})
+    assert accepts("EmbeddingParams", {"model": "m", "input": [1, 2.0], "dimensions": 256.0})

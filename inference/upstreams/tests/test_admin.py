@@ -129,3 +129,28 @@ def test_a_route_that_makes_no_sense_is_refused(
     response = operator.post("/admin/catalog/route/add/", route_form(*models))
     assert words in response.content.decode()
     assert not Route.objects.exists()
+
+
+def test_a_server_may_have_a_name_of_our_own_network(operator: Client) -> None:
+    server = form(name="rack", provider="openai_compatible", base_url="http://vllm:8000/v1")
+    operator.post("/admin/upstreams/upstream/add/", server)
+
+    assert read_accounts()["rack"].base_url == "http://vllm:8000/v1"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gateway_id": "a: b"},
+        {"base_url": "ftp://x"},
+        {"account_id": ""},
+        {"account_id": "../x"},
+        {"name": "environment"},
+        {"weight": "0"},
+    ],
+)
+def test_what_cannot_be_called_is_refused(operator: Client, changes: dict[str, str]) -> None:
+    page = operator.post("/admin/upstreams/upstream/add/", form(**changes))
+
+    assert page.status_code == 200
+    assert not Upstream.objects.exists()

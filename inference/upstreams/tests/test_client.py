@@ -1,8 +1,8 @@
 from types import SimpleNamespace
 from typing import Any
 
+from inference.upstreams.accounts import WORKERS_AI, Account
 from inference.upstreams.client import Answer
-from inference.workers_ai.provider import PROVIDER
 
 
 class Wire:
@@ -30,7 +30,7 @@ def answer(body: bytes) -> tuple[Answer, Wire]:
         content=body,
         close=lambda: None,
     )
-    return Answer(response, PROVIDER), wire
+    return Answer(response, Account("main", WORKERS_AI, "http://upstream")), wire
 
 
 def test_an_answer_that_is_being_read_can_be_broken_off() -> None:

@@ -48,7 +48,7 @@ ROWS = [
     (413, 5021, 400, "context_length_exceeded", False, True, Scope.CALL),
     (400, 5023, 400, None, False, False, Scope.CALL),
     (400, 5025, 400, None, False, False, Scope.CALL),
-    (400, 5024, 400, None, True, True, Scope.CALL),
+    (400, 5024, 400, "json_schema_not_met", True, True, Scope.CALL),
     (410, 5028, 404, "model_not_found", False, True, Scope.CALL),
     (403, 5035, 502, "upstream_error", False, True, Scope.MODEL),
     (404, 7000, 502, "upstream_error", False, True, Scope.CALL),
@@ -175,3 +175,28 @@ def test_a_spent_allowance_of_ours_is_not_told_as_the_tenants(code: int) -> None
     assert failure is not None
     assert "123" not in failure.error.message
     assert "Your credit is not concerned" in failure.error.message
+
+
+@pytest.mark.parametrize("code", [3023, 3041, 5016, 5018, 5019, 5035, 7000, 7001, 7003, 10000])
+def test_what_only_the_operator_can_mend_is_not_to_be_tried_again(code: int) -> None:
+    failure = failure_of(403, envelope(code, "something"))
+
+    assert failure is not None
+    assert failure.error.headers == {"x-should-retry": "false"}
+
+
+def test_a_spent_budget_of_a_policy_is_no_lack_of_capacity() -> None:
+    body = {"error": {"message": "Spending limit exceeded", "bucket": "b", "spent": 2, "limit": 1}}
+    failure = failure_of(429, json.dumps(body).encode())
+
+    assert failure is not None
+    assert (failure.error.status, failure.scope) == (503, Scope.ACCOUNT)
+    assert not failure.may_retry
+
+
+@pytest.mark.parametrize(("status", "client_status"), [(401, 502), (429, 503)])
+def test_a_page_of_the_edge_is_read_by_its_status(status: int, client_status: int) -> None:
+    failure = failure_of(status, b"<html>no</html>")
+
+    assert failure is not None
+    assert failure.error.status == client_status

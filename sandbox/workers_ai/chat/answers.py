@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from sandbox.workers_ai.chat.inputs import ChatCall
 from sandbox.workers_ai.errors import JsonModeFailedError, LocalModelRefusedError
@@ -31,7 +31,8 @@ class PartKind(StrEnum):
 class Part:
     """A step of an answer. The last one of a choice says why it ended (`finish`).
 
-    call: which tool call the part belongs to, from 0.
+    call: which tool call the part belongs to, from 0. matched: the stop sequence that ended it.
+    logprobs: as llama.cpp tells them, one for each token; None of a script.
     """
 
     kind: PartKind
@@ -39,6 +40,12 @@ class Part:
     tokens: int
     call: int = 0
     finish: str | None = None
+    matched: str | None = None
+    logprobs: tuple[dict[str, Any], ...] | None = None
+
+    @property
+    def matched_stop(self) -> str | None:
+        return self.matched if self.finish == "stop" else None
 
 
 class Answer(Protocol):
@@ -95,7 +102,13 @@ class GeneratedAnswer:
             )
         ) as steps:
             async for step in steps:
-                yield Part(PartKind.CONTENT, step.text, step.tokens, finish=step.finish)
+                yield Part(
+                    PartKind.CONTENT,
+                    step.text,
+                    step.tokens,
+                    finish=step.finish,
+                    logprobs=step.logprobs,
+                )
 
     async def _thoughts(self, choice: int) -> AsyncGenerator[Part, None]:
         """Thinking aloud, where the model can and the call asks for it by `reasoning_effort`."""
@@ -108,7 +121,7 @@ class GeneratedAnswer:
             ChatTurn("user", "Before you answer, think aloud in one sentence."),
         ]
         left = self._max_tokens
-        sampling = replace(self._sampling(choice), schema=None, stop=())
+        sampling = replace(self._sampling(choice), schema=None, stop=(), alternatives=None)
         async with aclosing(
             self._local_model.generate(turns, max_tokens=min(wanted, left), sampling=sampling)
         ) as steps:
@@ -127,6 +140,7 @@ class GeneratedAnswer:
             stop=call.stop,
             schema=bounded(call.json_schema),
             is_raw=call.is_prompt and call.is_raw,
+            alternatives=call.alternatives,
         )
 
 
@@ -160,12 +174,15 @@ def _as_parts(kind: PartKind, pieces: list[TextPiece], call: int = 0) -> list[Pa
 
 
 def stopped(parts: list[Part], stops: tuple[str, ...]) -> list[Part]:
-    """The parts up to the first stop sequence in the content, which itself is left out."""
+    """The parts up to the first stop sequence in the content, which itself is left out.
+
+    The last part has no text, and tells which one it was.
+    """
     content = "".join(part.text for part in parts if part.kind is PartKind.CONTENT)
-    found = [at for stop in stops if (at := content.find(stop)) >= 0]
+    found = [(at, stop) for stop in stops if (at := content.find(stop)) >= 0]
     if not found:
         return parts
-    room = min(found)
+    room, matched = min(found)
     kept: list[Part] = []
     for part in parts:
         if part.kind is PartKind.CONTENT:
@@ -174,7 +191,7 @@ def stopped(parts: list[Part], stops: tuple[str, ...]) -> list[Part]:
             part = replace(part, text=part.text[:room])
             room -= len(part.text)
         kept.append(part)
-    return kept
+    return [*kept, Part(PartKind.CONTENT, "", 0, matched=matched)]
 
 
 def finished(parts: list[Part], *, max_tokens: int) -> list[Part]:

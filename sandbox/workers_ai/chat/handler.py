@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ from sandbox.workers_ai.chat.native import Totals, native_frames, native_result
 from sandbox.workers_ai.chat.openai import OpenAIForm
 from sandbox.workers_ai.chat.prompt import count_prompt_tokens
 from sandbox.workers_ai.chat.tool_use import choose_tool, plain_call, write_call
+from sandbox.workers_ai.chat.words import MentionedValues, told_keys, wanted_schema
 from sandbox.workers_ai.errors import (
     ContextWindowError,
     DirectiveError,
@@ -145,17 +147,17 @@ async def open_answer(
         parts = await tool_call_parts(vocabulary, (written,))
         check_forced_call(call, parts, max_tokens)
         return PreparedAnswer(finished(parts, max_tokens=max_tokens), REAL_TEXT_FINGERPRINT)
+    call = replace(call, json_schema=wanted_schema(call))
     return GeneratedAnswer(services.local_model, call, max_tokens=max_tokens)
 
 
 def default_script(call: ChatCall, directive: Directive) -> Directive:
-    """Without real text: a forced tool call, a plain fit of the schema, or the message itself."""
-    if call.tools and call.tool_choice in ("named", "required") and not call.is_after_tools:
-        tool = choose_tool(call)
-        assert tool is not None
-        return Directive(tool_calls=(plain_call(tool),))
-    if call.json_schema is not None:
-        return Directive(json=minimal_instance(call.json_schema))
+    """Without real text: a tool call, a plain fit of the schema, or the message itself."""
+    if not call.is_after_tools and (tool := choose_tool(call)) is not None:
+        return Directive(tool_calls=(plain_call(call, tool),))
+    if (schema := wanted_schema(call)) is not None:
+        values = MentionedValues(call.newest_user_text, keys=told_keys(call))
+        return Directive(json=minimal_instance(schema, values=values))
     return Directive(text=directive.rest)
 
 

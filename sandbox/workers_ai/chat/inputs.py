@@ -75,6 +75,7 @@ class ChatCall:
     forced_tool: the tool that must be called by name; `tool_choice` is then "named".
     json_schema: what the answer must fit, in JSON mode; None outside it.
     max_tokens: None means up to the end of the context window.
+    alternatives: tell how likely each token was, and so many others at its place; None: don't.
     """
 
     model: Model
@@ -96,6 +97,7 @@ class ChatCall:
     json_schema: Schema | None = None
     has_json_mode: bool = False
     reasoning_effort: str | None = None
+    alternatives: int | None = None
 
     @property
     def newest(self) -> Message:
@@ -191,7 +193,17 @@ def parse_chat_call(model: Model, body: dict[str, Any], surface: Surface) -> Cha
         has_json_mode=has_json_mode,
         json_schema=json_schema,
         reasoning_effort=effort if isinstance(effort, str) else None,
+        alternatives=_alternatives(model, body, is_prompt=is_prompt),
     )
+
+
+def _alternatives(model: Model, body: dict[str, Any], *, is_prompt: bool) -> int | None:
+    """A text completion's `logprobs` is their number; a chat's is a switch. Natives know none."""
+    asked, number = body.get("logprobs"), body.get("top_logprobs")
+    if model.native or asked in (None, False):
+        return None
+    number = asked if is_prompt else number
+    return number if isinstance(number, int) and not isinstance(number, bool) else 0
 
 
 def _prompt_message(body: dict[str, Any], violations: Violations) -> list[Message]:

@@ -13,6 +13,7 @@ from typing import Any
 from sandbox.workers_ai.catalogue import Model
 from sandbox.workers_ai.chat.answers import Answer, Part, PartKind
 from sandbox.workers_ai.chat.inputs import ChatCall, Surface
+from sandbox.workers_ai.chat.logprobs import chat_logprobs, text_logprobs
 from sandbox.workers_ai.chat.native import Totals, terminal_frame
 from sandbox.workers_ai.script import Directive
 from sandbox.workers_ai.streams import Frame, padding
@@ -56,7 +57,11 @@ class OpenAIForm:
 
     def _choice(self, index: int, parts: list[Part]) -> JsonObject:
         content = joined(parts, PartKind.CONTENT)
-        tail = {"logprobs": None, "finish_reason": self._finish(parts[-1].finish)}
+        tail = {
+            "logprobs": self._logprobs(parts),
+            "finish_reason": self._finish(parts[-1].finish),
+            **_matched(parts[-1]),
+        }
         if self._is_text_completion:
             return {"index": index, "text": content, **tail}
         calls = openai_tool_calls(parts)
@@ -144,6 +149,9 @@ class OpenAIForm:
             choice: JsonObject = {"index": index, "text": part.text, "finish_reason": finish}
         else:
             choice = {"index": index, "delta": delta, "finish_reason": finish}
+        if logprobs := self._logprobs([part]):
+            choice["logprobs"] = logprobs
+        choice |= _matched(part)
         chunk = self._chunk([choice], usage=increment(0, part.tokens), padded=True)
         return Frame(chunk, is_chunk=bool(part.text), tokens=part.tokens)
 
@@ -163,8 +171,19 @@ class OpenAIForm:
             chunk["p"] = padding()
         return chunk
 
+    def _logprobs(self, parts: list[Part]) -> JsonObject | None:
+        """Chunks of a text completion would need the offset so far: theirs begins at 0."""
+        wanted = self._call.alternatives
+        told = text_logprobs if self._is_text_completion else chat_logprobs
+        return told(parts, wanted)
+
     def _finish(self, finish: str | None) -> str | None:
         return finish and (self._directive.finish_reason or finish)
+
+
+def _matched(part: Part) -> JsonObject:
+    """As SGLang tells which stop sequence ended a choice."""
+    return {"matched_stop": part.matched_stop} if part.matched_stop else {}
 
 
 def joined(parts: list[Part], kind: PartKind) -> str:

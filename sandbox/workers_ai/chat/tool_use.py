@@ -1,4 +1,4 @@
-"""Tool calls in real-text mode.
+"""Tool calls that no directive asks for.
 
 SmolLM2 cannot call tools, so the stand-in decides by plain rules whether and which, and has the
 local model write the arguments under the tool's own JSON schema.
@@ -8,6 +8,7 @@ import json
 import re
 
 from sandbox.workers_ai.chat.inputs import ChatCall, Tool
+from sandbox.workers_ai.chat.words import MentionedValues, pinned
 from sandbox.workers_ai.errors import LocalModelError
 from sandbox.workers_ai.local_model import ChatTurn, LocalModel, Sampling
 from sandbox.workers_ai.schemas import bounded, minimal_instance
@@ -79,7 +80,8 @@ async def write_call(local_model: LocalModel, call: ChatCall, tool: Tool) -> Scr
         ChatTurn("system", f"Fill in the arguments of the function {about}. Answer in JSON."),
         ChatTurn("user", call.newest_user_text[:MAX_QUESTION_CHARS]),
     ]
-    sampling = Sampling(temperature=0, seed=call.seed or 1, schema=bounded(tool.parameters))
+    schema = pinned(tool.parameters, call.newest_user_text)
+    sampling = Sampling(temperature=0, seed=call.seed or 1, schema=bounded(schema))
     try:
         text, _ = await local_model.generate_text(
             turns, max_tokens=MAX_ARGUMENT_TOKENS, sampling=sampling
@@ -89,13 +91,14 @@ async def write_call(local_model: LocalModel, call: ChatCall, tool: Tool) -> Scr
         # A schema that llama.cpp doesn't take, or an answer that did not come to its end.
         arguments = None
     if not isinstance(arguments, dict):
-        return plain_call(tool)
+        return plain_call(call, tool)
     return ScriptedCall(tool.name, json.dumps(arguments, ensure_ascii=False))
 
 
-def plain_call(tool: Tool) -> ScriptedCall:
-    """A call with the plainest arguments that fit the schema."""
-    arguments = minimal_instance(tool.parameters)
+def plain_call(call: ChatCall, tool: Tool) -> ScriptedCall:
+    """A call whose arguments fit the schema, with what the newest user message mentions."""
+    values = MentionedValues(call.newest_user_text)
+    arguments = minimal_instance(tool.parameters, values=values)
     return ScriptedCall(
         tool.name, json.dumps(arguments if isinstance(arguments, dict) else {}, ensure_ascii=False)
     )

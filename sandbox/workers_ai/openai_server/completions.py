@@ -75,10 +75,14 @@ async def complete(
             directive=directive,
         )
 
-    form = CompletionForm(
-        model.id, is_text=is_text, fingerprint=answers[0].fingerprint, directive=directive
-    )
     first = calls[0]
+    form = CompletionForm(
+        model.id,
+        is_text=is_text,
+        fingerprint=answers[0].fingerprint,
+        directive=directive,
+        alternatives=first.alternatives,
+    )
     if first.stream and not directive.plain_json_to_stream:
         frames = form.frames(answers, first.choices, totals, include_usage=wants_usage(first, body))
         return await send_stream(exchange, frames, directive=directive, error_frame=ERROR_FRAME)

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from sandbox.workers_ai.chat.answers import Answer, Part, PartKind
+from sandbox.workers_ai.chat.logprobs import chat_logprobs, text_logprobs
 from sandbox.workers_ai.chat.openai import joined, openai_tool_calls, tool_call_id
 from sandbox.workers_ai.script import Directive
 from sandbox.workers_ai.streams import Frame
@@ -19,9 +20,16 @@ class CompletionForm:
     """What all objects of one answer have in common."""
 
     def __init__(
-        self, model_id: str, *, is_text: bool, fingerprint: str, directive: Directive
+        self,
+        model_id: str,
+        *,
+        is_text: bool,
+        fingerprint: str,
+        directive: Directive,
+        alternatives: int | None = None,
     ) -> None:
         self._is_text = is_text
+        self._alternatives = alternatives
         self._directive = directive
         name = "cmpl" if is_text else "chatcmpl"
         self._head: JsonObject = {
@@ -43,7 +51,7 @@ class CompletionForm:
 
     def _choice(self, index: int, parts: list[Part]) -> JsonObject:
         content = joined(parts, PartKind.CONTENT)
-        tail = {"logprobs": None, "finish_reason": self._finish(parts[-1].finish)}
+        tail = {"logprobs": self._logprobs(parts), "finish_reason": self._finish(parts[-1].finish)}
         if self._is_text:
             return {"index": index, "text": content, **tail}
         calls, reasoning = openai_tool_calls(parts), joined(parts, PartKind.REASONING)
@@ -89,10 +97,11 @@ class CompletionForm:
         if not part.text and not finish:
             return []
         if self._is_text:
-            choice = {"index": index, "text": part.text, "logprobs": None, "finish_reason": finish}
+            told = {"logprobs": self._logprobs([part]), "finish_reason": finish}
+            choice = {"index": index, "text": part.text, **told}
             data = {**self._chunk_head(), "choices": [choice]}
         else:
-            data = self._chunk(index, self._delta(part), finish)
+            data = self._chunk(index, self._delta(part), finish, self._logprobs([part]))
         return [Frame(data, is_chunk=bool(part.text), tokens=part.tokens)]
 
     def _delta(self, part: Part) -> JsonObject:
@@ -107,8 +116,14 @@ class CompletionForm:
             case _:
                 return {"content": part.text} if part.text else {}
 
-    def _chunk(self, index: int, delta: JsonObject, finish: str | None) -> JsonObject:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _logprobs(self, parts: list[Part]) -> JsonObject | None:
+        told = text_logprobs if self._is_text else chat_logprobs
+        return told(parts, self._alternatives)
+
+    def _chunk(
+        self, index: int, delta: JsonObject, finish: str | None, logprobs: JsonObject | None = None
+    ) -> JsonObject:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return {**self._chunk_head(), "choices": [choice]}
 
     def _chunk_head(self) -> JsonObject:

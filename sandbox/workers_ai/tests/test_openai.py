@@ -257,3 +257,39 @@ def test_every_answer_is_labelled_as_the_sandboxs(stand_in: Caller) -> None:
         for surface in (stand_in.run, stand_in.chat):
             events = frames(surface(model, ask("Hi", stream=True)))
             assert all(event["system_fingerprint"] == "sandbox-scripted" for event in events[:-1])
+
+
+def test_log_probabilities_of_a_script_are_those_of_certainty(stand_in: Caller) -> None:
+    body = ask(script(text="Lima is."), logprobs=True, top_logprobs=3)
+    (choice,) = stand_in.chat(OPENAI, body).json()["choices"]
+    entries = choice["logprobs"]["content"]
+    streamed = frames(stand_in.chat(OPENAI, {**body, "stream": True}))
+    chunks = [choice for event in streamed[:-1] for choice in event.get("choices", [])]
+    told = [choice["logprobs"] for choice in chunks if choice.get("logprobs")]
+    assert [entry for part in told for entry in part["content"]] == entries
+
+    assert "".join(entry["token"] for entry in entries) == "Lima is."
+    for entry in entries:
+        assert (entry["logprob"], bytes(entry["bytes"]).decode()) == (0.0, entry["token"])
+        likely, *unlikely = entry["top_logprobs"]
+        assert likely["token"] == entry["token"]
+        assert [other["logprob"] for other in unlikely] == [-9999.0] * 2
+
+
+def test_the_stop_sequence_that_was_met_is_named(stand_in: Caller) -> None:
+    body = ask(script(text="one STOP two"), stop=["END", "STOP"])
+    (choice,) = stand_in.chat(OPENAI, body).json()["choices"]
+    streamed = frames(stand_in.chat(OPENAI, {**body, "stream": True}))
+    last = [choice for event in streamed[:-1] for choice in event.get("choices", [])][-1]
+    for end in (choice, last):
+        assert (end["finish_reason"], end["matched_stop"]) == ("stop", "STOP")
+
+
+def test_log_probabilities_of_a_text_completion_are_in_its_own_form(stand_in: Caller) -> None:
+    body = {"prompt": script(text="Lima is."), "logprobs": 2}
+    (choice,) = stand_in.run(OPENAI, body).json()["result"]["choices"]
+    told = choice["logprobs"]
+    assert "".join(told["tokens"]) == choice["text"] == "Lima is."
+    for token, offset in zip(told["tokens"], told["text_offset"], strict=True):
+        assert choice["text"][offset:].startswith(token)
+    assert [len(others) for others in told["top_logprobs"]] == [2] * len(told["tokens"])

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agentflare.redis_store import RedisDownError
+from billing.archive.files import ArchiveError
 from billing.explain import find_call, parse_request_id, tell
 from tenants.registry.models import Tenant
 from tenants.registry.selectors import TenantNotFoundError, tenant_by_slug
@@ -30,7 +31,7 @@ class Command(BaseCommand):
         try:
             tenants = [tenant_by_slug(slug)] if slug else list(Tenant.objects.all())
             call = find_call(request_id, tenants)
-        except TenantNotFoundError as exc:
+        except (TenantNotFoundError, ArchiveError) as exc:
             raise CommandError(str(exc)) from None
         except RedisDownError:
             raise CommandError(

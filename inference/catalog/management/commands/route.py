@@ -46,7 +46,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{route.name}{state}: {', '.join(leads)}")
 
     def set_(self, *, name: str, models: list[str], **options: Any) -> None:
-        weights = dict(map(_weight, models))
+        pairs = list(map(_weight, models))
+        weights = dict(pairs)
+        if len(weights) < len(pairs):
+            raise RouteError("An AI model can stand in a route once.")
         set_route(name=name, weights=weights, fallbacks=options["fallback"], note=options["note"])
         self.stdout.write(f"{name} leads to {', '.join([*weights, *options['fallback']])}.")
 

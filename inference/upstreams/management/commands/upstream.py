@@ -7,8 +7,18 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentflare.money import NUSD_PER_USD
 from billing.prices.models import Unit
+from inference.upstreams.accounts import OPENAI_COMPATIBLE
 from inference.upstreams.models import Upstream
-from inference.upstreams.services import UpstreamError, add_upstream, set_api_token, set_state
+from inference.upstreams.selectors import account_named
+from inference.upstreams.services import (
+    UpstreamError,
+    add_upstream,
+    change_upstream,
+    remove_upstream,
+    set_api_token,
+    set_state,
+)
+from inference.upstreams.trial import try_upstream
 
 TOKEN_VARIABLE = "UPSTREAM_API_TOKEN"  # noqa: S105  # its name, not a token
 
@@ -33,6 +43,12 @@ class Command(BaseCommand):
         server.add_argument("name")
         server.add_argument("--base-url", required=True, help="up to and with /v1")
         server.add_argument("--no-token", action="store_true", help="it asks for none")
+        change = actions.add_parser("set", help="another address, account or weight")
+        change.add_argument("name")
+        change.add_argument("--base-url")
+        change.add_argument("--account-id")
+        change.add_argument("--gateway-id", help="'' for none")
+        change.add_argument("--weight", type=int)
         model = actions.add_parser(
             "add-model",
             help="an AI model of a server, with its price",
@@ -58,8 +74,19 @@ class Command(BaseCommand):
         )
         token = actions.add_parser("set-token", help="another token from now on")
         token.add_argument("name")
-        for action, text in (("on", "call it"), ("off", "send it nothing more")):
+        for action, text in (
+            ("on", "call it"),
+            ("off", "send it nothing more; calls that run go on to their end"),
+            ("remove", "forget it; switch it off first"),
+            ("models", "the AI models of a server"),
+            ("remove-model", "an AI model of a server is served no more"),
+        ):
             actions.add_parser(action, help=text).add_argument("name")
+        trial = actions.add_parser(
+            "test", help="make one small call, which you pay for, and say what came back"
+        )
+        trial.add_argument("name")
+        trial.add_argument("--model", default="", help="an AI model by its name here")
 
     def handle(self, *args: Any, **options: Any) -> None:
         action = options["action"].replace("-", "_") + "_"
@@ -120,6 +147,51 @@ class Command(BaseCommand):
             nusd_per_unit=prices,
         )
         self.stdout.write(f"{options['name']} is served.")
+
+    def set_(self, *, name: str, **options: Any) -> None:
+        fields = ("base_url", "account_id", "gateway_id", "weight")
+        changes = {field: options[field] for field in fields if options[field] is not None}
+        if not changes:
+            raise CommandError("What is to change? See upstream set --help.")
+        change_upstream(name=name, **changes)
+        self.stdout.write(f"{name} is changed.")
+
+    def remove_(self, *, name: str, **options: Any) -> None:
+        if Upstream.objects.get(name=name).state == Upstream.State.ACTIVE:
+            raise CommandError(f"{name} is called. Switch it off first: upstream off {name}.")
+        remove_upstream(name=name)
+        self.stdout.write(f"{name} is removed.")
+
+    def models_(self, *, name: str, **options: Any) -> None:
+        for row in Upstream.objects.get(name=name).ai_models.order_by("name"):
+            self.stdout.write(f"{row.name}\t{row.kind}\t{row.upstream_model}")
+
+    def remove_model_(self, *, name: str, **options: Any) -> None:
+        from inference.catalog.services import remove_server_model
+
+        remove_server_model(name=name)
+        self.stdout.write(f"{name} is served no more.")
+
+    def test_(self, *, name: str, model: str, **options: Any) -> None:
+        from inference.catalog.selectors import read_catalogue
+
+        account = account_named(name)
+        offers = read_catalogue().offers.values()
+        server = name if account.provider == OPENAI_COMPATIBLE else ""
+        mine = {row.name: row for row in offers if row.upstream == server}
+        wanted = model or next((row.name for row in mine.values() if row.kind == "chat"), "")
+        wanted = wanted or next(iter(mine), "")
+        if wanted not in mine:
+            raise CommandError(
+                f"{name} has no AI model {model!r}." if model else f"{name} has no AI models yet."
+            )
+        offer = mine[wanted]
+        if offer.kind not in ("chat", "embeddings"):
+            raise CommandError(f"{wanted} is for {offer.kind}: name one for chat or embeddings.")
+        trial = try_upstream(account, upstream_model=offer.upstream_model, kind=offer.kind)
+        if trial.failure:
+            raise CommandError(f"{name} did not answer for {wanted}: {trial.failure}")
+        self.stdout.write(f"{name} answered for {wanted} in {trial.took_ms} ms.")
 
     def set_token_(self, *, name: str, **options: Any) -> None:
         set_api_token(name=name, api_token=_token())

@@ -4,7 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from tenants.keys.models import Scope
 from tenants.keys.services import create_api_key
+from tenants.keys.settings import KeySettingError
 from tenants.registry.selectors import TenantNotFoundError, tenant_by_slug
 
 
@@ -21,6 +23,12 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="answers of AI Gateway's cache up to this age will do; default: none",
         )
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=Scope.values,
+            help="what it may be used for, once or more often; default: inference, agents",
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,15 +36,15 @@ class Command(BaseCommand):
             tenant = tenant_by_slug(options["slug"])
         except TenantNotFoundError as exc:
             raise CommandError(str(exc)) from None
+        settings = {"cache_ttl_s": options["cache_ttl"]}
+        if options["scope"]:
+            settings["scopes"] = options["scope"]
         try:
             row, key = create_api_key(
-                tenant=tenant,
-                name=options["name"],
-                actor="command",
-                cache_ttl_s=options["cache_ttl"],
+                tenant=tenant, name=options["name"], actor="command", **settings
             )
-        except ValueError as exc:
-            raise CommandError(f"--cache-ttl: {exc}") from None
+        except KeySettingError as exc:
+            raise CommandError(f"{exc.field}: it takes {exc}") from None
         if options["json"]:
             self.stdout.write(json.dumps({"key": key, "key_id": row.key_id, "name": row.name}))
         else:

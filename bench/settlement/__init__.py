@@ -1,0 +1,1 @@
+"""How fast captured calls get into the ledger."""

@@ -1,0 +1,1 @@
+"""Chaos: load, disasters at random, and then the sums. `make test-chaos` tells how."""
