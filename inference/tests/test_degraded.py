@@ -196,16 +196,19 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
     sandbox = own_stores.sandbox
     load = Clients(sandbox)
     load.call(stream=True)
+    begun: list[str] = []
     told: list[str] = []
 
     def long_stream() -> None:
+        text = '[[sandbox {"tokens": 120, "chunk_ms": 50}]]'
         body = {
             "model": "llama-3.3-70b-fast",
             "stream": True,
             "stream_options": {"include_usage": True},
-            "messages": [{"role": "user", "content": '[[sandbox {"tokens": 60, "chunk_ms": 50}]]'}],
+            "messages": [{"role": "user", "content": text}],
         }
-        reply = requests.post(load.url, json=body, headers=load.headers, timeout=60)
+        reply = requests.post(load.url, json=body, headers=load.headers, timeout=60, stream=True)
+        begun.append(reply.headers["x-request-id"])
         *_, last, done, _ = reply.text.split("\n\n")
         assert done == "data: [DONE]"
         cost = json.loads(last[6:])["usage"]["request_cost"]
@@ -215,7 +218,7 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
     streams = [threading.Thread(target=long_stream) for _ in range(4)]
     for stream in streams:
         stream.start()
-    time.sleep(1)
+    wait_until(lambda: len(begun) == 4)
     own_stores.valkey.kill()
     own_stores.postgres.kill()
     refused = requests.post(
