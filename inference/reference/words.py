@@ -212,7 +212,7 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "with what they can.",
         "stream_format": "`audio`: the sound as it is. `sse`: events with it inside, in base64.",
         "speed": "1 is all there is.",
-        "instructions": "The voices take none.",
+        "instructions": "Accepted; the voices take none.",
     },
     "SpeechVoiceId": {"id": "The voice's name."},
     "TranscriptionParams": {
@@ -337,7 +337,7 @@ _SOUND_FORM = {
     "prompt": "Words that help to understand: names, terms. Where the model can.",
     "response_format": "`json`, `verbose_json` with times, plain `text`, or subtitles as `srt` "
     "or `vtt`.",
-    "temperature": "Above 0 the model may try other readings.",
+    "temperature": "A hint; no model here has a use for it.",
 }
 _PROMPT = {
     "messages": "The conversation so far, the oldest message first.",

@@ -36,7 +36,8 @@ class SpeechParams(Params):
     response_format: AudioFormat | None = None
     stream_format: Literal["audio", "sse"] | None = None
     speed: Annotated[float, Field(ge=0.25, le=4.0), told(enum=[1])] | None = None
-    instructions: Annotated[str, told(maxLength=0)] | None = None
+    # A hint, which clients of models that take some send along.
+    instructions: str | None = None
 
     @property
     def voice_name(self) -> str:
@@ -47,16 +48,11 @@ class SpeechParams(Params):
         return self.stream_format == "sse"
 
     def check(self) -> None:
-        """What no model here can do is refused, and not left out silently.
+        """What no model here can do, and what changes the sound, is refused.
 
         Raises UnsupportedParamError.
         """
         if self.speed not in (None, 1.0):
             raise UnsupportedParamError(
                 "The voices here speak at their own speed: 'speed' can only be 1.", param="speed"
-            )
-        if self.instructions:
-            raise UnsupportedParamError(
-                "The voices here take no instructions: 'instructions' is not supported.",
-                param="instructions",
             )

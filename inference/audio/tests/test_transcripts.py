@@ -243,11 +243,7 @@ def test_each_model_is_asked_in_its_own_form() -> None:
     [
         ("whisper", Wish(task=TRANSLATE), "model"),
         ("nova-3", Wish(task=TRANSLATE), "model"),
-        ("whisper", Wish(language="en"), "language"),
         ("whisper-tiny-en", Wish(language="fr"), "language"),
-        ("whisper", Wish(prompt="x"), "prompt"),
-        ("nova-3", Wish(prompt="x"), "prompt"),
-        ("whisper-large-v3-turbo", Wish(samples=True), "temperature"),
         ("nova-3", Wish(server_vad=True), "chunking_strategy"),
         ("deepgram-flux", Wish(), "model"),
         ("melotts", Wish(), "model"),
@@ -260,6 +256,14 @@ def test_what_a_model_lacks_is_refused(model: str, wish: Wish, param: str) -> No
 
     assert caught.value.param == param
     assert caught.value.status in (400, 404)
+
+
+@pytest.mark.parametrize("model", ["whisper", "nova-3", "whisper-large-v3-turbo"])
+def test_hints_are_taken_by_every_model_whether_it_has_use_for_them_or_not(model: str) -> None:
+    task = TranscriptTask(
+        SOUND, Wish(language="de", prompt="Names: Ana"), endpoint="audio/transcriptions"
+    )
+    task.prepare(offer(model))
 
 
 def test_tiny_hears_english_and_says_so() -> None:
@@ -331,7 +335,6 @@ def test_forms_as_clients_send_them() -> None:
     assert sent_by_curl.server_vad
     assert sent_by_curl.wants_words
     assert not sent_by_curl.wants_segments
-    assert not sent_by_curl.may_sample
     assert sent_by_curl.prompt is None
     assert form(response_format="verbose_json").wants_segments
 

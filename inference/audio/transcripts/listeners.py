@@ -23,7 +23,6 @@ class Wish:
     task: str = TRANSCRIBE
     language: str = ""
     prompt: str = ""
-    samples: bool = False
     server_vad: bool = False
 
 
@@ -31,14 +30,11 @@ class Wish:
 class Listener:
     """request: from the sound and the wish to the model's own form.
 
-    languages: those that can be named; None: any, and an empty set: none, since the model finds
-    it itself. only: the one that the model knows.
+    only: the one language that the model knows.
     """
 
     request: Callable[[Sound, Wish], UpstreamRequest]
-    languages: frozenset[str] | None = None
     only: str = ""
-    prompts: bool = False
     translates: bool = False
     vad: bool = False
 
@@ -65,9 +61,9 @@ def _deepgram(sound: Sound, wish: Wish) -> UpstreamRequest:
     return RawRequest(sound.content, sound.media_type, query=query)
 
 
-WHISPER = Listener(_bytes, languages=frozenset())
-WHISPER_TINY_EN = Listener(_bytes, languages=frozenset({"en"}), only="en")
-WHISPER_TURBO = Listener(_base64, prompts=True, translates=True, vad=True)
+WHISPER = Listener(_bytes)
+WHISPER_TINY_EN = Listener(_bytes, only="en")
+WHISPER_TURBO = Listener(_base64, translates=True, vad=True)
 NOVA = Listener(_deepgram)
 
 _BY_MODEL: Mapping[str, Listener] = {
@@ -79,7 +75,7 @@ _BY_MODEL: Mapping[str, Listener] = {
 # Models that came after this was written, by how the catalogue says they are asked.
 _BY_REQUEST_FORM: Mapping[str, Listener] = {
     "binary_or_json": WHISPER,
-    "json": Listener(_base64, prompts=True, vad=True),
+    "json": Listener(_base64, vad=True),
     "binary_body_with_content_type": NOVA,
 }
 
@@ -107,29 +103,17 @@ def request_for(offer: Offer, sound: Sound, wish: Wish) -> UpstreamRequest:
             param="model",
             code="model_not_supported",
         )
-    if wish.language and not _knows(listener, wish.language):
-        why = (
-            f"hears '{listener.only}' only"
-            if listener.only
-            else "finds the language itself and cannot be told"
-        )
+    # `language`, `prompt` and `temperature` are hints, which clients send as a matter of course: a
+    # model that has no use for one hears without it. Another language than it has is none.
+    if wish.language and listener.only and wish.language != listener.only:
         raise UnsupportedParamError(
-            f"The model `{offer.name}` {why}: 'language' is not supported with it.",
+            f"The model `{offer.name}` hears '{listener.only}' only: use another model for "
+            f"'{wish.language}'.",
             param="language",
-        )
-    if wish.prompt and not listener.prompts:
-        raise _unsupported(offer, "prompt")
-    if wish.samples:
-        raise UnsupportedParamError(
-            f"The model `{offer.name}` has no temperature: it can only be 0.", param="temperature"
         )
     if wish.server_vad and not listener.vad:
         raise _unsupported(offer, "chunking_strategy")
     return listener.request(sound, wish)
-
-
-def _knows(listener: Listener, language: str) -> bool:
-    return listener.languages is None or language in listener.languages
 
 
 def _unsupported(offer: Offer, param: str) -> UnsupportedParamError:

@@ -44,11 +44,6 @@ class _SoundForm(BaseModel):
             return values
         return {name: value for name, value in values.items() if value != "" or name == "model"}
 
-    @property
-    def may_sample(self) -> bool:
-        """At 0 the models do what they always do."""
-        return bool(self.temperature)
-
 
 class TranslationParams(_SoundForm):
     pass

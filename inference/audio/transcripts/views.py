@@ -29,7 +29,6 @@ class TranscriptionsView(InferenceView):
         wish = Wish(
             language=language_code(params.language) if params.language else "",
             prompt=params.prompt or "",
-            samples=params.may_sample,
             server_vad=params.server_vad,
         )
         call = call_of(
@@ -51,7 +50,7 @@ class AudioTranslationsView(InferenceView):
     def post(self, request: Request) -> HttpResponse:
         params, files = read_multipart(request, TranslationParams)
         sound = the_sound(files["file"])
-        wish = Wish(task=TRANSLATE, prompt=params.prompt or "", samples=params.may_sample)
+        wish = Wish(task=TRANSLATE, prompt=params.prompt or "")
         call = call_of(request, endpoint=TRANSLATIONS, model=params.model)
         done = run_task(call, TranscriptTask(sound, wish, endpoint=TRANSLATIONS))
         return _whole(done, params.response_format, task=TRANSLATE, segments=True, words=False)
