@@ -105,6 +105,8 @@ def download(url: str, *, deadline: Deadline, max_bytes: int, take: Callable[[in
         target = Target.of(url)
         try:
             with _get(target, deadline) as response:
+                # Headers that the deadline has cut off read like the whole of them.
+                deadline.left_s()
                 if response.status not in _REDIRECTS:
                     return _read(response, deadline, max_bytes, take)
                 url = urljoin(target.url, _header(response, "Location"))
