@@ -25,6 +25,8 @@ from inference.upstreams.failures import Scope, UpstreamCallError
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 _BACKOFF_S = 0.15
+# Whoever found that nobody is well may look again this soon: a call at a time does no harm.
+_PROBE_AGAIN_S = 2.0
 # Fallbacks beyond this many would keep a client waiting for nothing.
 _MOST_ATTEMPTS = 6
 
@@ -97,7 +99,8 @@ class Attempts:
             is_theirs = failure.scope is not Scope.CALL
             if probed and is_theirs and not failure.error.headers:
                 # Nobody was well yet. Its own error is told, and when to come again.
-                failure.error.headers = retry_after(_wait_s(probed))
+                wait_s = min(_wait_s(probed), _PROBE_AGAIN_S)
+                failure.error.headers = retry_after(wait_s)
             raise
         finally:
             if probed:
