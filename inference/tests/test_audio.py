@@ -212,7 +212,6 @@ def test_without_neurons_the_published_rate_is_charged(gateway: Any, cast: Any) 
         ({}, 400, "model", "missing_required_parameter"),
         ({"model": "nobody"}, 404, "model", "model_not_found"),
         ({"model": "aura-1"}, 404, "model", "model_not_supported"),
-        ({"model": "whisper-tiny-en", "language": "fr"}, 400, "language", "unsupported_parameter"),
         ({"model": "nova-3", "language": "zz"}, 400, "language", "invalid_language_format"),
         ({"model": "nova-3", "temperature": "2"}, 400, "temperature", "integer_above_max_value"),
         ({"model": "nova-3", "response_format": "pdf"}, 400, "response_format", "invalid_value"),
