@@ -7,8 +7,10 @@ credit, globex must never see acme's things.
 
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -20,6 +22,8 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
+from sandbox.embedded.postgres import Postgres, start_postgres
+from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.testing import RunningSandbox, start_sandbox
 
 USD = 1_000_000_000
@@ -167,6 +171,56 @@ def own_sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
     sandbox.stop()
 
 
+@dataclass
+class OwnStores:
+    """A sandbox on a PostgreSQL and a Valkey that a test may stop, pause and start again."""
+
+    sandbox: RunningSandbox
+    postgres: Postgres
+    valkey: Valkey
+
+
+@pytest.fixture
+def own_stores(tmp_path: Path) -> Iterator[OwnStores]:
+    postgres = start_postgres(tmp_path)
+    valkey = start_valkey(tmp_path)
+    sandbox = start_sandbox(
+        tmp_path / "sandbox",
+        variables={
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": valkey.url,
+            "SPOOL_DIR": str(tmp_path / "spool"),
+        },
+    )
+    try:
+        sandbox.wait_until_ready()
+        yield OwnStores(sandbox, postgres, valkey)
+    finally:
+        sandbox.stop()
+        for server in (valkey, postgres):
+            with suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGCONT)
+            server.stop_quickly()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, settings: Any) -> Iterator[Valkey]:
+    """A Valkey that a test may stop, pause and start again: the gate of this process."""
+    from billing.admission import live_holds
+
+    server = start_valkey(tmp_path)
+    settings.REDIS_URL = server.url
+    live_holds.forget_all()
+    forget_redis()
+    yield server
+    with suppress(ProcessLookupError):
+        os.kill(server.pid, signal.SIGCONT)
+    server.stop_quickly()
+    live_holds.forget_all()
+    settings.REDIS_URL = os.environ["REDIS_URL"]
+    forget_redis()
+
+
 def gateway_redis_url() -> str:
     return f"{os.environ['REDIS_URL'].rpartition('/')[0]}/4"
 
@@ -181,10 +235,13 @@ def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway
 
 
 def forget_redis() -> None:
-    from agentflare.redis_store import get_redis
+    from agentflare.redis_store import breaker, get_redis
+    from billing.admission import outage
     from billing.admission.gate import script
     from tenants.keys.lookup import forget_all
 
     get_redis.cache_clear()
     script.cache_clear()
     forget_all()
+    breaker.ask()
+    outage.forget()

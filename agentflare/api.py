@@ -60,10 +60,10 @@ def as_gateway_error(exc: Exception) -> errors.GatewayError | None:
         case RequestDataTooBig():
             return errors.BodyTooLargeError(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         case OperationalError() | InterfaceError():
-            logger.exception("PostgreSQL does not answer")
+            logger.warning("PostgreSQL does not answer: %s", exc)
             return errors.ServiceUnavailableError()
         case _ if isinstance(exc, RedisDownError):
-            logger.exception("Redis does not answer")
+            logger.warning("Redis does not answer: %s", exc)
             return errors.ServiceUnavailableError()
     return None
 

@@ -1,6 +1,7 @@
 """Typed reading of environment variables, for settings.py alone."""
 
 import os
+from decimal import Decimal, InvalidOperation
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -27,6 +28,18 @@ def integer(name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def nusd(name: str, default: str) -> int:
+    """Dollars as nano-dollars."""
+    value = text(name, default)
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise ImproperlyConfigured(f"{name} must be dollars, not {value!r}.") from None
+    if not 0 <= amount <= 1_000_000:
+        raise ImproperlyConfigured(f"{name} must be between 0 and 1000000 dollars.")
+    return int(amount * 10**9)
 
 
 def flag(name: str, default: bool = False) -> bool:

@@ -374,5 +374,7 @@ class ServiceUnavailableError(GatewayError):
     status = 503
     code = "service_unavailable"
 
-    def __init__(self, message: str = "The service is temporarily unavailable.") -> None:
-        super().__init__(message, headers={"retry-after": "1"})
+    def __init__(
+        self, message: str = "The service is temporarily unavailable.", *, retry_after_s: float = 1
+    ) -> None:
+        super().__init__(message, headers=retry_after(retry_after_s))

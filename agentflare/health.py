@@ -3,6 +3,7 @@
 from django.db import connection
 from django.http import HttpRequest
 
+from agentflare import degraded
 from agentflare.api import JsonResponse
 from agentflare.redis_store import get_redis
 
@@ -13,14 +14,21 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when a call can be served: both stores answer and the tables are there. Else 503.
+    """200 when calls can be served: also, within bounds, without one of the stores.
 
-    `{"status": "ready"|"unready", "checks": {"postgresql": "ok"|"down", "redis": …}}`
+    `{"status": "ready"|"degraded"|"unready", "checks": {"postgresql": "ok"|"down", "redis": …}}`.
+    503 with neither store, or where the tables are not there.
     """
     checks = {"postgresql": check_postgresql(), "redis": check_redis()}
-    is_ready = all(state == "ok" for state in checks.values())
-    status = "ready" if is_ready else "unready"
-    return JsonResponse({"status": status, "checks": checks}, status=200 if is_ready else 503)
+    if all(state == "ok" for state in checks.values()) and not degraded.stores():
+        status = "ready"
+    elif "ok" in checks.values() and "not migrated" not in checks.values():
+        status = "degraded"
+    else:
+        status = "unready"
+    return JsonResponse(
+        {"status": status, "checks": checks}, status=503 if status == "unready" else 200
+    )
 
 
 def check_postgresql() -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from agentflare import api, envelopes, errors
+from agentflare import api, degraded, envelopes, errors
 from agentflare.ids import uuid7
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class RequestIdMiddleware:
         request.id = uuid7()  # type: ignore[attr-defined]  # Django offers no typed place for it
         response = self.get_response(request)
         response["x-request-id"] = envelopes.request_id_of(request)
+        if stores := degraded.stores():
+            response[degraded.HEADER] = ", ".join(stores)
         if envelopes.speaks_anthropic(request):
             response["request-id"] = response["x-request-id"]
         elif is_api(request):

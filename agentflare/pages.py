@@ -69,6 +69,9 @@ def handler500(request: HttpRequest) -> HttpResponse:
     if is_api(request):
         return api.server_error(request)
     is_store_down = isinstance(sys.exc_info()[1], STORE_DOWN)
-    return render(
+    response = render(
         request, "500.html", {"is_store_down": is_store_down}, status=503 if is_store_down else 500
     )
+    if is_store_down:
+        response["Retry-After"] = "5"
+    return response

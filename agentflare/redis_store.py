@@ -3,14 +3,21 @@
 Celery's broker is another database, perhaps another server: see settings.
 """
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from queue import Empty, LifoQueue
+from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
 from redis import exceptions
 from redis.backoff import ExponentialBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
+
+from agentflare.breaker import Breaker
+
+Result = TypeVar("Result")
 
 # What a caller catches when Redis does not do its work: away or loading, too slow, full, a
 # replica. It passes; an error of a script of ours does not, and is none of these.
@@ -20,6 +27,67 @@ RedisDownError = (
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
 )
+# Those that cost time: the breaker counts them.
+_NO_ANSWER = (exceptions.ConnectionError, exceptions.TimeoutError)
+
+
+def _probe() -> None:
+    client: Any = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=settings.REDIS_PROBE_TIMEOUT_S,
+        socket_connect_timeout=settings.REDIS_PROBE_TIMEOUT_S,
+        retry=None,
+    )
+    try:
+        client.ping()
+    finally:
+        client.close()
+
+
+breaker = Breaker("redis", probe=_probe, errors=(exceptions.RedisError,))
+
+
+def _guarded(call: Callable[..., Result], *args: Any, **options: Any) -> Result:
+    """Raises ConnectionError at once while Redis is known to be down."""
+    if breaker.is_open and breaker.refuses():
+        raise exceptions.ConnectionError("Redis is down: not asked")
+    try:
+        result = call(*args, **options)
+    except _NO_ANSWER:
+        breaker.failed()
+        raise
+    breaker.succeeded()
+    return result
+
+
+class _GuardedPipeline(Pipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        try:
+            return _guarded(super().execute, raise_on_error=raise_on_error)
+        except BaseException:
+            self.reset()
+            raise
+
+
+class _GuardedRedis(redis.Redis):
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return _guarded(super().execute_command, *args, **options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        return _GuardedPipeline(
+            self.connection_pool, self.response_callbacks, transaction, shard_hint
+        )
+
+
+class _GuardedQueue(LifoQueue[Any]):
+    """The pool's free connections. Who waited for one must not find out anew that Redis is down."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        connection = super().get(block, timeout)
+        if breaker.is_open:
+            self.put_nowait(connection)
+            raise Empty
+        return connection
 
 
 @cache
@@ -30,17 +98,22 @@ def get_redis() -> Any:
     hence after gunicorn or Celery has forked.
 
     Commands that meet a broken connection are sent again: every script here is
-    idempotent by request id, and everything else is a read.
+    idempotent by request id, and everything else is a read. One that was not answered in time
+    is not: its caller has waited long enough.
     """
     pool = redis.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
         max_connections=settings.REDIS_MAX_CONNECTIONS,
         # For a connection of ours to be free: a burst of calls waits, and is not refused.
         timeout=settings.REDIS_POOL_TIMEOUT_S,
+        queue_class=_GuardedQueue,
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=3),
-        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
+        retry=Retry(
+            ExponentialBackoff(cap=0.2, base=0.02),
+            retries=2,
+            supported_errors=(exceptions.ConnectionError,),
+        ),
         decode_responses=True,
     )
-    return redis.Redis(connection_pool=pool)
+    return _GuardedRedis(connection_pool=pool)

@@ -40,13 +40,19 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 10),
-    "timeout": 5,
+    # Then the server itself is asked whether it is there: see tenants/postgresql.
+    "timeout": 2,
 }
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+# How long a connection of the pool is waited for while PostgreSQL is there, and busy.
+DATABASE_POOL_TIMEOUT_S = 6
 
 # Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
 REDIS_URL = env.text("REDIS_URL")
-REDIS_TIMEOUT_S = 2.0
+# How long a command may take; it is not sent again after that (agentflare/redis_store.py).
+REDIS_TIMEOUT_S = 1.0
+# How long it may take to find out whether a Redis that was down is back.
+REDIS_PROBE_TIMEOUT_S = 0.5
 REDIS_POOL_TIMEOUT_S = 10.0
 REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64)
 
@@ -59,6 +65,7 @@ SHARED_APPS = [
     "django_tenants",
     "tenants.users",
     "billing.prices",
+    "billing.admission",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -179,6 +186,10 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "cache",
+        "OPTIONS": {
+            "socket_timeout": REDIS_TIMEOUT_S,
+            "socket_connect_timeout": REDIS_TIMEOUT_S,
+        },
     }
 }
 
@@ -289,6 +300,15 @@ CAPTURE_MEMORY_S = 900
 # `appendfsync everysec` it may have lost what it had confirmed.
 CAPTURE_REPLAY_S = 10
 SETTLE_BATCH = 500
+# While Redis is down PostgreSQL admits: at most so much for each tenant in one outage.
+FALLBACK_ALLOWANCE_NUSD = env.nusd("FALLBACK_ALLOWANCE_DOLLARS", "1")
+# In an outage's first seconds not every process has told yet what its calls hold: until then
+# only a tenant whose free credit is at least the allowance is served, and with no more than
+# this part of it.
+FALLBACK_GRACE_S = 5
+FALLBACK_GRACE_PART = 10
+# Captures that neither store can take, until one of them can. On a disk that outlives us.
+SPOOL_DIR = Path(env.text("SPOOL_DIR", str(BASE_DIR / ".spool")))
 # Usage records of calls older than this are moved to files, by whole months; 0: never.
 USAGE_RETENTION_DAYS = env.integer("USAGE_RETENTION_DAYS", 0)
 if USAGE_RETENTION_DAYS and USAGE_RETENTION_DAYS < 30:

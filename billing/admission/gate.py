@@ -19,6 +19,7 @@ from redis.commands.core import Script
 
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import get_redis
+from billing.admission.outage import mark_key
 from billing.admission.rules import Rules
 from billing.usage.events import UsageEvent
 from tenants.registry.status import status_key
@@ -52,6 +53,7 @@ class HoldKeys:
     spend: str
     # Of the tenant, of the key, of the key at the model.
     windows: tuple[str, str, str]
+    mark: str
 
     @classmethod
     def of(cls, event: UsageEvent) -> "HoldKeys":
@@ -66,13 +68,14 @@ class HoldKeys:
             outbox=outbox_key(partition),
             spend=spend_key(tenant_code, spender),
             windows=window_keys(tenant_code, spender, event.asked_model),
+            mark=mark_key(partition),
         )
 
     @property
     def to_begin(self) -> list[str]:
         """As admit.lua has them."""
         first = [self.gate, self.standing, self.hold, self.holds, self.done, self.spend]
-        return [*first, *self.windows]
+        return [*first, *self.windows, self.mark]
 
     @property
     def to_end(self) -> list[str]:
@@ -197,6 +200,15 @@ def capture(
         args=[request_id, tenant_code, cost_nusd, event, settings.CAPTURE_MEMORY_S, tokens],
     )
     return int(cost), int(available)
+
+
+def conclude(keys: HoldKeys, *, request_id: str, cost_nusd: int, tokens: int, client: Any) -> None:
+    """End the hold of a call that the ledger has booked already. Queued in a pipeline."""
+    script("conclude")(
+        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.spend, *keys.windows],
+        args=[request_id, cost_nusd, settings.CAPTURE_MEMORY_S, tokens],
+        client=client,
+    )
 
 
 def expire(*, partition: int, request_id: str) -> bool:

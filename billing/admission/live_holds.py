@@ -1,8 +1,9 @@
 """The holds of this process: renewed while their calls run, captured when they end.
 
 One background thread (a greenlet in a web worker) renews all holds every HOLD_RENEW_S with
-their progress, sends captures that Redis could not take, and repeats the captures of the last
-seconds when Redis has restarted, since it may have lost what it had confirmed.
+their progress, and repeats the captures of the last seconds when Redis has restarted, since it
+may have lost what it had confirmed. While Redis is down it renews them in PostgreSQL, and tells
+Redis when it is back.
 """
 
 import logging
@@ -14,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
-from agentflare.redis_store import RedisDownError, get_redis
-from billing.admission import gate
+from agentflare.redis_store import RedisDownError, breaker, get_redis
+from billing.admission import fallback, gate, outage, recovery
+from billing.admission.late_captures import take_in_spool
 from billing.admission.rules import Count
 from billing.usage.events import UsageEvent
 
@@ -47,11 +50,13 @@ class Hold:
 
 
 _holds: dict[str, Hold] = {}
-_unsent: deque[Hold] = deque()
 _sent: deque[Hold] = deque()
 _keeper: threading.Thread | None = None
 _keeper_pid = 0
 _redis_run_id = ""
+_booked_early = False
+# While Redis is down: how often it is asked, and PostgreSQL told how far our calls are.
+_OUTAGE_TICK_S = 1.0
 _lock = threading.Lock()
 
 
@@ -64,12 +69,22 @@ def remove(hold: Hold) -> None:
     _holds.pop(hold.request_id, None)
 
 
+def forget_all() -> None:
+    """As a process that has just started."""
+    global _redis_run_id, _booked_early
+    _holds.clear()
+    _sent.clear()
+    _redis_run_id, _booked_early = "", False
+
+
 def send_capture(hold: Hold) -> tuple[int, int]:
     """Capture in Redis. Returns (cost, available). Raises RedisDownError."""
-    result = _capture(hold)
-    hold.ended_at = time.monotonic()
-    _sent.append(hold)
-    return result
+    cost_nusd, available_nusd = _capture(hold)
+    # One that was captured before, for another cost, is not ours to repeat.
+    if cost_nusd == hold.event.cost_nusd:
+        hold.ended_at = time.monotonic()
+        _sent.append(hold)
+    return cost_nusd, available_nusd
 
 
 def _capture(hold: Hold) -> tuple[int, int]:
@@ -81,16 +96,6 @@ def _capture(hold: Hold) -> tuple[int, int]:
         event=hold.event.dumps(),
         tokens=hold.event.tokens,
     )
-
-
-def send_later(hold: Hold) -> None:
-    _unsent.append(hold)
-    _start_keeper()
-
-
-def unsent_count() -> int:
-    """Captures that wait for Redis to come back."""
-    return len(_unsent)
 
 
 def _start_keeper() -> None:
@@ -108,16 +113,47 @@ def _start_keeper() -> None:
 
 def _keep() -> None:
     while True:
-        time.sleep(settings.HOLD_RENEW_S)
+        outage.woken.wait(_OUTAGE_TICK_S if outage.is_on() else settings.HOLD_RENEW_S)
+        outage.woken.clear()
         # Each by itself: whatever goes wrong in one, the holds must be renewed.
-        for duty in (renew_all, repeat_captures_after_restart, send_unsent, forget_old_captures):
+        duties = (live_without_redis,) if outage.is_on() else (renew_all, look_at_redis)
+        for duty in (*duties, forget_old_captures, take_in_spool):
             try:
                 duty()
-            except RedisDownError:
-                waiting = (len(_holds), len(_unsent))
-                logger.warning("Redis is down: %d holds, %d captures wait", *waiting)
+            except RedisDownError as exc:
+                if not outage.is_on() and not breaker.ask():
+                    outage.enter(exc)
+            except (OperationalError, InterfaceError) as exc:
+                logger.warning("PostgreSQL is down: %s (%s)", duty.__name__, exc)
             except Exception:
                 logger.exception("%s failed", duty.__name__)
+        # A thread keeps its connection, and the pool has few.
+        connection.close()
+
+
+def live_without_redis() -> None:
+    """Tell PostgreSQL what our calls hold; tell Redis all when it is back.
+
+    Raises OperationalError, RedisDownError.
+    """
+    global _booked_early
+    is_back = breaker.ask()
+    try:
+        fallback.carry_over([_event_so_far(hold) for hold in list(_holds.values())])
+        if not _booked_early:
+            fallback.open_outage()
+            fallback.book_early([hold.event for hold in list(_sent)])
+            _booked_early = True
+        if not is_back or not recovery.recover():
+            return
+    except (OperationalError, InterfaceError):
+        # Where PostgreSQL knows nothing of it, Redis has missed nothing.
+        if outage.is_told() or not is_back or not outage.has_marks():
+            raise
+    outage.leave()
+    _booked_early = False
+    renew_all()
+    repeat_captures()
 
 
 def renew_all() -> None:
@@ -159,28 +195,21 @@ def _event_so_far(hold: Hold) -> UsageEvent:
     return event
 
 
-def send_unsent() -> None:
-    """Send what waits. One that fails goes to the end, so that none keeps back the others."""
-    for _ in range(len(_unsent)):
-        hold = _unsent.popleft()
-        try:
-            send_capture(hold)
-        except Exception:
-            _unsent.append(hold)
-            raise
-
-
-def repeat_captures_after_restart() -> None:
+def look_at_redis() -> None:
+    """Has it restarted, or been emptied?"""
     global _redis_run_id
+    if not outage.has_marks() and not recovery.is_new_redis():
+        outage.enter("Redis has lost everything")
+        return
     run_id = get_redis().info("server")["run_id"]
     if _redis_run_id and run_id != _redis_run_id:
+        logger.warning("Redis has restarted: repeating %d captures", len(_sent))
         repeat_captures()
     _redis_run_id = run_id
 
 
 def repeat_captures() -> None:
     """Send the captures of the last seconds once more; those that stand change nothing."""
-    logger.warning("Redis has restarted: repeating %d captures", len(_sent))
     for hold in list(_sent):
         _capture(hold)
 
@@ -189,3 +218,6 @@ def forget_old_captures() -> None:
     oldest = time.monotonic() - settings.CAPTURE_REPLAY_S
     while _sent and _sent[0].ended_at < oldest:
         _sent.popleft()
+
+
+outage.on_enter.append(_start_keeper)

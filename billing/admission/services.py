@@ -4,30 +4,35 @@ import logging
 import time
 from dataclasses import dataclass
 
+from django.db import Error as DatabaseFault
+from django.db import InterfaceError, OperationalError
+
 from agentflare import errors
-from agentflare.redis_store import RedisDownError
-from billing.admission import gate, live_holds
+from agentflare.connections import given_back
+from agentflare.redis_store import RedisDownError, breaker
+from billing import spool
+from billing.admission import fallback, gate, live_holds, outage, recovery
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.refusals import refusal_of
 from billing.admission.rules import NO_RULES, Rules, counts_of
-from billing.ledger.services import sync_gate
+from billing.admission.warmth import warm_up
+from billing.ledger.services import LedgerError
 from billing.usage.budgets import sync_spend
 from billing.usage.events import UsageEvent
-from tenants.registry import status
 from tenants.registry.models import Tenant
-from tenants.registry.selectors import tenant_by_code
 
 logger = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 5.0
 _MEMORY_SIZE = 20_000
 # Tenant code → when its refusal was last checked against the ledger.
 _looked_at: dict[str, float] = {}
+_has_joined = False
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The end of a hold, in nUSD. `available_nusd` is None while Redis is down."""
+    """The end of a hold, in nUSD. `available_nusd` is None where the gate was not asked."""
 
     cost_nusd: int
     available_nusd: int | None
@@ -40,20 +45,66 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
         here on the hold is renewed, with the progress put into `hold.event`.
     tokens: the most it can use; corrected when it is captured.
     A second call for the same request id returns the hold that stands.
-    Raises RateLimitError, KeyBudgetError, InsufficientCreditError, CreditHeldError or
-    TenantSuspendedError; then nothing is held or counted. Raises RedisDownError when Redis does
-    not answer.
+    While Redis is down PostgreSQL decides, within bounds (fallback.py).
+    Raises RateLimitError, KeyBudgetError, InsufficientCreditError, CreditHeldError,
+    TenantSuspendedError or ServiceUnavailableError; then nothing is held or counted. Raises
+    OperationalError when neither store answers.
     """
+    if not _has_joined:
+        _join()
+    if not outage.is_on():
+        try:
+            return _admit_in_redis(event, tokens, rules)
+        except _RedisLostError as exc:
+            outage.enter(exc)
+        except RedisDownError as exc:
+            # Slow for once, or down?
+            if breaker.ask():
+                return _admit_in_redis(event, tokens, rules)
+            outage.enter(exc)
+    return _admit_in_postgresql(event, tokens, rules)
+
+
+class _RedisLostError(Exception):
+    """Redis answers, and has nothing of what it had."""
+
+
+def _join() -> None:
+    """A new process does not know of an outage that its elders are in."""
+    global _has_joined
+    _has_joined = True
+    try:
+        with given_back():
+            if recovery.is_needed() and not recovery.recover():
+                outage.enter("another process did without Redis")
+    except RedisDownError as exc:
+        outage.enter(exc)
+    except (OperationalError, InterfaceError):
+        logger.warning("PostgreSQL is down: not known whether there is an outage of Redis")
+
+
+def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     keys = gate.HoldKeys.of(event)
     verdict, *facts = _ask_gate(keys, event, tokens, rules)
+    if verdict == "lost":
+        with given_back():
+            if not recovery.is_new_redis():
+                raise _RedisLostError("Redis has lost everything")
+        verdict = "cold"
     if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
-        warm_up(event.tenant_code)
-        if rules.budgets:
-            sync_spend(event.tenant_code, event.spender)
-        verdict, *facts = _ask_gate(keys, event, tokens, rules)
+        try:
+            with given_back():
+                warm_up(event.tenant_code)
+                if rules.budgets:
+                    sync_spend(event.tenant_code, event.spender)
+            verdict, *facts = _ask_gate(keys, event, tokens, rules)
+        except (OperationalError, InterfaceError):
+            if verdict == "cold":
+                raise
     if verdict != "held":
         raise refusal_of(verdict, facts, amount_nusd=event.estimated_nusd, tokens=tokens)
     available_nusd, *windows = facts
+    outage.note_available(event.tenant_code, int(available_nusd))
     hold = Hold(
         keys=keys,
         event=event,
@@ -64,34 +115,68 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
     return hold
 
 
+def _admit_in_postgresql(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
+    with given_back():
+        return _admit_by_ledger(event, tokens, rules)
+
+
+def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
+    try:
+        available_nusd = fallback.admit(event=event, tokens=tokens, rules=rules)
+    except fallback.OutageOverError:
+        # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
+        if outage.is_told() and not breaker.refuses() and recovery.recover():
+            outage.leave()
+            return _admit_in_redis(event, tokens, rules)
+        fallback.open_outage()
+        available_nusd = fallback.admit(event=event, tokens=tokens, rules=rules)
+    hold = Hold(keys=gate.HoldKeys.of(event), event=event, available_nusd=available_nusd)
+    live_holds.add(hold)
+    return hold
+
+
 def capture(hold: Hold, event: UsageEvent) -> Captured:
     """End a hold: take what the call cost, and hand its event to settlement.
 
-    A repeat returns what was captured first. While Redis is down the capture is kept in
-    this process and sent when it is back.
+    A repeat returns what was captured first. While Redis is down the ledger books it at once;
+    with neither store it is written to the spool.
     """
     # First what may fail: a hold that is not captured must go on being renewed.
     event.dumps()
     hold.event = event
     live_holds.remove(hold)
+    if not outage.is_on():
+        try:
+            cost_nusd, available_nusd = live_holds.send_capture(hold)
+        except RedisDownError as exc:
+            logger.warning("Redis did not take the capture of %s: %s", event.request_id, exc)
+        else:
+            outage.note_available(event.tenant_code, available_nusd)
+            return Captured(cost_nusd=cost_nusd, available_nusd=available_nusd)
     try:
-        cost_nusd, available_nusd = live_holds.send_capture(hold)
-    except RedisDownError:
-        logger.warning("Redis is down: the capture of %s waits", event.request_id)
-        live_holds.send_later(hold)
-        return Captured(cost_nusd=event.cost_nusd, available_nusd=None)
-    return Captured(cost_nusd=cost_nusd, available_nusd=available_nusd)
+        with given_back():
+            return Captured(cost_nusd=fallback.capture(event), available_nusd=None)
+    except DatabaseFault as exc:
+        logger.warning("PostgreSQL did not take the capture of %s: %s", event.request_id, exc)
+    except LedgerError:
+        logger.exception("The ledger did not take the capture of %s", event.request_id)
+    spool.append(event)
+    return Captured(cost_nusd=event.cost_nusd, available_nusd=None)
 
 
 def require_credit(tenant_code: str) -> None:
     """For work that comes before a call's admission. Raises InsufficientCreditError.
 
     As `admit`, it looks into the ledger where the gate is cold, or may not know of a top-up.
+    While Redis is down admission decides.
     """
-    known = gate.read(tenant_code)
-    if known is None or (_is_spent(known) and _may_be_stale(tenant_code)):
-        warm_up(tenant_code)
+    try:
         known = gate.read(tenant_code)
+        if known is None or (_is_spent(known) and _may_be_stale(tenant_code)):
+            warm_up(tenant_code)
+            known = gate.read(tenant_code)
+    except RedisDownError:
+        return
     if known is not None and _is_spent(known):
         raise errors.InsufficientCreditError(
             "You exceeded your current quota: there is no credit left. Add credit in the dashboard."
@@ -100,12 +185,6 @@ def require_credit(tenant_code: str) -> None:
 
 def _is_spent(known: Gate) -> bool:
     return known.posted - known.unsettled <= 0
-
-
-def warm_up(tenant_code: str) -> None:
-    """Rebuild a tenant's standing and gate from PostgreSQL. Safe at any time."""
-    status.publish(tenant_by_code(tenant_code))
-    sync_gate(tenant_code)
 
 
 def books(tenant: Tenant) -> Gate:

@@ -7,7 +7,6 @@ records' primary key is the request id, and only new records are summed.
 """
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from django.db import DataError, IntegrityError, ProgrammingError, connection, t
 from agentflare.partitions import PARTITIONS, partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
+from billing.admission.gate import Spent
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.settlement.prompt_facts import push_facts
@@ -137,10 +137,7 @@ def bury(partition: int, stream_id: str, fields: dict[str, str]) -> None:
 def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     """Book one tenant's events and take them out of the outbox. Returns how many left it."""
     with tenant_schema(tenant_code), transaction.atomic():
-        credit = book([delivery.event for delivery in deliveries])
-        # Under the account's lock still: these sums are those of its version.
-        spent = spent_by(delivery.event.spender for delivery in deliveries)
-        has_alerts = note_alerts(spent)
+        credit, spent, has_alerts = book_and_sum([delivery.event for delivery in deliveries])
     left = gate.settle(
         tenant_code=tenant_code,
         posted_nusd=credit.balance_nusd,
@@ -153,6 +150,15 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     if has_alerts:
         tell_alerts_task.delay(tenant_code)
     return left
+
+
+@transaction.atomic
+def book_and_sum(events: Sequence[UsageEvent]) -> tuple[LedgerAccount, dict[str, Spent], int]:
+    """`book`, what the keys concerned have spent then, and how many alerts that makes new."""
+    credit = book(events)
+    # Under the account's lock still: these sums are those of its version.
+    spent = spent_by(event.spender for event in events)
+    return credit, spent, note_alerts(spent)
 
 
 @transaction.atomic
@@ -224,25 +230,3 @@ def as_record(request_id: UUID, event: UsageEvent, entry: JournalEntry | None) -
         finish_reason=event.finish_reason[:20],
         error_code=event.error_code[:60],
     )
-
-
-def expire_holds() -> int:
-    """Capture the holds of dead processes by their progress. Returns how many.
-
-    Waits while Redis is younger than a hold: after an outage its owners must have the
-    time to renew.
-    """
-    redis = get_redis()
-    if int(redis.info("server")["uptime_in_seconds"]) < settings.HOLD_TTL_S:
-        return 0
-    now_ms = time.time() * 1000
-    pipeline = redis.pipeline(transaction=False)
-    for partition in range(PARTITIONS):
-        pipeline.zrangebyscore(gate.holds_key(partition), "-inf", now_ms, start=0, num=1000)
-    expired = 0
-    for partition, request_ids in enumerate(pipeline.execute()):
-        for request_id in request_ids:
-            expired += gate.expire(partition=partition, request_id=request_id)
-    if expired:
-        logger.warning("Captured %d holds whose process had died", expired)
-    return expired

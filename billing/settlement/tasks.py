@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from billing.settlement import services
+from billing.settlement import services, sweeper
 
 
 @shared_task
@@ -28,4 +28,4 @@ def settle_partition_task(partition: int) -> int:
 @shared_task
 def expire_holds_task() -> int:
     """Capture the holds of dead processes. Returns how many."""
-    return services.expire_holds()
+    return sweeper.expire_holds()

@@ -55,7 +55,7 @@ class Load:
         }
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        reply = requests.post(self.url, json=body, headers=self.headers, timeout=20)
+        reply = self.post(body)
         if reply.status_code != 200:
             raise ValueError(reply.text)
         if stream:
@@ -65,6 +65,9 @@ class Load:
         else:
             usage = reply.json()["usage"]
         self.told[reply.headers["x-request-id"]] = int(Decimal(usage["request_cost"]) * NUSD)
+
+    def post(self, body: dict[str, Any]) -> requests.Response:
+        return requests.post(self.url, json=body, headers=self.headers, timeout=20)
 
 
 def manage(sandbox: Any, *arguments: str) -> str:

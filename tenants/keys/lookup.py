@@ -3,10 +3,12 @@
 Revocation and suspension take effect everywhere within settings.API_KEY_MEMORY_S, the time
 a process believes what it has looked up. A record in Redis is read again from PostgreSQL once
 a minute, so a revocation that Redis missed heals; while PostgreSQL is down the record stands.
+While Redis is down PostgreSQL is asked.
 """
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -15,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 
 from agentflare import errors
 from agentflare.partitions import partition_key, partition_of, tenant_key
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import RedisDownError, get_redis
 from tenants.keys.format import KeyParts, key_prefix, parse_key
 from tenants.keys.models import ApiKey, Scope
 from tenants.limits import NO_BUDGETS, NO_LIMITS, Budgets, Limits
@@ -205,7 +207,9 @@ def note_use(record: KeyRecord, *, ip: str) -> None:
         _noted.clear()
     _noted[noted] = now + settings.API_KEY_MEMORY_S
     use = f"{time.time():.3f} {ip}"
-    get_redis().hset(last_used_key(partition_of(record.tenant_code)), noted, use)
+    # Not worth a call that can be served without Redis.
+    with suppress(*RedisDownError):
+        get_redis().hset(last_used_key(partition_of(record.tenant_code)), noted, use)
 
 
 def _check_expiry(record: KeyRecord) -> None:
@@ -220,7 +224,10 @@ def _remember_refused(digest: str, *, until: float) -> None:
 
 
 def _look_up(parts: KeyParts) -> KeyRecord | None:
-    record, is_fresh = _from_redis(parts)
+    try:
+        record, is_fresh = _from_redis(parts)
+    except RedisDownError:
+        record, is_fresh = None, False
     if record and is_fresh:
         return record
     try:
@@ -257,16 +264,20 @@ def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
     tenant = Tenant.objects.select_related("plan").filter(code=parts.tenant_code).first()
     if tenant is None:
         return None
-    standing = status.publish(tenant)
+    standing = status.standing_of(tenant)
+    with suppress(*RedisDownError):
+        status.publish(tenant)
     with tenant_schema(tenant.code):
         row = ApiKey.objects.filter(key_id=parts.key_id).first()
     if row is None or row.digest != parts.digest:
         return None
     if row.revoked_at is not None:
-        tombstone(tenant_code=tenant.code, key_id=row.key_id)
+        with suppress(*RedisDownError):
+            tombstone(tenant_code=tenant.code, key_id=row.key_id)
         raise errors.InvalidApiKeyError("This API key has been revoked.")
     record = KeyRecord.of(row, tenant.code, standing)
-    _keep(record, row.digest)
+    with suppress(*RedisDownError):
+        _keep(record, row.digest)
     if standing.suspended:
         raise _suspended(standing.suspended)
     return record

@@ -1,17 +1,21 @@
 -- Let a call start: everything that may refuse it, and the hold, in one step. A refusal uses
 -- nothing up: no request, no token, no credit.
 -- KEYS gate, tenant's standing, hold, partition's holds by expiry, done marker, key's spend,
---      windows of the tenant, of the key, of the key at the model
+--      windows of the tenant, of the key, of the key at the model, partition's mark
 -- ARGV request id, tenant code, amount (nUSD), time to live (ms), event if it dies now,
 --      tokens at most, UTC day, UTC month, budgets by day, month and life (nUSD; empty: none),
 --      then for each window: requests, tokens, calls at once (empty: no limit)
 -- Returns {verdict, facts …}: {'held', available, then for each window with a limit: its
 --      number, requests, tokens and calls in it, this one counted};
 --      {'limited', window's number, kind, limit, used, wait (ms; -1: never)};
---      {'budget', period, budget, spent, held}; {'insufficient' or 'credit_held', available, held}
+--      {'budget', period, budget, spent, held}; {'insufficient' or 'credit_held', available, held};
+--      {'cold'}: tenant or key are not known; {'lost'}: nothing is, this Redis has been emptied
 local gate, standing, hold, holds, done, spend = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local amount, tokens = tonumber(ARGV[3]), tonumber(ARGV[6])
 
+if redis.call('EXISTS', KEYS[10]) == 0 then
+    return {'lost'}
+end
 local suspended = redis.call('HGET', standing, 'suspended')
 local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled')
 if not suspended or not books[1] then

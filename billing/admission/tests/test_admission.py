@@ -8,13 +8,15 @@ from redis import exceptions
 
 from agentflare.errors import CreditHeldError, InsufficientCreditError, TenantSuspendedError
 from agentflare.redis_store import get_redis
-from billing.admission import gate, live_holds
+from billing.admission import gate, live_holds, recovery
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.services import admit, books, capture
 from billing.admission.tests.builders import USD, event, outbox_of
-from billing.ledger.services import grant_credit
+from billing.ledger.services import credit_account, grant_credit
+from billing.settlement.services import settle_partition
 from billing.usage.events import UsageEvent
+from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import resume_tenant, suspend_tenant
 
 
@@ -168,22 +170,27 @@ def test_a_call_whose_hold_was_taken_for_dead_learns_it(acme: Any) -> None:
     assert books(acme.tenant).held == 0
 
 
-def test_a_capture_waits_in_the_process_while_redis_is_down(
+def test_a_capture_that_redis_does_not_take_is_booked_at_once_and_counts_once(
     acme: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold = admit(event=event(acme, 5 * USD))
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise exceptions.ConnectionError("Redis is down")
+    def answer_too_late(*args: Any, **kwargs: Any) -> None:
+        take(*args, **kwargs)
+        raise exceptions.TimeoutError("Redis is slow")
 
-    with monkeypatch.context() as down:
-        down.setattr(gate, "capture", refuse)
+    take = gate.capture
+    with monkeypatch.context() as slow:
+        slow.setattr(gate, "capture", answer_too_late)
         captured = capture(hold, hold.event.with_(cost_nusd=3 * USD))
-        assert captured.available_nusd is None
-        assert live_holds.unsent_count() >= 1
 
-    live_holds.send_unsent()
-    assert books(acme.tenant) == Gate(posted=25 * USD, held=0, unsettled=3 * USD)
+    assert captured.cost_nusd == 3 * USD
+    assert captured.available_nusd is None
+    with tenant_schema(acme.code):
+        assert credit_account().balance_nusd == 22 * USD
+    settle_partition(partition=gate.partition_of(acme.code))
+    recovery.recover()
+    assert books(acme.tenant) == Gate(posted=22 * USD, held=0, unsettled=0)
 
 
 def test_captures_are_repeated_after_redis_has_restarted_and_count_once(acme: Any) -> None:

@@ -1,0 +1,28 @@
+"""Captures that had to wait in the spool, because neither store could take them."""
+
+from agentflare.redis_store import RedisDownError
+from billing import spool
+from billing.admission import fallback, gate, outage
+from billing.usage.events import UsageEvent
+
+
+def take_in_spool() -> int:
+    """Returns how many. Raises OperationalError when there is no store that takes them."""
+    return spool.take_in(_deliver)
+
+
+def _deliver(event: UsageEvent) -> None:
+    if not outage.is_on():
+        try:
+            gate.capture(
+                gate.HoldKeys.of(event),
+                request_id=event.request_id,
+                tenant_code=event.tenant_code,
+                cost_nusd=event.cost_nusd,
+                event=event.dumps(),
+                tokens=event.tokens,
+            )
+            return
+        except RedisDownError:
+            pass
+    fallback.capture(event)

@@ -1,0 +1,110 @@
+"""Redis is back: it is told what PostgreSQL has admitted and booked in its place.
+
+Every step is idempotent. The ledger's balance is told first, and holds end after it, so that
+the gate never has more than there is.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from agentflare.redis_store import get_redis
+from billing.admission import gate, outage
+from billing.admission.models import FallbackHold, GateStanding
+from billing.admission.warmth import warm_up
+from billing.usage.budgets import sync_spend
+from billing.usage.events import UsageEvent
+
+logger = logging.getLogger(__name__)
+_FIRST_SEEN = """
+INSERT INTO admission_gatestanding (redis, down_since) VALUES (%s, NULL)
+ON CONFLICT (redis) DO NOTHING
+"""
+_DOWN_FOR = """
+SELECT coalesce(extract(epoch FROM clock_timestamp() - down_since), 0)
+  FROM admission_gatestanding WHERE redis = %s FOR UPDATE
+"""
+
+
+def is_needed() -> bool:
+    """Whether PostgreSQL has anything to tell."""
+    name = outage.redis_name()
+    return (
+        GateStanding.objects.filter(redis=name, down_since__isnull=False).exists()
+        or FallbackHold.objects.filter(redis=name).exists()
+    )
+
+
+def recover() -> bool:
+    """Tell Redis all that it has missed; admission is its own again. False: not yet.
+
+    A Redis that has lost everything is told only when all processes have had the time to
+    carry over what their calls hold. Safe at any time, and by several at once.
+    Raises RedisDownError or OperationalError; then PostgreSQL goes on.
+    """
+    has_marks = outage.has_marks()
+    if not is_needed():
+        return has_marks or is_new_redis()
+    name = outage.redis_name()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_FIRST_SEEN, [name])
+            cursor.execute(_DOWN_FOR, [name])
+            down_for_s = float(cursor.fetchone()[0])
+        if not has_marks and down_for_s < settings.FALLBACK_GRACE_S:
+            return False
+        # Locked: an end that comes now waits, and makes a row of its own after this one.
+        rows = list(FallbackHold.objects.select_for_update().filter(redis=name).order_by("pk"))
+        by_tenant = defaultdict(list)
+        for row in rows:
+            by_tenant[row.tenant_code].append(row)
+        for tenant_code, own in by_tenant.items():
+            _tell(tenant_code, own)
+        outage.set_marks()
+        FallbackHold.objects.filter(pk__in=[row.pk for row in rows]).delete()
+        GateStanding.objects.filter(redis=name).update(down_since=None)
+    if rows:
+        logger.warning("Redis has been told of %d calls that it had missed", len(rows))
+    return True
+
+
+def is_new_redis() -> bool:
+    """Whether this Redis has never been a gate, hence lost nothing. Then it is one from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_SEEN, [outage.redis_name()])
+        is_new: bool = cursor.rowcount == 1
+    if is_new:
+        outage.set_marks()
+    return is_new
+
+
+def _tell(tenant_code: str, rows: Sequence[FallbackHold]) -> None:
+    events = [UsageEvent.loads(row.event) for row in rows]
+    warm_up(tenant_code)
+    for spender in sorted({event.spender for event in events}):
+        sync_spend(tenant_code, spender)
+    pipeline = get_redis().pipeline(transaction=False)
+    for row, event in zip(rows, events, strict=True):
+        keys = gate.HoldKeys.of(event)
+        if row.cost_nusd is None:
+            gate.renew(
+                keys,
+                request_id=event.request_id,
+                tenant_code=tenant_code,
+                amount_nusd=event.estimated_nusd,
+                cost_nusd=event.cost_nusd,
+                event=row.event,
+                client=pipeline,
+            )
+        else:
+            gate.conclude(
+                keys,
+                request_id=event.request_id,
+                cost_nusd=row.cost_nusd,
+                tokens=event.tokens,
+                client=pipeline,
+            )
+    pipeline.execute()

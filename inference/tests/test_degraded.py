@@ -1,0 +1,245 @@
+"""Each store stopped, paused and emptied under load: calls go on, and every sum is right after.
+
+PostgreSQL and Valkey are servers of the test's own; web, worker and beat run as in production.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from inference.tests.test_kill import NUSD, Load, manage, records, wait_until_settled
+
+pytestmark = pytest.mark.slow
+
+
+class Clients(Load):
+    """Remember also how each phase went: statuses, the degraded header, the slowest answer."""
+
+    def __init__(self, sandbox: Any) -> None:
+        super().__init__(sandbox)
+        self.phase = "before"
+        self.answers: Counter[tuple[str, int, str]] = Counter()
+        self.slowest_s: dict[str, float] = {}
+
+    def post(self, body: dict[str, Any]) -> requests.Response:
+        phase, started = self.phase, time.monotonic()
+        reply = super().post(body)
+        took_s = time.monotonic() - started
+        self.slowest_s[phase] = max(self.slowest_s.get(phase, 0), took_s)
+        degraded = reply.headers.get("x-agentflare-degraded", "")
+        self.answers[(phase, reply.status_code, degraded)] += 1
+        return reply
+
+    def served(self, phase: str) -> int:
+        return sum(
+            count
+            for (name, status, _), count in self.answers.items()
+            if name == phase and status == 200
+        )
+
+
+def ready(sandbox: Any) -> tuple[int, str]:
+    reply = requests.get(f"{sandbox.url}/health/ready", timeout=10)
+    return reply.status_code, reply.json()["status"]
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+
+
+def every_pid(server: Any) -> list[int]:
+    """The server and its own processes: PostgreSQL has one for each connection."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return [server.pid, *map(int, children)]
+
+
+@contextmanager
+def paused(server: Any) -> Iterator[None]:
+    pids = every_pid(server)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def killed(server: Any) -> Iterator[None]:
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start_again()
+
+
+def fallback_rows(stores: Any) -> tuple[int, int]:
+    """Rows of calls, and of outages that are not over."""
+    with psycopg.connect(stores.postgres.url) as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM admission_fallbackhold),"
+            " (SELECT count(*) FROM admission_gatestanding WHERE down_since IS NOT NULL)"
+        ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def assert_sums(stores: Any, load: Load) -> None:
+    """What clients were told, the ledger, the gate and the audit agree to the nano-dollar."""
+    sandbox = stores.sandbox
+    wait_until(lambda: ready(sandbox) == (200, "ready"))
+    balance = wait_until_settled(sandbox)
+    wait_until(lambda: fallback_rows(stores) == (0, 0))
+    assert "Clean" in manage(sandbox, "audit")
+    booked = records(sandbox)
+    wrong = {rid: cost for rid, cost in load.told.items() if booked.get(rid, (0, ""))[0] != cost}
+    assert wrong == {}
+    assert balance["posted"] == 25 * NUSD - sum(cost for cost, _ in booked.values())
+    untold = [booked[rid] for rid in booked.keys() - load.told.keys()]
+    assert all(cost <= max(load.told.values()) for cost, _ in untold), untold
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("stop", [killed, paused])
+def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, stop: Any) -> None:
+    load = Clients(own_stores.sandbox)
+
+    def work() -> None:
+        time.sleep(2)
+        with stop(own_stores.valkey):
+            time.sleep(3)
+            load.phase = "without"
+            assert ready(own_stores.sandbox) == (200, "degraded")
+            live = requests.get(f"{own_stores.sandbox.url}/health/live", timeout=5)
+            assert (live.status_code, live.headers["x-agentflare-degraded"]) == (200, "redis")
+            time.sleep(6)
+        load.phase = "leaving"
+        wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
+        time.sleep(3)  # for the other web worker
+        load.phase = "after"
+        time.sleep(3)
+
+    load.run_while(work)
+
+    assert load.served("before") > 10
+    assert load.served("without") > 10
+    assert load.served("after") > 10
+    assert load.answers[("without", 200, "redis")] == load.served("without")
+    assert not load.answers[("after", 200, "redis")]
+    assert load.slowest_s["without"] < 5
+    assert_sums(own_stores, load)
+
+
+@pytest.mark.timeout(180)
+def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: Any) -> None:
+    load = Clients(own_stores.sandbox)
+
+    def work() -> None:
+        for _ in range(2):
+            time.sleep(3)
+            load.phase = "after"
+            own_stores.valkey.kill()
+            for file in own_stores.valkey.folder.glob("appendonlydir/*"):
+                file.unlink()
+            own_stores.valkey.start_again()
+            time.sleep(8)
+        wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
+        time.sleep(2)
+
+    load.run_while(work)
+
+    assert load.served("after") > 30
+    assert_sums(own_stores, load)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("stop", [killed, paused])
+def test_without_postgresql_warm_keys_go_on_and_nothing_is_lost(own_stores: Any, stop: Any) -> None:
+    load = Clients(own_stores.sandbox)
+    sandbox = own_stores.sandbox
+
+    def work() -> None:
+        time.sleep(2)
+        with stop(own_stores.postgres):
+            time.sleep(1)
+            load.phase = "without"
+            cold = requests.get(f"{sandbox.url}/accounts/login/", timeout=30)
+            assert cold.status_code in {200, 503}
+            time.sleep(8)
+        load.phase = "after"
+        time.sleep(3)
+
+    load.run_while(work)
+
+    assert load.served("without") > 10
+    assert load.slowest_s["without"] < 5
+    assert_sums(own_stores, load)
+
+
+@pytest.mark.timeout(180)
+def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stores: Any) -> None:
+    sandbox = own_stores.sandbox
+    load = Clients(sandbox)
+    load.call(stream=True)
+    begun: list[str] = []
+    told: list[str] = []
+
+    def long_stream() -> None:
+        text = '[[sandbox {"tokens": 120, "chunk_ms": 50}]]'
+        body = {
+            "model": "llama-3.3-70b-fast",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "messages": [{"role": "user", "content": text}],
+        }
+        reply = requests.post(load.url, json=body, headers=load.headers, timeout=60, stream=True)
+        begun.append(reply.headers["x-request-id"])
+        *_, last, done, _ = reply.text.split("\n\n")
+        assert done == "data: [DONE]"
+        cost = json.loads(last[6:])["usage"]["request_cost"]
+        load.told[reply.headers["x-request-id"]] = round(float(cost) * NUSD)
+        told.append(cost)
+
+    streams = [threading.Thread(target=long_stream) for _ in range(4)]
+    for stream in streams:
+        stream.start()
+    wait_until(lambda: len(begun) == 4)
+    own_stores.valkey.kill()
+    own_stores.postgres.kill()
+    refused = requests.post(
+        load.url,
+        json={"model": "llama-3.3-70b-fast", "messages": [{"role": "user", "content": "hi"}]},
+        headers=load.headers,
+        timeout=30,
+    )
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert ready(sandbox) == (503, "unready")
+    for stream in streams:
+        stream.join()
+    assert len(told) == 4
+    spool = Path(sandbox.folder).parent / "spool"
+    assert sum(len(path.read_text().splitlines()) for path in spool.iterdir()) == 4
+    # Who wrote it is killed: another process finds it.
+    pid = sandbox.kill("web")
+    own_stores.postgres.start_again()
+    own_stores.valkey.start_again()
+    sandbox.wait_for_another("web", pid)
+    wait_until(lambda: not list(spool.iterdir()))
+
+    assert_sums(own_stores, load)
