@@ -30,7 +30,7 @@ def status_of(port: int, path: str, *, api_key: str = "", timeout_s: float = 5.0
 
 def missed_models(port: int) -> list[str]:
     """Small models that calls have asked the stand-in for, and that are not installed."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
+    connection = http.client.HTTPConnection(HOST, port, timeout=0.5)
     try:
         connection.request("GET", "/health")
         missed: list[str] = json.loads(connection.getresponse().read())["missed_models"]
