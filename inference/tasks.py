@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 from agentflare.concurrency import in_parallel
+from agentflare.errors import GatewayError
 from billing.usage.models import Status
 from inference.attempts import Prepared, Target
 from inference.catalog.selectors import Offer
@@ -67,11 +69,17 @@ class Done:
 
 
 def run_task(
-    call: Call, task: Task, *, check: Callable[[Offer, list[Part]], None] | None = None
+    call: Call,
+    task: Task,
+    *,
+    check: Callable[[Offer, list[Part]], None] | None = None,
+    error_of: Callable[[UpstreamCallError], GatewayError] = attrgetter("error"),
 ) -> Done:
     """Admit, call, read, capture. All parts or nothing: a task that fails costs nothing.
 
     check: whether the parts together are what the endpoint needs; raises UpstreamCallError.
+    error_of: what the client reads of a failure: another than its own where upstream finds fault
+    with what the endpoint, and not the client, asked for.
     Raises GatewayError.
     """
     admitted = admit_call(call, prepare=task.prepare)
@@ -83,7 +91,7 @@ def run_task(
             check(offer, parts)
     except UpstreamCallError as failure:
         logger.warning("Upstream failed: %s", failure.detail)
-        error = failure.error
+        error = error_of(failure)
         _note_waste(admitted, made)
         admitted.meter.finish(
             status=Status.UPSTREAM_FAILED,

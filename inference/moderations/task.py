@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from agentflare.errors import GatewayError, JsonNotMetError
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
 from inference.metering import native
@@ -44,6 +45,13 @@ class ModerationTask:
         return Part(
             verdict_in(result["response"]), native.used(offer, request, answer, result=result)
         )
+
+
+def error_of(failure: UpstreamCallError) -> GatewayError:
+    """JSON is our own wish: an answer that is none is not the fault of the text."""
+    if failure.error.code == JsonNotMetError.code:
+        return UpstreamCallError.unreadable(failure.detail).error
+    return failure.error
 
 
 def verdict_in(response: Any) -> dict[str, Any]:

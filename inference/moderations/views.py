@@ -8,7 +8,7 @@ from inference.catalog.selectors import catalogue
 from inference.idempotency.views import InferenceView
 from inference.moderations.categories import moderation_result
 from inference.moderations.params import OPENAI_NAMES, ModerationParams
-from inference.moderations.task import ENDPOINT, KINDS, ModerationTask
+from inference.moderations.task import ENDPOINT, KINDS, ModerationTask, error_of
 from inference.task_usage import money_fields
 from inference.tasks import run_task
 from inference.views import call_of
@@ -19,7 +19,7 @@ class ModerationsView(InferenceView):
         params = read_params(request, ModerationParams)
         model = model_for(params.model)
         call = call_of(request, endpoint=ENDPOINT, model=model)
-        done = run_task(call, ModerationTask(params.texts()))
+        done = run_task(call, ModerationTask(params.texts()), error_of=error_of)
         body = {
             "id": f"modr-{call.request_id.hex}",
             "model": params.model or model,

@@ -227,6 +227,18 @@ def test_a_verdict_that_is_none_is_upstreams_fault(gateway: Any, cast: Any) -> N
     assert settled_record(cast).cost_nusd == 0
 
 
+def test_json_that_failed_upstream_is_not_the_callers_fault(gateway: Any, cast: Any) -> None:
+    """The client asked for no JSON, and cannot mend it."""
+    error = {"status": 400, "code": 5024, "message": "JSON Mode couldn't be met"}
+    response = gateway.post(cast, "moderations", {"input": say(error=error)})
+
+    assert response.status_code == 502, response.text
+    assert response.json()["error"]["param"] is None
+    assert "response_format" not in response.text
+    record = settled_record(cast)
+    assert (record.cost_nusd, record.status) == (0, "upstream_failed")
+
+
 # --- reranking ----------------------------------------------------------------------
 
 
