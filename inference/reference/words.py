@@ -212,11 +212,12 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
         "with what they can.",
         "stream_format": "`audio`: the sound as it is. `sse`: events with it inside, in base64.",
         "speed": "1 is all there is.",
-        "instructions": "Accepted; the voices take none.",
+        "instructions": "A hint: accepted, and without effect; no voice here has a use for it.",
     },
     "SpeechVoiceId": {"id": "The voice's name."},
     "TranscriptionParams": {
-        "language": "Spoken in the sound, as an ISO 639-1 code. Found out unless told.",
+        "language": "Spoken in the sound, as an ISO 639-1 code. Found out unless told. A "
+        "hint: accepted, without effect where the model has no use for it.",
         "stream": "Send the text as server-sent events, segment by segment.",
         "timestamp_granularities": "With `verbose_json`: `word`, `segment` or both. Sent as "
         "`timestamp_granularities[]`.",
@@ -334,10 +335,11 @@ _EDIT = {
 }
 _LABELS = {"top_k": "Answer with so many of the likeliest labels. All of them unless told."}
 _SOUND_FORM = {
-    "prompt": "Words that help to understand: names, terms. Where the model can.",
+    "prompt": "Words that help to understand: names, terms. A hint: accepted, without effect where "
+    "the model has no use for it.",
     "response_format": "`json`, `verbose_json` with times, plain `text`, or subtitles as `srt` "
     "or `vtt`.",
-    "temperature": "A hint; no model here has a use for it.",
+    "temperature": "A hint: accepted, and without effect; no model here has a use for it.",
 }
 _PROMPT = {
     "messages": "The conversation so far, the oldest message first.",

@@ -184,6 +184,26 @@ def test_what_is_wished_reaches_the_model(gateway: Any, cast: Any, client: opena
     assert nova[0]["headers"]["Content-Type"] == "audio/wav"
 
 
+@HEARERS
+def test_hints_are_accepted_whether_the_model_has_use_for_them_or_not(
+    gateway: Any, cast: Any, model: str
+) -> None:
+    hints = {"language": "de", "prompt": "Names: Ana", "temperature": "0.2"}
+    response = hear(gateway, cast, wav(0.3, text="Hallo Ana."), model=model, **hints)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["text"] == "Hallo Ana."
+
+
+@SPEAKERS
+def test_instructions_of_how_to_speak_are_accepted(gateway: Any, cast: Any, model: str) -> None:
+    body = {"model": model, "input": "Hello.", "voice": "alloy", "instructions": "Whisper."}
+    response = gateway.post(cast, "audio/speech", body)
+
+    assert response.status_code == 200, response.text
+    assert response.content
+
+
 def test_a_translation(cast: Any, client: openai.OpenAI) -> None:
     verbose = client.audio.translations.create(
         model="whisper-large-v3-turbo",
