@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -58,10 +58,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom one attempt goes to. reject_if_busy: another one could take it instead."""
+    """Whom one attempt goes to, and for which tenant. reject_if_busy: another one could take it
+    instead."""
 
     prepared: Prepared
     account: Account
+    tenant_code: str
     reject_if_busy: bool = False
 
     @property
@@ -71,7 +73,11 @@ class Target:
     @property
     def names(self) -> dict[str, str]:
         """As the breakers know it."""
-        return {"model": self.offer.upstream_model, "kind": self.offer.kind}
+        return {
+            "model": self.offer.upstream_model,
+            "kind": self.offer.kind,
+            "tenant": self.tenant_code,
+        }
 
 
 class Attempts:
@@ -81,9 +87,15 @@ class Attempts:
     """
 
     def __init__(
-        self, candidates: Sequence[Prepared], *, catalogue: Catalogue, meter: Meter
+        self,
+        candidates: Sequence[Prepared],
+        *,
+        catalogue: Catalogue,
+        meter: Meter,
+        tenant_code: str,
     ) -> None:
         self._candidates = candidates
+        self._tenant_code = tenant_code
         self._catalogue = catalogue
         self._meter = meter
         self.served: Prepared | None = None
@@ -147,7 +159,7 @@ class Attempts:
         """
         candidates = [self.served] if self.served else self._candidates
         targets = [
-            Target(prepared, account)
+            Target(prepared, account, self._tenant_code)
             for prepared in candidates
             for account in self._catalogue.accounts_for(prepared.offer)
         ]
@@ -175,7 +187,7 @@ def _with_busy_rule(queue: list[Target], *, is_last: bool) -> Target:
         other.account is not target.account or other.prepared is not target.prepared
         for other in queue[1:]
     )
-    return Target(target.prepared, target.account, reject_if_busy=has_other)
+    return replace(target, reject_if_busy=has_other)
 
 
 def _after(queue: list[Target], failure: UpstreamCallError) -> list[Target]:

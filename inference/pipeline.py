@@ -156,7 +156,9 @@ def admit_call(
                 raise
             shrunk_to = min(candidate.output_cap or 0 for candidate in candidates)
     meter = Meter(hold, offer=candidates[0].offer)
-    attempts = Attempts(candidates, catalogue=snapshot, meter=meter)
+    attempts = Attempts(
+        candidates, catalogue=snapshot, meter=meter, tenant_code=call.caller.tenant_code
+    )
     return Admitted(call, meter, attempts, candidates, shrunk_to)
 
 

@@ -54,6 +54,7 @@ class OpenAICompatible:
             may_fall_over=rule.may_fall_over,
             scope=rule.scope,
             closed_for_s=rule.closed_for_s(),
+            may_be_provoked=rule.may_be_provoked,
         )
 
     def unwrap(self, document: Mapping[str, Any]) -> Any:

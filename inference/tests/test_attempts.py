@@ -40,12 +40,13 @@ class Upstream:
         return target.account.name
 
 
-def run(call: Callable[[Target], Any]) -> Any:
+def run(call: Callable[[Target], Any], *, tenant: str = "acme") -> Any:
     offer = SimpleNamespace(name="llama", upstream_model="@cf/llama", kind="chat", upstream="")
     prepared: Any = SimpleNamespace(offer=offer, most={}, facts={})
     catalogue: Any = SimpleNamespace(accounts_for=lambda offer: [ONE, TWO])
     meter: Any = SimpleNamespace(attempt=lambda *args, **facts: None)
-    return Attempts([prepared], catalogue=catalogue, meter=meter).run(call)
+    made = Attempts([prepared], catalogue=catalogue, meter=meter, tenant_code=tenant)
+    return made.run(call)
 
 
 def refusal(call: Callable[[Target], Any]) -> UpstreamCallError:
@@ -93,3 +94,14 @@ def test_while_one_call_finds_out_all_others_are_told_to_come_again() -> None:
     (other,) = seen
     assert other.error.status == 503
     assert 50 < int(other.error.headers["retry-after"]) <= 60
+
+
+def test_who_breaks_a_model_closes_it_to_nobody_else() -> None:
+    broken = Upstream(one=BOOM, two=BOOM)
+    while len(broken.calls) < 4 * FAILURES:
+        refusal(broken)
+    assert "retry-after" in refusal(broken).error.headers
+
+    upstream = Upstream(two=BOOM)
+    assert run(upstream, tenant="globex") == "one"
+    assert [target.account.name for target in upstream.calls] == ["one"]

@@ -239,7 +239,7 @@ def as_failure(exc: Exception) -> UpstreamCallError:
     if isinstance(exc, UpstreamCallError):
         return exc
     if isinstance(exc, TIMED_OUT):
-        return UpstreamCallError.timeout(str(exc))
+        return UpstreamCallError.timeout(str(exc), may_be_provoked=True)
     return UpstreamCallError.broken(str(exc))
 
 

@@ -21,7 +21,8 @@ class UpstreamCallError(Exception):
 
     code: upstream's own; 0 where there is none. may_retry: the same call may succeed in a
     moment. may_fall_over: another account or another model may answer it. scope, closed_for_s:
-    what to leave alone, and for how long where upstream's rules say so.
+    what to leave alone, and for how long where upstream's rules say so. may_be_provoked: it was
+    answered, so that the call itself may have made it fail: it speaks for its tenant alone.
     """
 
     code: int
@@ -31,6 +32,7 @@ class UpstreamCallError(Exception):
     may_fall_over: bool = False
     scope: Scope = Scope.CALL
     closed_for_s: float = 0.0
+    may_be_provoked: bool = False
     request_id: str = field(default="")
 
     @classmethod
@@ -39,20 +41,40 @@ class UpstreamCallError(Exception):
         return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
 
     @classmethod
-    def timeout(cls, detail: str) -> "UpstreamCallError":
+    def timeout(cls, detail: str, *, may_be_provoked: bool = False) -> "UpstreamCallError":
+        """may_be_provoked: it had begun to answer."""
         error = errors.UpstreamTimeoutError("The upstream service did not answer in time.")
-        return cls(0, detail, error, may_fall_over=True, scope=Scope.MODEL)
+        return cls(
+            0,
+            detail,
+            error,
+            may_fall_over=True,
+            scope=Scope.MODEL,
+            may_be_provoked=may_be_provoked,
+        )
 
     @classmethod
     def unreadable(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamError("The upstream service sent an answer that cannot be read.")
-        return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+        return cls._of_an_answer(detail, error)
 
     @classmethod
     def broken(cls, detail: str) -> "UpstreamCallError":
         """Broken off in the middle. It is asked again only if nothing had been passed on yet."""
         error = errors.UpstreamError("The upstream service broke off its answer.")
-        return cls(0, detail, error, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+        return cls._of_an_answer(detail, error)
+
+    @classmethod
+    def _of_an_answer(cls, detail: str, error: errors.GatewayError) -> "UpstreamCallError":
+        return cls(
+            0,
+            detail,
+            error,
+            may_retry=True,
+            may_fall_over=True,
+            scope=Scope.MODEL,
+            may_be_provoked=True,
+        )
 
     @classmethod
     def left_alone(cls, detail: str, *, retry_after_s: float) -> "UpstreamCallError":

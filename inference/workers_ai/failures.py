@@ -44,6 +44,7 @@ class Rule:
     scope: Scope = Scope.CALL
     closed_for_s: Callable[[], float] = float
     alert: bool = False
+    may_be_provoked: bool = False
 
 
 def _invalid(message: str) -> errors.GatewayError:
@@ -142,8 +143,11 @@ def _a_minute_s() -> float:
 
 
 _INVALID = Rule(_invalid)
-_TIMEOUT = Rule(_timed_out, may_fall_over=True, scope=Scope.MODEL)
-_BREAKDOWN = Rule(_failed, may_retry=True, may_fall_over=True, scope=Scope.MODEL)
+# An input can be made that takes a model too long, or breaks it.
+_TIMEOUT = Rule(_timed_out, may_fall_over=True, scope=Scope.MODEL, may_be_provoked=True)
+_BREAKDOWN = Rule(
+    _failed, may_retry=True, may_fall_over=True, scope=Scope.MODEL, may_be_provoked=True
+)
 _CLOSED_MODEL = Rule(
     _operators_affair, may_fall_over=True, scope=Scope.MODEL, closed_for_s=_a_minute_s, alert=True
 )
@@ -265,6 +269,7 @@ def _failure(rule: Rule, code: int, message: str, status: int) -> UpstreamCallEr
         may_fall_over=rule.may_fall_over,
         scope=rule.scope,
         closed_for_s=rule.closed_for_s(),
+        may_be_provoked=rule.may_be_provoked,
     )
 
 
@@ -288,7 +293,7 @@ def rule_of_status(status: int) -> Rule:
 def _from_status(status: int) -> UpstreamCallError:
     """An answer that is no JSON: a page of the edge, or one that was cut."""
     if status in _TIMEOUT_STATUSES:
-        return UpstreamCallError.timeout(f"HTTP {status} without JSON")
+        return UpstreamCallError.timeout(f"HTTP {status} without JSON", may_be_provoked=True)
     if status in _REFUSED_BY_THE_EDGE:
         # Too long, malformed, or taken for an attack: it says nothing of the model, which must
         # not be closed to everybody for it.

@@ -86,6 +86,21 @@ def test_each_code_has_its_error(row: Any) -> None:
     assert failure.scope is scope
 
 
+# What an input can do to a model. Anything else says the same of all tenants' calls, or nothing.
+PROVOKED = {2014, 3007, 3008, 3043, 3046, 7009}
+
+
+def test_failures_that_one_input_can_provoke_are_told_from_others() -> None:
+    assert {code for code, rule in RULES.items() if rule.may_be_provoked} == PROVOKED
+    for code in RULES:
+        failure = failure_of(500, envelope(code, "x"))
+        assert failure is not None
+        assert failure.may_be_provoked == (code in PROVOKED)
+    for page in (failure_of(504, b"<html>"), failure_of(500, b"<html>")):
+        assert page is not None
+        assert page.may_be_provoked
+
+
 def test_every_rule_is_in_the_table_above() -> None:
     assert {row[1] for row in ROWS if row[1]} == set(RULES)
 
