@@ -72,12 +72,19 @@ class UnsupportedParamError(InvalidRequestError):
 class ContextLengthError(InvalidRequestError):
     code = "context_length_exceeded"
 
-    def __init__(self, *, context_window: int, prompt_tokens: int) -> None:
+    def __init__(self, *, context_window: int, prompt_tokens: int, param: str = "messages") -> None:
+        """param: the text that is too long, where it is not all messages together."""
+        is_chat = param == "messages"
+        what = "your messages" if is_chat else f"'{param}'"
+        remedy = (
+            "Please reduce the length of the messages."
+            if is_chat
+            else "Please split this text, or use a model with a larger window."
+        )
         super().__init__(
-            f"This model's maximum context length is {context_window} tokens. However, your "
-            f"messages resulted in about {prompt_tokens} tokens. Please reduce the length of "
-            "the messages.",
-            param="messages",
+            f"This model's maximum context length is {context_window} tokens. However, {what} "
+            f"resulted in about {prompt_tokens} tokens. {remedy}",
+            param=param,
         )
 
 

@@ -74,10 +74,10 @@ def texts_of_input(value: Any, *, param: str) -> list[str]:
     Token arrays (LangChain sends them) are read as OpenAI's tokenizers wrote them.
     Raises InvalidRequestError for an empty text or unknown tokens.
     """
-    items = value if isinstance(value, list) and not _is_tokens(value) else [value]
+    items = value if _is_list_of_texts(value) else [value]
     texts = []
     for position, item in enumerate(items):
-        where = f"{param}[{position}]" if isinstance(value, list) and items is value else param
+        where = name_of_text(value, position, param=param)
         text = item if isinstance(item, str) else _decoded(item, where)
         if not text:
             raise InvalidRequestError(
@@ -87,8 +87,13 @@ def texts_of_input(value: Any, *, param: str) -> list[str]:
     return texts
 
 
-def _is_tokens(value: list[Any]) -> bool:
-    return bool(value) and isinstance(value[0], int)
+def name_of_text(value: Any, position: int, *, param: str) -> str:
+    """How the client named one of its texts: `input[17]`, or `input` where there is one alone."""
+    return f"{param}[{position}]" if _is_list_of_texts(value) else param
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and not (value and isinstance(value[0], int))
 
 
 def _decoded(tokens: list[int], param: str) -> str:

@@ -6,14 +6,17 @@ import math
 import sys
 from typing import Any
 
-from agentflare.errors import UnsupportedParamError
+from agentflare.errors import ContextLengthError, UnsupportedParamError
 from inference.attempts import Prepared
 from inference.catalog.selectors import Offer
 from inference.embeddings.params import EmbeddingParams
+from inference.inputs import name_of_text
 from inference.metering import native
 from inference.metering.measured import sum_quantities
 from inference.pipeline import require_kind
 from inference.tasks import Part
+from inference.tokens.bounds import token_bound
+from inference.tokens.measures import measure
 from inference.upstreams.client import Answer
 from inference.upstreams.failures import UpstreamCallError
 from inference.upstreams.requests import JsonRequest, UpstreamRequest
@@ -28,6 +31,13 @@ _BATCH_CHARS = 200_000
 _CUTTABLE = ("qwen3-embedding", "embeddinggemma")
 
 _LARGEST_FLOAT32 = 3.4e38
+# Of spaces.
+_LONGEST_TOKEN_CHARS = 128
+# A first and a last one; and some vocabularies begin a text with a space.
+_TOKENS_AROUND_A_TEXT = 3
+# Texts are commonly cut to exactly the window, by the model's own vocabulary: the likely count is
+# seldom so far above the real one, and a text in between is upstream's to take or refuse.
+_SURELY = 1.35
 
 Vector = list[float]
 
@@ -38,9 +48,11 @@ class EmbeddingTask:
         self.texts = texts
 
     def prepare(self, offer: Offer) -> Prepared:
-        """Raises NotFoundError, or UnsupportedParamError for dimensions it does not have."""
+        """Raises NotFoundError, UnsupportedParamError for dimensions it does not have, or
+        ContextLengthError for a text that is too long."""
         require_kind(offer, KINDS, endpoint=ENDPOINT)
         self._check(offer)
+        self._check_lengths(offer)
         requests = [self._request(offer, batch) for batch in batches(self.texts)]
         return Prepared(offer, sum_quantities([native.most(offer, r) for r in requests]), requests)
 
@@ -62,6 +74,22 @@ class EmbeddingTask:
             raise UnsupportedParamError(
                 f"The model `{self.params.model}` takes no instruction.", param="instruction"
             )
+
+    def _check_lengths(self, offer: Offer) -> None:
+        """Each text has the model's window for itself: one that is too long would have all of its
+        batch refused, or be cut without a word. By the likely count, not by the upper bound."""
+        limit = offer.max_input_tokens or offer.context_window
+        if limit is None:
+            return
+        before = self.params.instruction or ""
+        for position, text in enumerate(self.texts):
+            tokens = _tokens_beyond(limit, f"{before}{text}", offer)
+            if tokens:
+                raise ContextLengthError(
+                    context_window=limit,
+                    prompt_tokens=tokens,
+                    param=name_of_text(self.params.input, position, param="input"),
+                )
 
     def _request(self, offer: Offer, texts: list[str]) -> JsonRequest:
         if offer.upstream:
@@ -96,6 +124,16 @@ class EmbeddingTask:
         if self.params.dimensions:
             vectors = [cut(vector, self.params.dimensions) for vector in vectors]
         return Part(vectors, native.used(offer, request, answer, result=result))
+
+
+def _tokens_beyond(limit: int, text: str, offer: Offer) -> int:
+    """How many tokens a text likely has, if that is surely more than the limit; else 0."""
+    if len(text.encode()) + _TOKENS_AROUND_A_TEXT <= limit:  # no token is less than a byte
+        return 0
+    if len(text) > _LONGEST_TOKEN_CHARS * limit:  # counting it would take seconds
+        return len(text) // _LONGEST_TOKEN_CHARS
+    likely = token_bound(measure(text), model=offer.name, vocabulary=offer.vocabulary).likely
+    return likely if likely > _SURELY * limit else 0
 
 
 def batches(texts: list[str]) -> list[list[str]]:

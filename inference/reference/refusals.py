@@ -25,6 +25,7 @@ UNKNOWN_PARAM = errors.UnknownParamError("temprature")
 UNSUPPORTED_PARAM = errors.UnsupportedParamError(
     "The model `bge-m3` has vectors of 1024 dimensions only.", param="dimensions"
 )
+TEXT_LENGTH = errors.ContextLengthError(context_window=512, prompt_tokens=900, param="input[17]")
 CONTEXT_LENGTH = errors.ContextLengthError(context_window=131_072, prompt_tokens=140_000)
 CONTENT_POLICY = errors.ContentPolicyError("The provider's filter refused the input.")
 NO_KEY = errors.MissingApiKeyError()
@@ -103,6 +104,7 @@ WHEN: dict[errors.GatewayError, str] = {
     "`param` names it.",
     UNKNOWN_PARAM: "A parameter that nobody knows, mostly a slip of the pen.",
     UNSUPPORTED_PARAM: "A parameter that exists, but not for this model, or not here.",
+    TEXT_LENGTH: "One of the texts is longer than the model's window.",
     CONTEXT_LENGTH: "The prompt is longer than the model's window.",
     CONTENT_POLICY: "A filter at the provider refused the input, or what was made of it.",
     NO_KEY: "No API key, or not in the form `Bearer oi_…`.",

@@ -145,7 +145,8 @@ BY_SCHEMA: dict[str, dict[str, str]] = {
     },
     # --- texts ----------------------------------------------------------------------
     "EmbeddingParams": {
-        "input": "A text or several, or tokens of OpenAI's tokenizers.",
+        "input": "A text or several, or tokens of OpenAI's tokenizers. Each has the model's "
+        "window for itself; one that is longer is refused by its name, as `input[17]`.",
         "encoding_format": "`float`: numbers. `base64`: their bytes, little-endian float32.",
         "dimensions": "The length of the vectors. Fewer than the model has where it was trained "
         "for that.",

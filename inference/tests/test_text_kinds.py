@@ -97,6 +97,32 @@ def test_more_texts_than_upstream_takes_are_split_and_joined(gateway: Any, cast:
     assert costs[1] == nusd(response.headers["X-Request-Cost"])
 
 
+@pytest.mark.parametrize(
+    ("model", "words", "window"), [("bge-small-en", 600, 512), ("qwen-3-embedding", 9_000, 8_192)]
+)
+def test_a_text_too_long_is_named_before_anything_of_its_batch_is_sent(
+    gateway: Any, cast: Any, model: str, words: int, window: int
+) -> None:
+    mark = f"long-{cast.code}"
+    texts = [f"{mark} {number}" for number in range(120)]
+    texts[17] = f"{mark} {'word ' * words}"
+    response = gateway.post(cast, "embeddings", {"model": model, "input": texts})
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "context_length_exceeded")
+    assert error["param"] == "input[17]"
+    assert f"{window} tokens" in error["message"]
+    assert "'input[17]'" in error["message"]
+    assert gateway.upstream_calls(mark) == []
+
+    alone = gateway.post(cast, "embeddings", {"model": model, "input": texts[17]})
+    assert (alone.status_code, alone.json()["error"]["param"]) == (400, "input")
+    assert gateway.upstream_calls(mark) == []
+    texts[17] = f"{mark} {'word ' * (window * 9 // 10)}"
+    fits = gateway.post(cast, "embeddings", {"model": model, "input": texts})
+    assert fits.status_code == 200, fits.text
+
+
 def test_token_arrays_are_read_as_text(gateway: Any, cast: Any) -> None:
     """LangChain sends cl100k's tokens: these are "hello world"."""
     tokens = gateway.post(cast, "embeddings", {"model": "bge-m3", "input": [15339, 1917]})

@@ -13,7 +13,7 @@ from inference.reference.answers.texts import (
 )
 from inference.reference.groups.common import JSON, calls_a_model
 from inference.reference.operation import Body, Content, Example
-from inference.reference.refusals import CHATS
+from inference.reference.refusals import CALLS_A_MODEL, CHATS, TEXT_LENGTH
 from inference.rerank.params import RerankParams
 from inference.summaries.params import SummaryParams
 from inference.translations.params import TranslationParams
@@ -27,6 +27,7 @@ OPERATIONS = (
         description="A vector for each text: similar texts have similar vectors. Up to 2048 "
         "texts, or token arrays of OpenAI's tokenizers.",
         bodies={JSON: Body(EmbeddingParams)},
+        refusals=(*CALLS_A_MODEL, TEXT_LENGTH),
         answers={JSON: Content((EmbeddingList,))},
         examples=(
             Example(
