@@ -52,7 +52,6 @@ def find_call(request_id: UUID, tenants: Iterable[Tenant]) -> Call | None:
         with tenant_schema(tenant.code):
             record = UsageRecord.objects.filter(pk=request_id).select_related("entry").first()
             if record is not None:
-                list(record.entry.postings.all())
                 return Call(tenant, record, "booked in the ledger", entry=record.entry)
     for tenant in tenants:
         if call := _in_archives(request_id, tenant):

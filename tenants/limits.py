@@ -29,6 +29,11 @@ class Limits:
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Limits(*(other if own is None else own for own, other in pairs))
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether anything is limited by the minute."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
     def __bool__(self) -> bool:
         return any(limit is not None for limit in astuple(self))
 

@@ -42,9 +42,15 @@ def note_alerts(spent: Mapping[str, Spent]) -> int:
     ]
     if not reached:
         return 0
-    before = SpendAlert.objects.count()
-    SpendAlert.objects.bulk_create(reached, ignore_conflicts=True)
-    return SpendAlert.objects.count() - before
+    # Once a percentage is reached it is so with every batch of the period.
+    noted = set(
+        SpendAlert.objects.filter(line_id__in={alert.line_id for alert in reached}).values_list(
+            "line_id", "period", "percent"
+        )
+    )
+    new = [alert for alert in reached if (alert.line_id, alert.period, alert.percent) not in noted]
+    SpendAlert.objects.bulk_create(new, ignore_conflicts=True)
+    return len(new)
 
 
 def _measures(key: ApiKey, spent: Spent) -> list[tuple[int, str, int]]:

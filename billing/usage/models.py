@@ -87,10 +87,9 @@ class UsageRecord(models.Model):
         return f"{self.request_id.hex} {self.ai_model}"
 
 
-class HourlyUsage(models.Model):
-    """Sums of usage records, by the hour a call started in, key and AI model."""
+class UsageSums(models.Model):
+    """Sums of usage records of one span, key and AI model."""
 
-    hour = models.DateTimeField()
     key_id = models.CharField(max_length=8)
     ai_model = models.CharField(max_length=80)
     calls = models.PositiveBigIntegerField(default=0)
@@ -99,6 +98,15 @@ class HourlyUsage(models.Model):
     cached_input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class HourlyUsage(UsageSums):
+    """Sums of usage records, by the hour a call started in, key and AI model."""
+
+    hour = models.DateTimeField()
     provider_cost_nusd = models.BigIntegerField(default=0)
 
     class Meta:
@@ -113,18 +121,10 @@ class HourlyUsage(models.Model):
         return f"{self.hour:%Y-%m-%d %H}h {self.ai_model}"
 
 
-class DailyUsage(models.Model):
+class DailyUsage(UsageSums):
     """HourlyUsage's sums by UTC day: a year of them is read at once where one of hours is not."""
 
     day = models.DateField()
-    key_id = models.CharField(max_length=8)
-    ai_model = models.CharField(max_length=80)
-    calls = models.PositiveBigIntegerField(default=0)
-    failed_calls = models.PositiveBigIntegerField(default=0)
-    input_tokens = models.PositiveBigIntegerField(default=0)
-    cached_input_tokens = models.PositiveBigIntegerField(default=0)
-    output_tokens = models.PositiveBigIntegerField(default=0)
-    cost_nusd = models.BigIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -266,7 +266,7 @@ def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
         return None
     standing = status.standing_of(tenant)
     with suppress(*RedisDownError):
-        status.publish(tenant)
+        status.publish(tenant, standing)
     with tenant_schema(tenant.code):
         row = ApiKey.objects.filter(key_id=parts.key_id).first()
     if row is None or row.digest != parts.digest:

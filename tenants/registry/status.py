@@ -45,9 +45,12 @@ def standing_of(tenant: Tenant) -> Standing:
     return Standing(reason, tenant.limits, tenant.shrink_to_fit)
 
 
-def publish(tenant: Tenant) -> Standing:
-    """Tell Redis the tenant's standing. Repeats and late comers change nothing."""
-    standing = standing_of(tenant)
+def publish(tenant: Tenant, standing: Standing | None = None) -> None:
+    """Tell Redis the tenant's standing. Repeats and late comers change nothing.
+
+    standing: where the caller has made it already.
+    """
+    standing = standing or standing_of(tenant)
     get_redis().eval(
         _PUBLISH,
         1,
@@ -57,7 +60,6 @@ def publish(tenant: Tenant) -> Standing:
         "1" if standing.shrink_to_fit else "",
         tenant.status_version,
     )
-    return standing
 
 
 def parse(values: list[str | None]) -> Standing | None:
