@@ -11,9 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import requests
+
+from inference.tests.chaos.books import booked
 
 ROOT = Path(__file__).resolve().parents[2]
 NUSD = 10**9
@@ -97,15 +98,8 @@ def wait_until_settled(sandbox: Any) -> dict[str, int]:
 
 
 def records(sandbox: Any) -> dict[str, tuple[int, str]]:
-    """Request id → cost and status, from PostgreSQL itself."""
-    with psycopg.connect(sandbox.env["DATABASE_URL"]) as connection:
-        (schema,) = connection.execute(
-            "SELECT schema_name FROM registry_tenant WHERE slug = 'acme'"
-        ).fetchone() or ("",)
-        rows = connection.execute(
-            f"SELECT request_id, cost_nusd, status FROM {schema}.usage_usagerecord"
-        ).fetchall()
-    return {f"req_{row[0].hex}": (row[1], row[2]) for row in rows}
+    """Request id → cost and status of acme's calls."""
+    return booked(sandbox, "acme")
 
 
 @pytest.mark.timeout(240)

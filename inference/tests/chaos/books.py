@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -39,8 +40,6 @@ def wait_until_calm(sandbox: Any, *, timeout_s: float = 120) -> None:
 
 def unsettled(sandbox: Any) -> int:
     """Events that wait in the outboxes."""
-    import redis
-
     client = redis.Redis.from_url(sandbox.env["REDIS_URL"], decode_responses=True)
     return sum(client.xlen(name) for name in client.scan_iter("*:outbox"))
 
