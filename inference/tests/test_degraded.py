@@ -128,7 +128,7 @@ def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, 
             live = requests.get(f"{own_stores.sandbox.url}/health/live", timeout=5)
             assert (live.status_code, live.headers["x-agentflare-degraded"]) == (200, "redis")
             time.sleep(6)
-        load.phase = "leaving"
+            load.phase = "leaving"
         wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
         time.sleep(3)  # for the other web worker
         load.phase = "after"

@@ -153,7 +153,9 @@ def test_a_stream_whose_process_is_killed_is_charged_for_what_it_had_delivered(
 def read_and_kill(reply: requests.Response, sandbox: Any, *, after: int) -> None:
     delivered = 0
     for line in reply.iter_lines():
-        delivered += b'"content":' in line and b'"role"' not in line
+        if b'"content":' not in line or b'"role"' in line:
+            continue
+        delivered += 1
         if delivered == after:
             kill_web_workers(sandbox)
 
