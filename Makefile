@@ -31,7 +31,7 @@ models: $(VENV)/.installed
 	@exec $(PY) -m sandbox.install.models
 
 test: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest
+	@exec $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest -m "not slow and not gateway" agentflare tenants billing inference

@@ -48,10 +48,16 @@ class Cast:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not gateway"` leaves out what needs the whole product running."""
+    """`-m "not gateway"` leaves out what needs the whole product running.
+
+    Shared out by pytest-xdist, a file's tests stay together; those that start whole sandboxes
+    and kill them come one after the other, or they would wait for each other.
+    """
     for item in items:
         if "gateway" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gateway)
+        is_slow = item.get_closest_marker("slow") is not None
+        item.add_marker(pytest.mark.xdist_group("slow" if is_slow else item.path.stem))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -81,6 +81,7 @@ def error_of(response: Any) -> dict[str, Any]:
 
 
 @HEARERS
+@pytest.mark.billing_row("a transcription or translation is completed")
 def test_a_transcription(cast: Any, client: openai.OpenAI, model: str) -> None:
     raw = client.audio.transcriptions.with_raw_response.create(
         model=model, file=("hello.wav", wav(text="Hello there. Bye."))
@@ -204,6 +205,7 @@ def test_instructions_of_how_to_speak_are_accepted(gateway: Any, cast: Any, mode
     assert response.content
 
 
+@pytest.mark.billing_row("a transcription or translation is completed")
 def test_a_translation(cast: Any, client: openai.OpenAI) -> None:
     verbose = client.audio.translations.create(
         model="whisper-large-v3-turbo",
@@ -279,6 +281,7 @@ def test_only_some_can_translate(gateway: Any, cast: Any) -> None:
         assert "whisper-large-v3-turbo" in error_of(response)["message"]
 
 
+@pytest.mark.billing_row("it failed, or the provider refused the file")
 def test_a_model_that_cannot_read_the_file_costs_nothing(gateway: Any, cast: Any) -> None:
     error = {"status": 400, "code": 8001, "message": "AiError: Invalid input"}
     response = hear(gateway, cast, wav(error=error), model="whisper")
@@ -386,6 +389,7 @@ def test_speech_in_every_format(cast: Any, client: openai.OpenAI, audio_format: 
 
 
 @SPEAKERS
+@pytest.mark.billing_row("speech is completed")
 def test_speech_is_charged_by_its_characters(gateway: Any, cast: Any, model: str) -> None:
     text = "Grüße, 世界! "
     response = gateway.post(cast, "audio/speech", speech(text, model=model))
@@ -432,6 +436,7 @@ def test_speech_as_events(gateway: Any, cast: Any) -> None:
     assert nusd(usage["request_cost"]) == settled_records(cast, 2)[0].cost_nusd
 
 
+@pytest.mark.billing_row("speech is completed")
 def test_melotts_is_charged_by_its_sound(gateway: Any, cast: Any, client: openai.OpenAI) -> None:
     spoken = client.audio.speech.create(
         model="melotts", voice="fr", input=say(duration_s=3, usage={"neurons": None})
@@ -500,6 +505,7 @@ def test_speech_that_cannot_be(
 LONG = {"duration_s": 20, "piece_bytes": 4_000}
 
 
+@pytest.mark.billing_row("the provider failed before the first piece")
 def test_upstream_that_fails_before_the_first_piece_costs_nothing(gateway: Any, cast: Any) -> None:
     for number, directive in enumerate(
         ({"error": True}, {"cut_after": 0, **LONG}, {"html": True}, {"json": {"text": "no"}})
@@ -518,6 +524,7 @@ def test_a_failure_that_passes_is_not_noticed(gateway: Any, cast: Any) -> None:
     assert settled_record(cast).attempts == 2
 
 
+@pytest.mark.billing_row("the provider broke off in the middle of speech")
 def test_upstream_that_breaks_in_the_middle_costs_nothing_and_is_no_success(
     gateway: Any, cast: Any
 ) -> None:
@@ -532,6 +539,7 @@ def test_upstream_that_breaks_in_the_middle_costs_nothing_and_is_no_success(
     assert record.error_code == "upstream_error"
 
 
+@pytest.mark.billing_row("the provider broke off in the middle of speech")
 def test_events_that_break_off_end_in_an_error(gateway: Any, cast: Any) -> None:
     body = speech(say(cut_after=2, **LONG), stream_format="sse")
     response = gateway.post(cast, "audio/speech", body)
@@ -560,6 +568,7 @@ def leave_after(gateway: Any, cast: Any, text: str, size: int) -> None:
     connection.close()
 
 
+@pytest.mark.billing_row("the client left after the first piece of speech")
 def test_a_client_that_leaves_pays_for_its_text_and_stops_upstream(gateway: Any, cast: Any) -> None:
     text = say(stall_after=2, **LONG) + cast.code
     leave_after(gateway, cast, text, 4_000)
@@ -574,6 +583,7 @@ def test_a_client_that_leaves_pays_for_its_text_and_stops_upstream(gateway: Any,
     assert call["ended"] == "client_gone"
 
 
+@pytest.mark.billing_row("the client left before the first piece")
 def test_a_client_that_leaves_before_the_first_piece_pays_nothing(gateway: Any, cast: Any) -> None:
     leave_after(gateway, cast, say(hang=True) + cast.code, 0)
 

@@ -116,6 +116,7 @@ def assert_sums(stores: Any, load: Load) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("stop", [killed, paused])
+@pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, stop: Any) -> None:
     load = Clients(own_stores.sandbox)
 
@@ -146,6 +147,7 @@ def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, 
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: Any) -> None:
     load = Clients(own_stores.sandbox)
 
@@ -169,6 +171,7 @@ def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: A
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("stop", [killed, paused])
+@pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_without_postgresql_warm_keys_go_on_and_nothing_is_lost(own_stores: Any, stop: Any) -> None:
     load = Clients(own_stores.sandbox)
     sandbox = own_stores.sandbox
@@ -192,6 +195,7 @@ def test_without_postgresql_warm_keys_go_on_and_nothing_is_lost(own_stores: Any,
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stores: Any) -> None:
     sandbox = own_stores.sandbox
     load = Clients(sandbox)

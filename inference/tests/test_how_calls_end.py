@@ -40,6 +40,7 @@ def assert_charged_nothing(cast: Any, status: str) -> UsageRecord:
 
 
 @BOTH_FORMS
+@pytest.mark.billing_row("completed")
 def test_completed_is_charged_what_was_told(gateway: Any, cast: Any, model: str) -> None:
     told = gateway.chat(cast, say(text="one two"), model=model).json()["usage"]
 
@@ -56,6 +57,7 @@ def test_completed_is_charged_what_was_told(gateway: Any, cast: Any, model: str)
 
 
 @BOTH_FORMS
+@pytest.mark.billing_row("completed")
 def test_a_completed_stream_is_charged_what_its_last_chunk_told(
     gateway: Any, cast: Any, model: str
 ) -> None:
@@ -76,6 +78,9 @@ def test_a_completed_stream_is_charged_what_its_last_chunk_told(
 
 
 @BOTH_FORMS
+@pytest.mark.billing_row(
+    "completed, but the provider did not tell what was used, or told what cannot be"
+)
 def test_usage_that_upstream_never_tells_is_counted(gateway: Any, cast: Any, model: str) -> None:
     gateway.chat(cast, say(tokens=12, no_usage=True), model=model, stream=True)
 
@@ -89,6 +94,9 @@ def test_usage_that_upstream_never_tells_is_counted(gateway: Any, cast: Any, mod
 @BOTH_FORMS
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("told", [0, -3, 10**8, 10**12, "12"])
+@pytest.mark.billing_row(
+    "completed, but the provider did not tell what was used, or told what cannot be"
+)
 def test_a_count_that_cannot_be_is_made_anew(
     gateway: Any, cast: Any, model: str, stream: bool, told: Any
 ) -> None:
@@ -119,6 +127,7 @@ def test_cached_input_is_cheaper_where_the_model_has_a_rate_for_it(gateway: Any)
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.billing_row("completed at a stop sequence")
 def test_a_stop_at_the_very_beginning_is_not_free(gateway: Any, cast: Any, stream: bool) -> None:
     text = say(text="Yes, certainly.")
     response = gateway.chat(cast, text, model=NATIVE, stop="Yes", stream=stream)
@@ -129,6 +138,7 @@ def test_a_stop_at_the_very_beginning_is_not_free(gateway: Any, cast: Any, strea
     assert record.cost_nusd > 0
 
 
+@pytest.mark.billing_row("completed at a stop sequence")
 def test_what_a_stop_sequence_cuts_off_is_not_charged(gateway: Any, cast: Any) -> None:
     long = "One line\n" + "more and more " * 300
     usage = gateway.chat(cast, say(text=long), model=NATIVE, stop="\n").json()["usage"]
@@ -142,6 +152,7 @@ def test_what_a_stop_sequence_cuts_off_is_not_charged(gateway: Any, cast: Any) -
 
 @BOTH_FORMS
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.billing_row("completed, but nothing came back")
 def test_an_empty_answer_costs_nothing(gateway: Any, cast: Any, model: str, stream: bool) -> None:
     response = gateway.chat(cast, say(text=""), model=model, stream=stream)
 
@@ -179,6 +190,7 @@ def test_an_empty_answer_costs_nothing(gateway: Any, cast: Any, model: str, stre
         ({"reset": True}, 502, "upstream_error"),
     ],
 )
+@pytest.mark.billing_row("the provider failed, or refused the input, before the first token")
 def test_a_failure_before_the_first_token_costs_nothing(
     gateway: Any,
     cast: Any,
@@ -200,6 +212,7 @@ def test_a_failure_before_the_first_token_costs_nothing(
 
 @BOTH_FORMS
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.billing_row("the provider failed before the first token, and a repeat succeeded")
 def test_a_failure_that_passes_is_tried_again_and_charged_once(
     gateway: Any, cast: Any, model: str, stream: bool
 ) -> None:
@@ -214,6 +227,7 @@ def test_a_failure_that_passes_is_tried_again_and_charged_once(
     assert len(gateway.upstream_calls(cast.code)) == 3
 
 
+@pytest.mark.billing_row("the provider failed, or refused the input, before the first token")
 def test_a_refusal_of_the_input_is_not_tried_again(gateway: Any, cast: Any) -> None:
     fault = {"status": 400, "code": 5006, "message": f"AiError: bad {cast.code}"}
     gateway.chat(cast, say(error=fault))
@@ -228,6 +242,7 @@ def test_a_refusal_of_the_input_is_not_tried_again(gateway: Any, cast: Any) -> N
 @pytest.mark.parametrize(
     "fault", [{"cut_after": 4}, {"end_after": 4}, {"error_frame_after": 4}], ids=str
 )
+@pytest.mark.billing_row("the provider failed after the first token of a stream")
 def test_a_stream_that_breaks_ends_in_an_error_and_charges_what_was_delivered(
     gateway: Any, cast: Any, model: str, fault: dict[str, int]
 ) -> None:
@@ -261,6 +276,7 @@ def test_the_openai_client_sees_a_broken_stream_as_an_error(
 
 
 @BOTH_FORMS
+@pytest.mark.billing_row("an answer that is not streamed broke off")
 def test_a_whole_answer_that_breaks_off_costs_nothing(gateway: Any, cast: Any, model: str) -> None:
     response = gateway.chat(cast, say(text="long", truncated_json=True), model=model)
 
@@ -295,6 +311,7 @@ def test_odd_chunks_become_text(gateway: Any, cast: Any, oddity: dict[str, bool]
 
 @BOTH_FORMS
 @pytest.mark.parametrize("chunk_ms", [100, 3000])
+@pytest.mark.billing_row("the client left in the middle of a stream")
 def test_a_client_that_leaves_stops_upstream_at_once_and_pays_for_what_it_got(
     gateway: Any, cast: Any, model: str, chunk_ms: int
 ) -> None:
@@ -317,6 +334,7 @@ def test_a_client_that_leaves_stops_upstream_at_once_and_pays_for_what_it_got(
     assert record.cost_nusd > 0
 
 
+@pytest.mark.billing_row("the client left before the first token")
 def test_a_client_that_leaves_before_the_first_token_pays_nothing(gateway: Any, cast: Any) -> None:
     mark = f"early {cast.code}"
     connection = connect(gateway)
@@ -332,12 +350,27 @@ def test_a_client_that_leaves_before_the_first_token_pays_nothing(gateway: Any, 
     assert record.output_tokens == 0
 
 
+@pytest.mark.billing_row("the client left while an answer that is not streamed was made")
+def test_a_client_that_leaves_a_whole_answer_pays_for_it(gateway: Any, cast: Any) -> None:
+    mark = f"whole {cast.code}"
+    connection = connect(gateway)
+    send(connection, cast, say(tokens=7, delay_ms=1_000) + mark, NATIVE, stream=False)
+    wait_for(lambda: gateway.upstream_calls(mark))
+    connection.close()
+
+    record = settled_record(cast)
+    assert (record.status, record.output_tokens) == ("completed", 7)
+    assert record.cost_nusd > 0
+
+
 def connect(gateway: Any) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=20)
 
 
-def send(connection: http.client.HTTPConnection, cast: Any, text: str, model: str) -> None:
-    body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": True}
+def send(
+    connection: http.client.HTTPConnection, cast: Any, text: str, model: str, *, stream: bool = True
+) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": stream}
     connection.request(
         "POST",
         "/v1/chat/completions",
@@ -361,6 +394,7 @@ def ended_call(gateway: Any, mark: str) -> dict[str, Any] | None:
 
 @BOTH_FORMS
 @pytest.mark.parametrize("path", ["chat/completions", "messages", "run/{model}"])
+@pytest.mark.billing_row("the provider failed before the first token, and a repeat succeeded")
 def test_a_stream_that_fails_before_its_first_token_is_begun_anew(
     gateway: Any, cast: Any, model: str, path: str
 ) -> None:
@@ -379,4 +413,25 @@ def test_a_stream_that_fails_before_its_first_token_is_begun_anew(
     assert response.status_code == 200, response.text
     assert response.headers["x-agentflare-attempts"] == "2"
     assert "error" not in response.text
+    assert settled_record(cast).status == "completed"
+
+
+# --- it does not begin ----------------------------------------------------------------
+
+
+@pytest.mark.billing_row("refused by us: key, parameters, credit, limits")
+def test_a_refusal_costs_nothing_and_leaves_no_record(gateway: Any, cast: Any) -> None:
+    mark = f"refused {cast.code}"
+    body = {"model": NATIVE, "messages": [{"role": "user", "content": mark}]}
+    refused = [
+        gateway.post(cast, "chat/completions", body, headers={"Authorization": "Bearer oi_none"}),
+        gateway.post(cast, "chat/completions", body | {"temperature": "hot"}),
+        gateway.post(cast, "chat/completions", body | {"model": "no-such-model"}),
+        gateway.post(gateway.cast(credit_nusd=0), "chat/completions", body),
+    ]
+
+    assert [reply.status_code for reply in refused] == [401, 400, 404, 429]
+    assert refused[-1].json()["error"]["code"] == "insufficient_quota"
+    assert gateway.upstream_calls(mark) == []
+    gateway.chat(cast, say(text="paid"))
     assert settled_record(cast).status == "completed"

@@ -53,6 +53,7 @@ def error_code(response: requests.Response) -> str:
 
 @MODELS
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.billing_row("repeated with its `Idempotency-Key`")
 def test_a_repeat_gets_the_same_bytes_and_is_not_charged(
     gateway: Any, cast: Any, model: str, stream: bool
 ) -> None:
@@ -117,6 +118,7 @@ def answered(gateway: Any, cast: Any, text: str, **params: Any) -> requests.Resp
 
 
 @MODELS
+@pytest.mark.billing_row("the client left, but sent an `Idempotency-Key`")
 def test_a_stream_whose_client_leaves_runs_to_its_end_and_is_there_for_the_retry(
     gateway: Any, cast: Any, model: str
 ) -> None:
@@ -218,24 +220,25 @@ def test_wrong_parameters_are_refused_each_time(gateway: Any, cast: Any) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_call_whose_process_is_killed_is_made_again_and_charged_once(
-    own_sandbox: Any, stream: bool
-) -> None:
+@pytest.mark.billing_row("our process died under a call with an `Idempotency-Key`")
+def test_calls_whose_process_is_killed_are_made_again_and_charged_once(own_sandbox: Any) -> None:
     balance = available(own_sandbox)
-    with ThreadPoolExecutor(1) as pool:
-        lost = pool.submit(long_call, own_sandbox, stream=stream)
+    with ThreadPoolExecutor(2) as pool:
+        lost = [pool.submit(long_call, own_sandbox, stream=stream) for stream in (False, True)]
         # Some of it is delivered, and the hold has told so.
         time.sleep(5)
         pid = own_sandbox.kill("web")
-        assert isinstance(lost.exception(), requests.RequestException)
+        assert all(isinstance(call.exception(), requests.RequestException) for call in lost)
     own_sandbox.wait_for_another("web", pid)
 
-    whole = wait_for(lambda: retried(own_sandbox, stream=stream), timeout_s=120)
+    whole = wait_for(lambda: retried(own_sandbox, stream=False), timeout_s=120)
+    streamed = wait_for(lambda: retried(own_sandbox, stream=True), timeout_s=120)
 
     assert "idempotent-replayed" not in whole.headers
-    last = json.loads(whole.text.split("\n\n")[-3][6:]) if stream else whole.json()
-    assert balance - available(own_sandbox) == nusd(last["usage"]["request_cost"])
+    assert "idempotent-replayed" not in streamed.headers
+    last = json.loads(streamed.text.split("\n\n")[-3][6:])
+    told = [nusd(answer["usage"]["request_cost"]) for answer in (whole.json(), last)]
+    assert balance - available(own_sandbox) == sum(told)
 
 
 def long_call(sandbox: Any, *, stream: bool) -> requests.Response:
@@ -248,7 +251,7 @@ def long_call(sandbox: Any, *, stream: bool) -> requests.Response:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     headers = {
         "Authorization": f"Bearer {sandbox.env['AGENTFLARE_API_KEY']}",
-        "Idempotency-Key": "killed",
+        "Idempotency-Key": f"killed-{stream}",
     }
     url = f"{sandbox.url}/v1/chat/completions"
     return requests.post(url, json=body, headers=headers, timeout=30)

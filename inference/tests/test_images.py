@@ -56,6 +56,7 @@ def file(content: bytes, name: str = "image.png") -> tuple[str, io.BytesIO, str]
         ("sdxl-lightning", "jpeg", "1024x1024", "0"),
     ],
 )
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_every_model_makes_a_picture_at_cloudflares_price_with_the_markup(
     client: openai.OpenAI, cast: Any, model: str, form: str, size: str, neurons: str
 ) -> None:
@@ -364,6 +365,7 @@ def test_so_is_one_in_json(gateway: Any, cast: Any, body: dict[str, Any], param:
 # --- labels -------------------------------------------------------------------------
 
 
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_labels_of_an_image_in_each_form(gateway: Any, cast: Any) -> None:
     url = f"{gateway.base_url}/images/classifications"
     content = drawn(50, 40)

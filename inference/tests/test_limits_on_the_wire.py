@@ -72,6 +72,7 @@ def test_every_answer_tells_what_is_left(gateway: Gateway) -> None:
     assert 1_000_000 - last < 2 * (1_000_000 - first)
 
 
+@pytest.mark.billing_row("refused by us: key, parameters, credit, limits")
 def test_a_refusal_names_the_limit_and_the_wait_and_calls_nobody(gateway: Gateway) -> None:
     cast = limited(gateway.cast(), requests_per_minute=2)
     for _ in range(2):
@@ -239,6 +240,7 @@ def test_running_holds_are_told_with_amount_age_and_request(gateway: Gateway) ->
 # --- Shrink to fit -----------------------------------------------------------------
 
 
+@pytest.mark.billing_row("made shorter to fit the credit")
 def test_a_call_is_made_as_long_as_the_credit_pays_for(gateway: Gateway) -> None:
     cast = gateway.cast(credit_nusd=300_000)
     assert gateway.chat(cast, "Hello", max_tokens=4_000).status_code == 429

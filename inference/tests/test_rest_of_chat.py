@@ -146,6 +146,9 @@ def test_json_that_the_cap_has_cut_is_told_to_be_cut_and_is_charged(
 
 
 @pytest.mark.parametrize("answer", ['{"name": "Ann"}', "no", '{"name": "Ann", "age": "old"}'])
+@pytest.mark.billing_row(
+    "JSON was asked of a model that has no mode for it, and its second answer did not fit either"
+)
 def test_an_answer_that_never_fits_costs_nothing_and_says_so(
     gateway: Any, cast: Any, answer: str
 ) -> None:
@@ -348,6 +351,7 @@ def test_a_summary_is_a_call_like_any_other(gateway: Any, cast: Any) -> None:
 # --- AI Gateway's cache --------------------------------------------------------------
 
 
+@pytest.mark.billing_row("AI Gateway answered from its cache")
 def test_a_cached_answer_costs_nothing_and_belongs_to_one_tenant(gateway: Any) -> None:
     acme, globex = gateway.cast(), gateway.cast(name="globex")
     body = {

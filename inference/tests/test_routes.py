@@ -103,6 +103,7 @@ def test_weights_share_the_calls(gateway: Any, cast: Any) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", [BUSY, BOOM, SPENT, {"status": 400, "code": 5007}])
+@pytest.mark.billing_row("another AI model, or another account, answered in its place")
 def test_a_fallback_answers_when_the_first_cannot(
     gateway: Any, cast: Any, fault: dict[str, Any], stream: bool
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_route_may_stand_before_a_model_of_its_name(gateway: Any, cast: Any) -
 # --- the pool -----------------------------------------------------------------------
 
 
+@pytest.mark.billing_row("another AI model, or another account, answered in its place")
 def test_another_account_answers_when_one_is_spent(
     gateway: Any, cast: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ EMBEDDERS = [
 
 
 @pytest.mark.parametrize(("model", "dimensions"), EMBEDDERS)
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_vectors_come_in_order_and_are_charged(
     gateway: Any, cast: Any, model: str, dimensions: int
 ) -> None:
@@ -204,6 +205,7 @@ def test_what_is_most_likely_refused_is_asked_first(gateway: Any, cast: Any) -> 
     assert settled_record(cast).cost_nusd == 0
 
 
+@pytest.mark.billing_row("one of several pictures, batches or texts of a call failed")
 def test_what_was_made_before_another_part_failed_is_in_our_books(gateway: Any, cast: Any) -> None:
     texts = [*("a rather long text " * 20 + SAFE for _ in range(3)), say(error=REFUSED)]
     response = gateway.post(cast, "moderations", {"input": texts})
@@ -269,6 +271,7 @@ def test_json_that_failed_upstream_is_not_the_callers_fault(gateway: Any, cast: 
 
 
 @pytest.mark.parametrize("model", ["bge-reranker", "bge-m3"])
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_documents_come_in_order_of_relevance(gateway: Any, cast: Any, model: str) -> None:
     body = {
         "model": model,
@@ -344,6 +347,7 @@ def test_many_documents_are_ranked_together(gateway: Any, cast: Any) -> None:
 # --- translation, classification ----------------------------------------------------
 
 
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_texts_are_translated_in_order(gateway: Any, cast: Any) -> None:
     body = {
         "model": "m2m100",
@@ -366,6 +370,7 @@ def test_a_language_is_named_as_the_model_names_it(gateway: Any, cast: Any) -> N
     assert call["body"]["target_language"] == "hin_Deva"
 
 
+@pytest.mark.billing_row("embeddings, pictures, labels, scores, translations: completed")
 def test_labels_come_with_the_likeliest_first(gateway: Any, cast: Any) -> None:
     response = gateway.post(
         cast, "classifications", {"model": "distilbert-sst2", "input": "great, wonderful"}
