@@ -20,7 +20,8 @@ OURS = "PYTEST_SERVICES_ADDED"
 
 def is_handing_out(config: pytest.Config) -> bool:
     """Whether this process runs no test itself: pytest-xdist's workers do."""
-    return bool(getattr(config.known_args_namespace, "numprocesses", None))
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # told the same arguments
+    return not is_worker and bool(getattr(config.known_args_namespace, "numprocesses", None))
 
 
 # A wrapper, so that it comes before pytest-django's hook of the same name, which

@@ -33,7 +33,7 @@ pytestmark = [
 CHILDREN = {"postgres", "valkey", "workers_ai", "web", "worker", "beat"}
 FIRST_STEPS = ["upgrade", "create_tenant", "grant_credit", "create_operator", "create_api_key"]
 
-STOPPED_WITHIN_S = 5.0
+STOPPED_WITHIN_S = 15.0
 
 
 def serves(sandbox: RunningSandbox) -> bool:
