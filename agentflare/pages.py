@@ -11,6 +11,7 @@ from django.shortcuts import render
 from agentflare import api
 from agentflare.errors import NotFoundError
 from agentflare.middleware import GetResponse, is_api
+from agentflare.navigation import navigation_of
 from agentflare.redis_store import RedisDownError
 
 # A page that needs a store which does not answer: not our fault, and it passes.
@@ -42,7 +43,14 @@ class ContentSecurityPolicyMiddleware:
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """Template context: what the base template needs on every page."""
-    return {"sandbox": settings.SANDBOX, "base_url": f"{settings.AGENTFLARE_URL}/v1"}
+    # Set by tenants.members.access on the pages of a workspace.
+    workspace = getattr(request, "workspace", None)
+    return {
+        "sandbox": settings.SANDBOX,
+        "base_url": f"{settings.AGENTFLARE_URL}/v1",
+        "workspace": workspace,
+        "navigation": navigation_of(request, workspace) if workspace else [],
+    }
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -79,6 +79,8 @@ SHARED_APPS = [
     "rest_framework",
     "allauth",
     "allauth.account",
+    "django_htmx",
+    "heroicons",
 ]
 # Tables in each tenant's schema: what that tenant owns. Each is multiplied by every tenant.
 TENANT_APPS = [
@@ -120,6 +122,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES = [
     {
@@ -133,7 +136,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "agentflare.pages.site",
             ],
-            "builtins": ["billing.templatetags.money"],
+            "builtins": ["billing.templatetags.money", "heroicons.templatetags.heroicons"],
             "libraries": {"figures": "billing.templatetags.figures"},
         },
     }

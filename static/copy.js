@@ -1,6 +1,4 @@
 // Buttons with data-copy="<id>" copy that element's text. Without this script they stay hidden.
-const announcer = document.getElementById("copied");
-
 async function copyText(source) {
   // The clipboard is there on https and localhost only.
   if (navigator.clipboard) {
@@ -13,23 +11,42 @@ async function copyText(source) {
   }
 }
 
+function announce(text) {
+  const announcer = document.getElementById("copied");
+  if (announcer) {
+    announcer.textContent = text;
+  }
+}
+
 async function copyFor(button) {
+  const source = document.getElementById(button.dataset.copy);
   let outcome = "Copied";
   try {
-    await copyText(document.getElementById(button.dataset.copy));
+    await copyText(source);
   } catch {
     outcome = "Select and copy";
-    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    getSelection().selectAllChildren(source);
   }
   button.textContent = outcome;
-  announcer.textContent = outcome;
+  announce(outcome);
   setTimeout(() => {
     button.textContent = "Copy";
-    announcer.textContent = "";
+    announce("");
   }, 2000);
 }
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => copyFor(button));
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    copyFor(button);
+  }
+});
+
+function showCopyButtons(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+  }
 }
+
+showCopyButtons(document);
+document.addEventListener("htmx:load", (event) => showCopyButtons(event.detail.elt.parentElement ?? document));

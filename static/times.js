@@ -2,9 +2,16 @@
 const shapes = {
   short: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }),
   seconds: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }),
+  day: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" }),
 };
-for (const element of document.querySelectorAll("time[datetime]")) {
-  const shape = "seconds" in element.dataset ? shapes.seconds : shapes.short;
-  element.title = element.textContent;
-  element.textContent = shape.format(new Date(element.dateTime));
+
+function showTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
+    const shape = shapes[Object.keys(shapes).find((name) => name in element.dataset) ?? "short"];
+    element.title = element.textContent;
+    element.textContent = shape.format(new Date(element.dateTime));
+  }
 }
+
+showTimes(document);
+document.addEventListener("htmx:load", (event) => showTimes(event.detail.elt.parentElement ?? document));

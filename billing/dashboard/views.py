@@ -1,7 +1,7 @@
 """The tenant's pages about money and use."""
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from agentflare.redis_store import RedisDownError
@@ -9,8 +9,8 @@ from billing.admission.selectors import running_holds
 from billing.admission.services import books
 from billing.usage.selectors import recent_calls, spend_by_model
 from tenants.keys.services import list_api_keys
+from tenants.members.access import Workspace, workspace_page
 from tenants.registry.models import Tenant
-from tenants.registry.schemas import tenant_schema
 from tenants.users.models import User
 
 # What the quickstart asks for.
@@ -26,39 +26,28 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", {"tenants": tenants})
 
 
-@login_required
-def overview(request: HttpRequest, slug: str) -> HttpResponse:
+@workspace_page()
+def overview(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Balance, keys, spend by AI model and the latest calls of a workspace."""
-    tenants = tenants_of(request)
-    tenant = tenant_among(tenants, slug)
+    tenant = workspace.tenant
     try:
         gate, holds = books(tenant), running_holds(tenant.code)
     except RedisDownError:
         gate, holds = None, []
-    with tenant_schema(tenant.code):
-        spend = spend_by_model(days=30)
-        context = {
-            "tenant": tenant,
-            "tenants": tenants,
-            "gate": gate,
-            "holds": holds,
-            "keys": list_api_keys(tenant=tenant),
-            "calls": recent_calls(limit=20),
-            "spend": spend,
-            "spent_nusd": sum(row["cost_nusd"] for row in spend),
-            "quickstart_model": QUICKSTART_MODEL,
-        }
+    spend = spend_by_model(days=30)
+    context = {
+        "tenant": tenant,
+        "gate": gate,
+        "holds": holds,
+        "keys": list_api_keys(tenant=tenant),
+        "calls": recent_calls(limit=20),
+        "spend": spend,
+        "spent_nusd": sum(row["cost_nusd"] for row in spend),
+        "quickstart_model": QUICKSTART_MODEL,
+    }
     return render(request, "overview.html", context)
 
 
 def tenants_of(request: HttpRequest) -> list[Tenant]:
     assert isinstance(request.user, User)
     return list(Tenant.objects.filter(memberships__user=request.user))
-
-
-def tenant_among(tenants: list[Tenant], slug: str) -> Tenant:
-    """The workspace, if it is one of this person's; else it does not exist for them."""
-    for tenant in tenants:
-        if tenant.slug == slug:
-            return tenant
-    raise Http404

@@ -1,0 +1,48 @@
+"""The way through a workspace's pages: one list, read by templates/workspace/nav.html."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+@dataclass(frozen=True)
+class Page:
+    """name: of its address. right: what a role needs to see it (tenants.members.permissions).
+
+    icon: a name of heroicons. section: names of other pages that belong to it.
+    """
+
+    name: str
+    label: str
+    icon: str
+    right: str = "VIEW"
+    section: tuple[str, ...] = ()
+
+
+NAVIGATION: dict[str, list[Page]] = {
+    "": [
+        Page("overview", "Overview", "home"),
+    ],
+}
+
+
+def navigation_of(request: HttpRequest, workspace: Any) -> list[dict[str, Any]]:
+    """Groups of links to what this member may see; the page that is open is marked."""
+    here = request.resolver_match.url_name if request.resolver_match else None
+    groups = []
+    for title, pages in NAVIGATION.items():
+        items = [
+            {
+                "label": page.label,
+                "icon": page.icon,
+                "url": reverse(page.name, kwargs={"slug": workspace.slug}),
+                "is_here": here == page.name or here in page.section,
+            }
+            for page in pages
+            if workspace.rights[page.right]
+        ]
+        if items:
+            groups.append({"title": title, "pages": items})
+    return groups

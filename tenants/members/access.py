@@ -1,0 +1,99 @@
+"""The door to a workspace's pages: a member with the right comes in, everybody else does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import render
+
+from tenants.members.permissions import Permission, is_granted, roles_with
+from tenants.registry.models import Tenant
+from tenants.registry.schemas import tenant_schema
+from tenants.users.models import Membership, User
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A tenant as one of its members sees it. Templates know it as `workspace`."""
+
+    tenant: Tenant
+    membership: Membership
+    user: User
+
+    @property
+    def slug(self) -> str:
+        return self.tenant.slug
+
+    @property
+    def role(self) -> str:
+        return self.membership.role
+
+    @property
+    def actor(self) -> str:
+        """As the audit trail names this person."""
+        return self.user.email
+
+    def may(self, permission: Permission) -> bool:
+        return is_granted(self.role, permission)
+
+    @property
+    def rights(self) -> dict[str, bool]:
+        """For templates: `{% if workspace.rights.MANAGE_KEYS %}`."""
+        return {permission.name: self.may(permission) for permission in Permission}
+
+    def others(self) -> list[Tenant]:
+        """The other workspaces of this person."""
+        return list(Tenant.objects.filter(memberships__user=self.user).exclude(pk=self.tenant.pk))
+
+
+def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., Any]:
+    """A view of `/t/<slug>/…`: gets the Workspace, and runs in the tenant's schema.
+
+    Who is not a member gets 404: for them it does not exist. A member without the right
+    gets 403, and is told whom to ask. What the view answers must be rendered when it
+    returns; a streamed answer enters the schema by itself.
+    """
+
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        @login_required
+        def page(request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponseBase:
+            workspace = find_workspace(request, slug)
+            request.workspace = workspace  # type: ignore[attr-defined]
+            if not workspace.may(permission):
+                return forbidden(request, workspace, permission)
+            with tenant_schema(workspace.tenant.code):
+                return view(request, workspace, **kwargs)
+
+        return page
+
+    return decorate
+
+
+def find_workspace(request: HttpRequest, slug: str) -> Workspace:
+    """Raises Http404 for a workspace that is not there, or not this person's."""
+    assert isinstance(request.user, User)
+    membership = (
+        Membership.objects.select_related("tenant", "tenant__plan")
+        .filter(tenant__slug=slug, user=request.user)
+        .first()
+    )
+    if membership is None:
+        raise Http404
+    return Workspace(membership.tenant, membership, request.user)
+
+
+def forbidden(
+    request: HttpRequest, workspace: Workspace, permission: Permission
+) -> HttpResponseBase:
+    roles = roles_with(permission)
+    helpers = Membership.objects.filter(tenant=workspace.tenant, role__in=roles)
+    context = {
+        "permission": permission.value,
+        "roles": roles,
+        "helpers": helpers.select_related("user").order_by("created_at")[:5],
+    }
+    return render(request, "workspace/forbidden.html", context, status=403)

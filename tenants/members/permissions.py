@@ -1,0 +1,42 @@
+"""What each role may do in a workspace. The pages ask here, on the server, for every request."""
+
+from enum import StrEnum
+
+from tenants.users.models import Role
+
+
+class Permission(StrEnum):
+    """One thing that some of a workspace's people may do."""
+
+    VIEW = "see balance, usage and models"
+    CALL = "call models in the playground"
+    MANAGE_KEYS = "make, change and revoke API keys"
+    VIEW_BILLING = "see payments, invoices and the statement"
+    MANAGE_BILLING = "buy credit and change how it is paid"
+    MANAGE_TEAM = "invite, change and remove people"
+    MANAGE_SETTINGS = "change settings, alerts and webhooks"
+    VIEW_AUDIT = "read the audit trail"
+    OWN = "transfer or close the workspace"
+
+
+_VIEWER = frozenset({Permission.VIEW})
+_DEVELOPER = _VIEWER | {Permission.CALL, Permission.MANAGE_KEYS}
+_BILLING = _VIEWER | {Permission.VIEW_BILLING, Permission.MANAGE_BILLING}
+_OWNER = frozenset(Permission)
+
+GRANTED: dict[str, frozenset[Permission]] = {
+    Role.OWNER: _OWNER,
+    Role.ADMIN: _OWNER - {Permission.OWN},
+    Role.DEVELOPER: _DEVELOPER,
+    Role.BILLING: _BILLING,
+    Role.VIEWER: _VIEWER,
+}
+
+
+def is_granted(role: str, permission: Permission) -> bool:
+    return permission in GRANTED.get(role, frozenset())
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """Whom to ask: the roles that have it, the most powerful first."""
+    return [role for role in Role if is_granted(role, permission)]
