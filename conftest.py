@@ -28,6 +28,8 @@ from sandbox.testing import RunningSandbox, start_sandbox
 
 USD = 1_000_000_000
 
+pytest_plugins = ["agentflare.tests.browser"]
+
 
 @dataclass
 class Cast:

@@ -1,0 +1,143 @@
+"""Pages in a real Chromium: fixtures for all apps' tests.
+
+Debian's Chromium, or any other that is installed. Where there is none the tests are skipped and
+the end of the run says so loudly; with BROWSER_REQUIRED set (CI) they fail.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Chromium as root needs --no-sandbox; the rest keeps it from calling its maker's servers.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def chromium() -> str | None:
+    """The path of a Chromium: CHROMIUM, or the first one found."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a browser, leave out what needs one."""
+    if chromium() or os.environ.get("BROWSER_REQUIRED"):
+        return
+    for item in items:
+        if {"visit", "any_visit"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.skip(reason="NO BROWSER: install Chromium"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum("NO BROWSER" in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.section("NO BROWSER", red=True)
+        terminalreporter.line(
+            f"{count} tests of pages did not run: there is no Chromium here. Install it "
+            "(Debian: apt-get install chromium), or name one in CHROMIUM.",
+            red=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    path = chromium()
+    assert path, "no Chromium is installed, and BROWSER_REQUIRED is set"
+    return {**browser_type_launch_args, "executable_path": path, "args": ARGUMENTS}
+
+
+@dataclass
+class Visit:
+    """Somebody's browser at the running product. What goes wrong in a page fails the test."""
+
+    page: Page
+    context: BrowserContext
+    base_url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def goto(self, path: str) -> Page:
+        self.page.goto(self.base_url + path)
+        return self.page
+
+    def sign_in(self, user: Any) -> None:
+        """As the sign-in page does, without the page."""
+        from django.conf import settings
+        from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+        from django.contrib.auth.models import update_last_login
+        from django.contrib.sessions.backends.db import SessionStore
+
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session["_auth_user_backend"] = settings.AUTHENTICATION_BACKENDS[0]
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.save()
+        update_last_login(None, user)
+        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session.session_key}
+        self.context.add_cookies([{**cookie, "url": self.base_url}])
+
+    def expect_good_page(self) -> None:
+        """No breach of WCAG 2.1 AA that axe-core finds, and nothing wider than the window."""
+        result = Axe().run(
+            self.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        )
+        assert result.violations_count == 0, result.generate_report()
+        width = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert width <= 0, f"{self.page.url} is {width} px wider than the window"
+
+    def note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+
+@pytest.fixture
+def visit(gateway: Any, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
+    """A desktop's window."""
+    yield from _visit(gateway.url, browser, monkeypatch, viewport=DESKTOP)
+
+
+@pytest.fixture(params=["light", "dark", "phone"])
+def any_visit(
+    request: pytest.FixtureRequest,
+    gateway: Any,
+    browser: Browser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Visit]:
+    """The same three times: by day, by night, on a phone."""
+    options: dict[str, Any] = {"viewport": DESKTOP}
+    match request.param:
+        case "dark":
+            options["color_scheme"] = "dark"
+        case "phone":
+            options = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
+    yield from _visit(gateway.url, browser, monkeypatch, **options)
+
+
+def _visit(
+    url: str, browser: Browser, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> Iterator[Visit]:
+    # Playwright keeps an event loop in this thread; our ORM calls do not run in it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    context = browser.new_context(**options)
+    context.set_default_timeout(15_000)
+    visit = Visit(context.new_page(), context, url)
+    visit.page.on("console", visit.note)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    yield visit
+    context.close()
+    assert visit.complaints == []
