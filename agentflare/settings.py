@@ -46,6 +46,8 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 # How long a connection of the pool is waited for while PostgreSQL is there, and busy.
 DATABASE_POOL_TIMEOUT_S = 6
+# How long a call waits for PostgreSQL, where it could go another way.
+DATABASE_PATIENCE_S = 5
 
 # Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
 REDIS_URL = env.text("REDIS_URL")

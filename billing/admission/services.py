@@ -8,7 +8,7 @@ from django.db import Error as DatabaseFault
 from django.db import InterfaceError, OperationalError
 
 from agentflare import errors
-from agentflare.connections import given_back
+from agentflare.connections import given_back, patiently
 from agentflare.redis_store import RedisDownError, breaker
 from billing import spool
 from billing.admission import fallback, gate, live_holds, outage, recovery
@@ -116,20 +116,15 @@ def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
 
 
 def _admit_in_postgresql(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
-    with given_back():
-        return _admit_by_ledger(event, tokens, rules)
-
-
-def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     try:
-        available_nusd = fallback.admit(event=event, tokens=tokens, rules=rules)
+        available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     except fallback.OutageOverError:
         # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
-        if outage.is_told() and not breaker.refuses() and recovery.recover():
+        if outage.is_told() and not breaker.refuses() and patiently(recovery.recover):
             outage.leave()
             return _admit_in_redis(event, tokens, rules)
-        fallback.open_outage()
-        available_nusd = fallback.admit(event=event, tokens=tokens, rules=rules)
+        patiently(fallback.open_outage)
+        available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     hold = Hold(keys=gate.HoldKeys.of(event), event=event, available_nusd=available_nusd)
     live_holds.add(hold)
     return hold
@@ -154,8 +149,8 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
             outage.note_available(event.tenant_code, available_nusd)
             return Captured(cost_nusd=cost_nusd, available_nusd=available_nusd)
     try:
-        with given_back():
-            return Captured(cost_nusd=fallback.capture(event), available_nusd=None)
+        cost_nusd = patiently(lambda: fallback.capture(event))
+        return Captured(cost_nusd=cost_nusd, available_nusd=None)
     except DatabaseFault as exc:
         logger.warning("PostgreSQL did not take the capture of %s: %s", event.request_id, exc)
     except LedgerError:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def killed(server: Any) -> Iterator[None]:
         server.start_again()
 
 
+@contextmanager
+def emptied(server: Any) -> Iterator[None]:
+    """Killed, and started again at once without its data."""
+    server.kill()
+    for file in server.folder.glob("appendonlydir/*"):
+        file.unlink()
+    server.start_again()
+    yield
+
+
 def fallback_rows(stores: Any) -> tuple[int, int]:
     """Rows of calls, and of outages that are not over."""
     with psycopg.connect(stores.postgres.url) as connection:
@@ -155,11 +166,8 @@ def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: A
         for _ in range(2):
             time.sleep(3)
             load.phase = "after"
-            own_stores.valkey.kill()
-            for file in own_stores.valkey.folder.glob("appendonlydir/*"):
-                file.unlink()
-            own_stores.valkey.start_again()
-            time.sleep(8)
+            with emptied(own_stores.valkey):
+                time.sleep(8)
         wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
         time.sleep(2)
 
@@ -216,7 +224,7 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
         *_, last, done, _ = reply.text.split("\n\n")
         assert done == "data: [DONE]"
         cost = json.loads(last[6:])["usage"]["request_cost"]
-        load.told[reply.headers["x-request-id"]] = round(float(cost) * NUSD)
+        load.told[reply.headers["x-request-id"]] = int(Decimal(cost) * NUSD)
         told.append(cost)
 
     streams = [threading.Thread(target=long_stream) for _ in range(4)]

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from agentflare import errors
+from agentflare.connections import patiently
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import RedisDownError, get_redis
 from tenants.keys.format import KeyParts, key_prefix, parse_key
@@ -231,7 +232,7 @@ def _look_up(parts: KeyParts) -> KeyRecord | None:
     if record and is_fresh:
         return record
     try:
-        return _from_postgresql(parts)
+        return patiently(lambda: _from_postgresql(parts))
     except (OperationalError, InterfaceError):
         if record is None:
             raise
