@@ -5,6 +5,7 @@ from django.http import HttpRequest
 
 from agentflare import degraded
 from agentflare.api import JsonResponse
+from agentflare.connections import patiently
 from agentflare.redis_store import get_redis
 
 
@@ -33,12 +34,17 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 def check_postgresql() -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('public.catalog_aimodel') IS NOT NULL")
-            row = cursor.fetchone()
+        has_tables = patiently(_has_tables)
     except Exception:
         return "down"
-    return "ok" if row and row[0] else "not migrated"
+    return "ok" if has_tables else "not migrated"
+
+
+def _has_tables() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.catalog_aimodel') IS NOT NULL")
+        (has_tables,) = cursor.fetchone()
+    return bool(has_tables)
 
 
 def check_redis() -> str:

@@ -1,5 +1,6 @@
 """Captures that had to wait in the spool, because neither store could take them."""
 
+from agentflare.connections import patiently
 from agentflare.redis_store import RedisDownError
 from billing import spool
 from billing.admission import fallback, gate, outage
@@ -25,4 +26,4 @@ def _deliver(event: UsageEvent) -> None:
             return
         except RedisDownError:
             pass
-    fallback.capture(event)
+    patiently(lambda: fallback.capture(event))

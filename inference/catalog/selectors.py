@@ -17,6 +17,7 @@ from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
+from agentflare.connections import patiently
 from agentflare.errors import ModelNotFoundError
 from billing.prices.services import Price, prices_at
 from inference.catalog.models import AIModel, Route, RouteCandidate
@@ -155,7 +156,7 @@ def forget() -> None:
 def _refresh() -> None:
     global _current
     try:
-        _current = read_catalogue()
+        _current = patiently(read_catalogue)
     except Exception:
         logger.exception("The catalogue could not be refreshed; the old one stands")
         if _current is not None:
