@@ -37,13 +37,22 @@ DATABASES: dict[str, dict[str, Any]] = {
     }
 }
 # Every greenlet would open a connection of its own otherwise.
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 10)
 DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
-    "max_size": env.integer("DATABASE_POOL_SIZE", 10),
+    "max_size": DATABASE_POOL_SIZE,
     # Then the server itself is asked whether it is there: see tenants/postgresql.
     "timeout": 2,
 }
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+# One whose machine is gone says nothing: its connections would keep their places in the pool.
+for _name, _value in (
+    ("keepalives_idle", 10),
+    ("keepalives_interval", 5),
+    ("keepalives_count", 3),
+    ("tcp_user_timeout", 25_000),
+):
+    DATABASES["default"]["OPTIONS"].setdefault(_name, _value)
 # How long a connection of the pool is waited for while PostgreSQL is there, and busy.
 DATABASE_POOL_TIMEOUT_S = 6
 # How long a call waits for PostgreSQL, where it could go another way.
@@ -307,9 +316,9 @@ CAPTURE_REPLAY_S = 10
 SETTLE_BATCH = 500
 # While Redis is down PostgreSQL admits: at most so much for each tenant in one outage.
 FALLBACK_ALLOWANCE_NUSD = env.nusd("FALLBACK_ALLOWANCE_DOLLARS", "1")
-# In an outage's first seconds not every process has told yet what its calls hold: until then
-# only a tenant whose free credit is at least the allowance is served, and with no more than
-# this part of it.
+# Until every process has told what its calls hold, and for so long at least, only a tenant whose
+# free credit is at least the allowance is served, and with no more than this part of it. A
+# process that is silent for HOLD_TTL_S after that is dead.
 FALLBACK_GRACE_S = 5
 FALLBACK_GRACE_PART = 10
 # Captures that neither store can take, until one of them can. On a disk that outlives us.

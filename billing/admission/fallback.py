@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from agentflare import errors
-from billing.admission import outage
+from billing.admission import outage, peers
 from billing.admission.models import FallbackHold
 from billing.admission.refusals import refusal_of
 from billing.admission.rules import WINDOW_S, Rules
@@ -32,10 +32,11 @@ INSERT INTO admission_gatestanding AS standing (redis, down_since) VALUES (%s, c
 ON CONFLICT (redis) DO UPDATE
    SET down_since = coalesce(standing.down_since, clock_timestamp())
 """
-# Shared: admissions do not wait for each other here, and recovery waits for them all.
+# Shared: admissions do not wait for each other here, and recovery waits for them all, in turn.
+_LOCK = "SELECT pg_advisory_xact_lock_shared(hashtext('gate'), hashtext(%s))"
 _DOWN_FOR = """
 SELECT extract(epoch FROM clock_timestamp() - down_since)
-  FROM admission_gatestanding WHERE redis = %s FOR SHARE
+  FROM admission_gatestanding WHERE redis = %s
 """
 _SUMS = """
 SELECT coalesce(sum(amount_nusd) FILTER (WHERE cost_nusd IS NULL), 0),
@@ -137,6 +138,7 @@ def book_early(events: Iterable[UsageEvent]) -> None:
     """Book calls that Redis has captured, and settlement perhaps not.
 
     What they cost is then missing from the balance, and settlement changes nothing any more.
+    Redis is told too: it may have lost them again.
     """
     by_tenant: dict[str, list[UsageEvent]] = {}
     for event in events:
@@ -144,10 +146,25 @@ def book_early(events: Iterable[UsageEvent]) -> None:
     for tenant_code, batch in by_tenant.items():
         with tenant_schema(tenant_code), transaction.atomic():
             book_and_sum(batch)
+            ids = [event.request_id for event in batch]
+            booked = UsageRecord.objects.filter(pk__in=ids).values_list("pk", "cost_nusd")
+            costs = {request_id.hex: cost_nusd for request_id, cost_nusd in booked}
+            _write(
+                [
+                    _row(
+                        event,
+                        tokens=event.tokens,
+                        cost_nusd=costs[event.request_id],
+                        is_carried=True,
+                    )
+                    for event in batch
+                ]
+            )
 
 
 def _down_for_s() -> float:
     with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [outage.redis_name()])
         cursor.execute(_DOWN_FOR, [outage.redis_name()])
         row = cursor.fetchone()
     if row is None or row[0] is None:
@@ -227,7 +244,7 @@ def _check_allowance(
             "used up. Please retry later.",
             retry_after_s=_RETRY_S,
         )
-    if down_for_s >= settings.FALLBACK_GRACE_S:
+    if peers.all_have_told(down_for_s=down_for_s):
         return
     # Not every process has carried over what its calls hold, and one may still have Redis:
     # credit may be gone that is free as far as is known here. Who has little must wait.
@@ -239,7 +256,7 @@ def _check_allowance(
         raise errors.ServiceUnavailableError(
             "One of the service's stores has just failed, and it is not known yet what your "
             "running calls hold of your credit. Please retry in a moment.",
-            retry_after_s=max(0.5, settings.FALLBACK_GRACE_S - down_for_s),
+            retry_after_s=max(1, settings.FALLBACK_GRACE_S - down_for_s),
         )
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from agentflare.connections import patiently
 from agentflare.redis_store import RedisDownError, breaker, get_redis
-from billing.admission import fallback, gate, outage, recovery
+from billing.admission import fallback, gate, outage, peers, recovery
 from billing.admission.late_captures import take_in_spool
 from billing.admission.rules import Count
 from billing.usage.events import UsageEvent
@@ -54,7 +55,7 @@ _sent: deque[Hold] = deque()
 _keeper: threading.Thread | None = None
 _keeper_pid = 0
 _redis_run_id = ""
-_booked_early = False
+_seen_at = 0.0
 # While Redis is down: how often it is asked, and PostgreSQL told how far our calls are.
 _OUTAGE_TICK_S = 1.0
 _lock = threading.Lock()
@@ -62,7 +63,7 @@ _lock = threading.Lock()
 
 def add(hold: Hold) -> None:
     _holds[hold.request_id] = hold
-    _start_keeper()
+    start_keeper()
 
 
 def remove(hold: Hold) -> None:
@@ -71,10 +72,10 @@ def remove(hold: Hold) -> None:
 
 def forget_all() -> None:
     """As a process that has just started."""
-    global _redis_run_id, _booked_early
+    global _redis_run_id, _seen_at
     _holds.clear()
     _sent.clear()
-    _redis_run_id, _booked_early = "", False
+    _redis_run_id, _seen_at = "", 0.0
 
 
 def send_capture(hold: Hold) -> tuple[int, int]:
@@ -98,7 +99,7 @@ def _capture(hold: Hold) -> tuple[int, int]:
     )
 
 
-def _start_keeper() -> None:
+def start_keeper() -> None:
     """Once per process; again after a fork."""
     global _keeper, _keeper_pid
     if _keeper_pid == os.getpid() and _keeper and _keeper.is_alive():
@@ -116,7 +117,7 @@ def _keep() -> None:
         outage.woken.wait(_OUTAGE_TICK_S if outage.is_on() else settings.HOLD_RENEW_S)
         outage.woken.clear()
         # Each by itself: whatever goes wrong in one, the holds must be renewed.
-        duties = (live_without_redis,) if outage.is_on() else (renew_all, look_at_redis)
+        duties = (live_without_redis,) if outage.is_on() else (renew_all, look_at_redis, live)
         for duty in (*duties, forget_old_captures, take_in_spool):
             try:
                 duty()
@@ -136,24 +137,42 @@ def live_without_redis() -> None:
 
     Raises OperationalError, RedisDownError.
     """
-    global _booked_early
     is_back = breaker.ask()
     try:
-        fallback.carry_over([_event_so_far(hold) for hold in list(_holds.values())])
-        if not _booked_early:
-            fallback.open_outage()
-            fallback.book_early([hold.event for hold in list(_sent)])
-            _booked_early = True
-        if not is_back or not recovery.recover():
+        _tell_postgresql(is_back=is_back)
+        if not is_back or not patiently(recovery.recover):
             return
     except (OperationalError, InterfaceError):
         # Where PostgreSQL knows nothing of it, Redis has missed nothing.
         if outage.is_told() or not is_back or not outage.has_marks():
             raise
     outage.leave()
-    _booked_early = False
     renew_all()
     repeat_captures()
+
+
+def _tell_postgresql(*, is_back: bool) -> None:
+    """The holds of our calls at each tick; once, what Redis has captured last."""
+    if not is_back or not outage.is_told():
+        patiently(fallback.open_outage)
+    # Before that a call may still get its hold, or its capture, from Redis.
+    is_settled = outage.is_settled()
+    running = [_event_so_far(hold) for hold in list(_holds.values())]
+    patiently(lambda: fallback.carry_over(running))
+    if not outage.has_told_all():
+        captured = [hold.event for hold in list(_sent)]
+        patiently(lambda: fallback.book_early(captured))
+    if is_settled:
+        outage.note_told_all()
+        patiently(lambda: peers.note_alive(has_told=True))
+
+
+def live() -> None:
+    """Say so, now and then."""
+    global _seen_at
+    if time.monotonic() - _seen_at > peers.TELL_S:
+        patiently(peers.note_alive)
+        _seen_at = time.monotonic()
 
 
 def renew_all() -> None:
@@ -198,7 +217,7 @@ def _event_so_far(hold: Hold) -> UsageEvent:
 def look_at_redis() -> None:
     """Has it restarted, or been emptied?"""
     global _redis_run_id
-    if not outage.has_marks() and not recovery.is_new_redis():
+    if not outage.has_marks() and not patiently(recovery.is_new_redis):
         outage.enter("Redis has lost everything")
         return
     run_id = get_redis().info("server")["run_id"]
@@ -215,9 +234,12 @@ def repeat_captures() -> None:
 
 
 def forget_old_captures() -> None:
+    if outage.is_on() and not outage.is_told():
+        # With neither store they must wait until there is somebody to tell.
+        return
     oldest = time.monotonic() - settings.CAPTURE_REPLAY_S
     while _sent and _sent[0].ended_at < oldest:
         _sent.popleft()
 
 
-outage.on_enter.append(_start_keeper)
+outage.on_enter.append(start_keeper)

@@ -19,6 +19,18 @@ class GateStanding(models.Model):
         return self.redis
 
 
+class GateProcess(models.Model):
+    """A process that admits at a gate, for as long as it lives, and when it last told all."""
+
+    name = models.CharField(max_length=240, primary_key=True)
+    redis = models.CharField(max_length=200)
+    seen_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, help_text="what its calls hold, in an outage")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class FallbackHold(models.Model):
     """A hold that Redis does not know of yet, or whose end it does not know of.
 

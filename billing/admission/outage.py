@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ _MEMORY_SIZE = 20_000
 
 _is_on = False
 _is_told = False
+_has_told_all = False
+_entered_at = 0.0
+_has_joined = False
 # Wakes the thread that keeps this process' holds.
 woken = threading.Event()
 # Tenant code → what the gate last said to be free, in nUSD.
@@ -31,15 +35,31 @@ def is_on() -> bool:
 
 def enter(reason: object) -> None:
     """From here on Redis is not asked to admit or capture. Repeats change nothing."""
-    global _is_on
+    global _is_on, _entered_at
     if _is_on:
         return
     _is_on = True
+    _entered_at = time.monotonic()
     degraded.enter("redis", cause="gate")
     logger.warning("PostgreSQL admits in Redis' place: %s", reason)
     for call in on_enter:
         call()
     woken.set()
+
+
+def is_settled() -> bool:
+    """Whether what was under way to Redis when it began has come back, well or not."""
+    return time.monotonic() - _entered_at > 2 * settings.REDIS_TIMEOUT_S
+
+
+def has_joined() -> bool:
+    """Whether this process has looked if its elders are in an outage."""
+    return _has_joined
+
+
+def note_joined() -> None:
+    global _has_joined
+    _has_joined = True
 
 
 def note_told() -> None:
@@ -52,9 +72,19 @@ def is_told() -> bool:
     return _is_told
 
 
+def note_told_all() -> None:
+    global _has_told_all
+    _has_told_all = True
+
+
+def has_told_all() -> bool:
+    """Whether PostgreSQL knows all that this process' calls held when it began."""
+    return _has_told_all
+
+
 def leave() -> None:
-    global _is_on, _is_told
-    _is_told = False
+    global _is_on, _is_told, _has_told_all
+    _is_told = _has_told_all = False
     if _is_on:
         _is_on = False
         logger.warning("Redis admits again")
@@ -74,7 +104,9 @@ def last_available(tenant_code: str) -> int | None:
 
 def forget() -> None:
     """As a new process."""
+    global _has_joined
     leave()
+    _has_joined = False
     _known_nusd.clear()
 
 

@@ -8,11 +8,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from agentflare.redis_store import get_redis
-from billing.admission import gate, outage
+from billing.admission import gate, outage, peers
 from billing.admission.models import FallbackHold, GateStanding
 from billing.admission.warmth import warm_up
 from billing.usage.budgets import sync_spend
@@ -23,9 +22,11 @@ _FIRST_SEEN = """
 INSERT INTO admission_gatestanding (redis, down_since) VALUES (%s, NULL)
 ON CONFLICT (redis) DO NOTHING
 """
+# Waits for the admissions that are under way; those that come later wait for it.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('gate'), hashtext(%s))"
 _DOWN_FOR = """
-SELECT coalesce(extract(epoch FROM clock_timestamp() - down_since), 0)
-  FROM admission_gatestanding WHERE redis = %s FOR UPDATE
+SELECT extract(epoch FROM clock_timestamp() - down_since)
+  FROM admission_gatestanding WHERE redis = %s
 """
 
 
@@ -41,8 +42,8 @@ def is_needed() -> bool:
 def recover() -> bool:
     """Tell Redis all that it has missed; admission is its own again. False: not yet.
 
-    A Redis that has lost everything is told only when all processes have had the time to
-    carry over what their calls hold. Safe at any time, and by several at once.
+    A Redis that has lost everything is told only when all processes have carried over what
+    their calls hold. Safe at any time, and by several at once.
     Raises RedisDownError or OperationalError; then PostgreSQL goes on.
     """
     has_marks = outage.has_marks()
@@ -51,10 +52,12 @@ def recover() -> bool:
     name = outage.redis_name()
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_FIRST_SEEN, [name])
+            cursor.execute(_LOCK, [name])
             cursor.execute(_DOWN_FOR, [name])
-            down_for_s = float(cursor.fetchone()[0])
-        if not has_marks and down_for_s < settings.FALLBACK_GRACE_S:
+            (down_for_s,) = cursor.fetchone() or (None,)
+        if not has_marks and (
+            down_for_s is None or not peers.all_have_told(down_for_s=float(down_for_s))
+        ):
             return False
         # Locked: an end that comes now waits, and makes a row of its own after this one.
         rows = list(FallbackHold.objects.select_for_update().filter(redis=name).order_by("pk"))

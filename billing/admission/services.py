@@ -1,17 +1,21 @@
 """May this call start? And what did it cost in the end?"""
 
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import InterfaceError, OperationalError
 
 from agentflare import errors
-from agentflare.connections import given_back, patiently
+from agentflare.connections import patiently
 from agentflare.redis_store import RedisDownError, breaker
 from billing import spool
-from billing.admission import fallback, gate, live_holds, outage, recovery
+from billing.admission import fallback, gate, live_holds, outage, peers, recovery
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.refusals import refusal_of
@@ -23,11 +27,16 @@ from billing.usage.events import UsageEvent
 from tenants.registry.models import Tenant
 
 logger = logging.getLogger(__name__)
+_joining = threading.Lock()
+# Admissions of PostgreSQL at once, in a process: half of the pool, for the calls that end, and
+# what they hold, must find a connection too. A tenant has one of them: its calls would wait for
+# each other there anyway, in everybody's way.
+_at_once = threading.BoundedSemaphore(max(1, settings.DATABASE_POOL_SIZE // 2))
+_turns: dict[str, threading.Semaphore] = {}
 _LOOK_AGAIN_S = 5.0
 _MEMORY_SIZE = 20_000
 # Tenant code → when its refusal was last checked against the ledger.
 _looked_at: dict[str, float] = {}
-_has_joined = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +59,19 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
     TenantSuspendedError or ServiceUnavailableError; then nothing is held or counted. Raises
     OperationalError when neither store answers.
     """
-    if not _has_joined:
+    if not outage.has_joined():
         _join()
-    if not outage.is_on():
+    for is_last_try in (False, True):
+        if outage.is_on():
+            break
         try:
             return _admit_in_redis(event, tokens, rules)
         except _RedisLostError as exc:
             outage.enter(exc)
         except RedisDownError as exc:
             # Slow for once, or down?
-            if breaker.ask():
-                return _admit_in_redis(event, tokens, rules)
-            outage.enter(exc)
+            if is_last_try or not breaker.ask():
+                outage.enter(exc)
     return _admit_in_postgresql(event, tokens, rules)
 
 
@@ -70,33 +80,40 @@ class _RedisLostError(Exception):
 
 
 def _join() -> None:
-    """A new process does not know of an outage that its elders are in."""
-    global _has_joined
-    _has_joined = True
-    try:
-        with given_back():
-            if recovery.is_needed() and not recovery.recover():
+    """Before its first call: is there an outage that this process does not know of?
+
+    It holds nothing yet, which is all that there is to tell in one.
+    """
+    with _joining:
+        if outage.has_joined():
+            return
+        try:
+            if patiently(_is_outage):
                 outage.enter("another process did without Redis")
-    except RedisDownError as exc:
-        outage.enter(exc)
-    except (OperationalError, InterfaceError):
-        logger.warning("PostgreSQL is down: not known whether there is an outage of Redis")
+            patiently(lambda: peers.note_alive(has_told=outage.is_on()))
+        except (OperationalError, InterfaceError):
+            logger.warning("PostgreSQL is down: not known whether there is an outage of Redis")
+        live_holds.start_keeper()
+        outage.note_joined()
+
+
+def _is_outage() -> bool:
+    try:
+        return recovery.is_needed() and not recovery.recover()
+    except RedisDownError:
+        return True
 
 
 def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     keys = gate.HoldKeys.of(event)
     verdict, *facts = _ask_gate(keys, event, tokens, rules)
     if verdict == "lost":
-        with given_back():
-            if not recovery.is_new_redis():
-                raise _RedisLostError("Redis has lost everything")
+        if not patiently(recovery.is_new_redis):
+            raise _RedisLostError("Redis has lost everything")
         verdict = "cold"
     if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
         try:
-            with given_back():
-                warm_up(event.tenant_code)
-                if rules.budgets:
-                    sync_spend(event.tenant_code, event.spender)
+            patiently(lambda: _warm_up(event, rules))
             verdict, *facts = _ask_gate(keys, event, tokens, rules)
         except (OperationalError, InterfaceError):
             if verdict == "cold":
@@ -115,14 +132,42 @@ def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     return hold
 
 
+def _warm_up(event: UsageEvent, rules: Rules) -> None:
+    warm_up(event.tenant_code)
+    if rules.budgets:
+        sync_spend(event.tenant_code, event.spender)
+
+
 def _admit_in_postgresql(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
+    if len(_turns) > _MEMORY_SIZE:
+        _turns.clear()
+    turn = _turns.setdefault(event.tenant_code, threading.Semaphore())
+    with _soon(turn), _soon(_at_once):
+        return _admit_by_ledger(event, tokens, rules)
+
+
+@contextmanager
+def _soon(lock: threading.Semaphore) -> Iterator[None]:
+    """Raises ServiceUnavailableError for who would have to wait too long for it."""
+    if not lock.acquire(timeout=settings.DATABASE_PATIENCE_S):
+        raise errors.ServiceUnavailableError("The service is overloaded. Please retry later.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     try:
         available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     except fallback.OutageOverError:
         # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
         if outage.is_told() and not breaker.refuses() and patiently(recovery.recover):
             outage.leave()
-            return _admit_in_redis(event, tokens, rules)
+            try:
+                return _admit_in_redis(event, tokens, rules)
+            except (*RedisDownError, _RedisLostError) as exc:
+                outage.enter(exc)
         patiently(fallback.open_outage)
         available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     hold = Hold(keys=gate.HoldKeys.of(event), event=event, available_nusd=available_nusd)
@@ -168,7 +213,7 @@ def require_credit(tenant_code: str) -> None:
     try:
         known = gate.read(tenant_code)
         if known is None or (_is_spent(known) and _may_be_stale(tenant_code)):
-            warm_up(tenant_code)
+            patiently(lambda: warm_up(tenant_code))
             known = gate.read(tenant_code)
     except RedisDownError:
         return

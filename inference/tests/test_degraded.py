@@ -19,9 +19,13 @@ import psycopg
 import pytest
 import requests
 
+from inference.tests.crowd import Crowd
 from inference.tests.test_kill import NUSD, Load, manage, records, wait_until_settled
 
 pytestmark = pytest.mark.slow
+# More than PostgreSQL's pool has connections; and the longest that one of them may wait.
+CALLS = 30
+BOUND_S = 15
 
 
 class Clients(Load):
@@ -32,10 +36,16 @@ class Clients(Load):
         self.phase = "before"
         self.answers: Counter[tuple[str, int, str]] = Counter()
         self.slowest_s: dict[str, float] = {}
+        # Thread → phase in which its call has begun.
+        self.under_way: dict[int, str] = {}
 
     def post(self, body: dict[str, Any]) -> requests.Response:
         phase, started = self.phase, time.monotonic()
-        reply = super().post(body)
+        self.under_way[threading.get_ident()] = phase
+        try:
+            reply = super().post(body)
+        finally:
+            del self.under_way[threading.get_ident()]
         took_s = time.monotonic() - started
         self.slowest_s[phase] = max(self.slowest_s.get(phase, 0), took_s)
         degraded = reply.headers.get("x-agentflare-degraded", "")
@@ -51,7 +61,7 @@ class Clients(Load):
 
 
 def ready(sandbox: Any) -> tuple[int, str]:
-    reply = requests.get(f"{sandbox.url}/health/ready", timeout=10)
+    reply = requests.get(f"{sandbox.url}/health/ready", timeout=30)
     return reply.status_code, reply.json()["status"]
 
 
@@ -129,11 +139,11 @@ def assert_sums(stores: Any, load: Load) -> None:
 @pytest.mark.parametrize("stop", [killed, paused])
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, stop: Any) -> None:
-    load = Clients(own_stores.sandbox)
+    load, crowd = Clients(own_stores.sandbox), Crowd(own_stores.sandbox)
 
     def work() -> None:
         time.sleep(2)
-        with stop(own_stores.valkey):
+        with crowd.calling(), stop(own_stores.valkey):
             time.sleep(3)
             load.phase = "without"
             assert ready(own_stores.sandbox) == (200, "degraded")
@@ -141,6 +151,7 @@ def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, 
             assert (live.status_code, live.headers["x-agentflare-degraded"]) == (200, "redis")
             time.sleep(6)
             load.phase = "leaving"
+            wait_until(lambda: "without" not in list(load.under_way.values()))
         wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
         time.sleep(3)  # for the other web worker
         load.phase = "after"
@@ -155,19 +166,21 @@ def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, 
     assert not load.answers[("after", 200, "redis")]
     assert load.slowest_s["without"] < 5
     assert_sums(own_stores, load)
+    crowd.assert_no_overdraft()
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: Any) -> None:
-    load = Clients(own_stores.sandbox)
+    load, crowd = Clients(own_stores.sandbox), Crowd(own_stores.sandbox)
 
     def work() -> None:
-        for _ in range(2):
-            time.sleep(3)
+        time.sleep(2)
+        with crowd.calling(), emptied(own_stores.valkey):
             load.phase = "after"
-            with emptied(own_stores.valkey):
-                time.sleep(8)
+            time.sleep(8)
+        with emptied(own_stores.valkey):
+            time.sleep(8)
         wait_until(lambda: ready(own_stores.sandbox) == (200, "ready"))
         time.sleep(2)
 
@@ -175,6 +188,7 @@ def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: A
 
     assert load.served("after") > 30
     assert_sums(own_stores, load)
+    crowd.assert_no_overdraft()
 
 
 @pytest.mark.timeout(180)
@@ -227,29 +241,34 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
         load.told[reply.headers["x-request-id"]] = int(Decimal(cost) * NUSD)
         told.append(cost)
 
+    refused: list[tuple[int, bool]] = []
+
+    def refused_call() -> None:
+        """Answered in time, though PostgreSQL never answers what it is asked."""
+        body = {"model": "llama-3.3-70b-fast", "messages": [{"role": "user", "content": "hi"}]}
+        reply = requests.post(load.url, json=body, headers=load.headers, timeout=BOUND_S)
+        refused.append((reply.status_code, "retry-after" in reply.headers))
+
     streams = [threading.Thread(target=long_stream) for _ in range(4)]
     for stream in streams:
         stream.start()
     wait_until(lambda: len(begun) == 4)
     own_stores.valkey.kill()
-    own_stores.postgres.kill()
-    refused = requests.post(
-        load.url,
-        json={"model": "llama-3.3-70b-fast", "messages": [{"role": "user", "content": "hi"}]},
-        headers=load.headers,
-        timeout=30,
-    )
-    assert refused.status_code == 503
-    assert refused.headers["retry-after"]
-    assert ready(sandbox) == (503, "unready")
-    for stream in streams:
-        stream.join()
-    assert len(told) == 4
-    spool = Path(sandbox.folder).parent / "spool"
-    assert sum(len(path.read_text().splitlines()) for path in spool.iterdir()) == 4
-    # Who wrote it is killed: another process finds it.
-    pid = sandbox.kill("web")
-    own_stores.postgres.start_again()
+    with paused(own_stores.postgres):
+        calls = [threading.Thread(target=refused_call) for _ in range(CALLS)]
+        for call in calls:
+            call.start()
+        time.sleep(1)
+        assert requests.get(f"{sandbox.url}/health/live", timeout=2).status_code == 200
+        assert ready(sandbox) == (503, "unready")
+        for thread in (*calls, *streams):
+            thread.join()
+        assert refused == [(503, True)] * CALLS
+        assert len(told) == 4
+        spool = Path(sandbox.folder).parent / "spool"
+        assert sum(len(path.read_text().splitlines()) for path in spool.iterdir()) == 4
+        # Who wrote it is killed: another process finds it.
+        pid = sandbox.kill("web")
     own_stores.valkey.start_again()
     sandbox.wait_for_another("web", pid)
     wait_until(lambda: not list(spool.iterdir()))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,10 +26,10 @@ from agentflare.errors import (
     ServiceUnavailableError,
 )
 from agentflare.redis_store import breaker, get_redis
-from billing.admission import gate, live_holds, outage, recovery
+from billing.admission import fallback, gate, live_holds, outage, peers, recovery
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
-from billing.admission.models import FallbackHold, GateStanding
+from billing.admission.models import FallbackHold, GateProcess, GateStanding
 from billing.admission.rules import Rules
 from billing.admission.services import admit, books, capture
 from billing.admission.tests.builders import USD, event, outbox_of
@@ -46,9 +47,12 @@ MILLI = USD // 1_000
 
 
 @pytest.fixture(autouse=True)
-def _ends(own_redis: Any) -> Iterator[None]:
+def _alone(own_redis: Any, settings: Any) -> Iterator[None]:
+    """Nobody else has to notice an outage first."""
+    settings.FALLBACK_GRACE_S = 0
     yield
-    FallbackHold.objects.filter(redis=outage.redis_name()).delete()
+    for model in (FallbackHold, GateProcess):
+        model.objects.filter(redis=outage.redis_name()).delete()
 
 
 @contextmanager
@@ -176,8 +180,10 @@ def test_after_a_pause_longer_than_holds_live_the_calls_that_run_keep_theirs(
 
 
 def test_no_overdraft_however_many_race(acme: Any, own_redis: Any, settings: Any) -> None:
-    settings.FALLBACK_ALLOWANCE_NUSD, settings.FALLBACK_GRACE_S = 100 * USD, 0
+    settings.FALLBACK_ALLOWANCE_NUSD = 100 * USD
+    admit(event=event(acme, 0))
     own_redis.kill()
+    wait_until(outage.has_told_all)
 
     def call(_: int) -> Hold | None:
         try:
@@ -209,14 +215,13 @@ def test_what_redis_held_before_is_not_lent_again(acme: Any, own_redis: Any, set
     unsettled = admit(event=event(acme, 2 * USD))
     end(unsettled, 2 * USD)
     own_redis.kill()
-    # At first it is not known that nobody else has anything running.
-    with pytest.raises(ServiceUnavailableError) as refusal:
+    # At first it is not known what is running.
+    with pytest.raises(ServiceUnavailableError, match="not known yet") as refusal:
         admit(event=event(acme, 1 * USD))
-    assert float(refusal.value.headers["retry-after"]) <= settings.FALLBACK_GRACE_S
+    assert float(refusal.value.headers["retry-after"]) >= 1
 
-    settings.FALLBACK_GRACE_S = 0
-    wait_until(lambda: FallbackHold.objects.filter(tenant_code=acme.code).exists())
-    wait_until(lambda: balance(acme) == 23 * USD)
+    wait_until(outage.has_told_all)
+    assert balance(acme) == 23 * USD
     with pytest.raises(CreditHeldError):
         admit(event=event(acme, 4 * USD))
     last = admit(event=event(acme, 3 * USD))
@@ -305,6 +310,41 @@ def test_an_emptied_redis_lends_nothing_that_running_calls_hold(acme: Any, own_r
     for hold in running:
         end(hold, 2 * USD)
     assert_all_agrees(acme, spent_nusd=9 * USD)
+
+
+def test_an_emptied_redis_is_made_again_when_every_living_process_has_told(
+    acme: Any, own_redis: Any, settings: Any
+) -> None:
+    settings.FALLBACK_ALLOWANCE_NUSD = 100 * USD
+    hold = admit(event=event(acme, 6 * USD))
+    others = GateProcess.objects.filter(name="other")
+    GateProcess.objects.create(name="other", redis=outage.redis_name(), seen_at=timezone.now())
+    get_redis().flushall()
+    wait_until(outage.has_told_all)
+
+    assert not recovery.recover()
+    with pytest.raises(ServiceUnavailableError, match="not known yet"):
+        admit(event=event(acme, 1 * USD))
+    assert peers.all_have_told(down_for_s=settings.HOLD_TTL_S), "it is dead by then"
+    others.update(seen_at=timezone.now() - timedelta(minutes=2))
+    assert peers.all_have_told(down_for_s=1), "it was dead before"
+    others.update(seen_at=timezone.now(), told_at=timezone.now())
+    wait_until_redis_admits()
+    end(hold, 1 * USD)
+    assert_all_agrees(acme, spent_nusd=1 * USD)
+
+
+def test_a_process_that_starts_in_an_outage_keeps_nobody_waiting(acme: Any, own_redis: Any) -> None:
+    recovery.is_new_redis()
+    GateProcess.objects.create(name="other", redis=outage.redis_name(), seen_at=timezone.now())
+    fallback.open_outage()
+    get_redis().flushall()
+
+    admit(event=event(acme, 10 * MILLI))
+
+    assert outage.is_on()
+    GateProcess.objects.filter(name="other").delete()
+    assert peers.all_have_told(down_for_s=1)
 
 
 def test_an_emptied_redis_is_noticed_without_a_call(acme: Any, own_redis: Any) -> None:
