@@ -33,6 +33,7 @@ _joining = threading.Lock()
 # each other there anyway, in everybody's way.
 _at_once = threading.BoundedSemaphore(max(1, settings.DATABASE_POOL_SIZE // 2))
 _turns: dict[str, threading.Semaphore] = {}
+_TRIES = 6
 _LOOK_AGAIN_S = 5.0
 _MEMORY_SIZE = 20_000
 # Tenant code → when its refusal was last checked against the ledger.
@@ -61,18 +62,23 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
     """
     if not outage.has_joined():
         _join()
-    for is_last_try in (False, True):
-        if outage.is_on():
-            break
+    has_failed = False
+    # An outage may begin and end under a call.
+    for _ in range(_TRIES):
         try:
+            if outage.is_on():
+                return _admit_in_postgresql(event, tokens, rules)
             return _admit_in_redis(event, tokens, rules)
+        except fallback.OutageOverError:
+            continue
         except _RedisLostError as exc:
             outage.enter(exc)
         except RedisDownError as exc:
             # Slow for once, or down?
-            if is_last_try or not breaker.ask():
+            if has_failed or not breaker.ask():
                 outage.enter(exc)
-    return _admit_in_postgresql(event, tokens, rules)
+            has_failed = True
+    raise errors.ServiceUnavailableError
 
 
 class _RedisLostError(Exception):
@@ -158,18 +164,16 @@ def _soon(lock: threading.Semaphore) -> Iterator[None]:
 
 
 def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
+    """Raises OutageOverError when it must be seen anew who admits."""
     try:
         available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     except fallback.OutageOverError:
         # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
         if outage.is_told() and not breaker.refuses() and patiently(recovery.recover):
             outage.leave()
-            try:
-                return _admit_in_redis(event, tokens, rules)
-            except (*RedisDownError, _RedisLostError) as exc:
-                outage.enter(exc)
-        patiently(fallback.open_outage)
-        available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
+        elif outage.is_on():
+            patiently(fallback.open_outage)
+        raise
     hold = Hold(keys=gate.HoldKeys.of(event), event=event, available_nusd=available_nusd)
     live_holds.add(hold)
     return hold

@@ -73,8 +73,8 @@ class Crowd:
         """With nothing running any more, and all settled."""
         balance = json.loads(manage(self._sandbox, "balance", "poor", "--json"))
         costs = {rid: cost for rid, (cost, _) in booked(self._sandbox, "poor").items()}
-        assert costs == self.told
+        assert costs == self.told, (costs, self.told)
         assert Decimal(balance["posted"]) * NUSD == CREDIT_NUSD - sum(costs.values())
         assert sum(costs.values()) <= CREDIT_NUSD
         assert self.told
-        assert self.wrong == []
+        assert not self.wrong, self.wrong

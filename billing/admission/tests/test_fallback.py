@@ -176,6 +176,23 @@ def test_after_a_pause_longer_than_holds_live_the_calls_that_run_keep_theirs(
     assert not hold.lost
 
 
+def test_an_outage_that_somebody_ends_just_after_it_was_opened_is_seen_anew(
+    acme: Any, own_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(admit(event=event(acme, 1 * MILLI)), 0)
+    outage.enter("slow for once")
+    opened = []
+
+    def open_and_end() -> None:
+        opened.append(True)
+        outage.leave()
+
+    monkeypatch.setattr(fallback, "open_outage", open_and_end)
+    end(admit(event=event(acme, 1 * MILLI)), 0)
+    assert opened
+    assert not outage.is_on()
+
+
 # --- bounds ---------------------------------------------------------------------
 
 
