@@ -15,6 +15,7 @@ app.autodiscover_tasks(
         "billing.archive",
         "billing.settlement",
         "inference.images",
+        "inference.reconciliation",
         "inference.tokens",
         "tenants.keys",
     ]

@@ -25,6 +25,7 @@ SIDEBAR = {
         Page("Users", "group", "users", "user"),
     ],
     "Money": [
+        Page("Reconciliation", "balance", "reconciliation", "upstreamday"),
         Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
     ],
     "Offer": [

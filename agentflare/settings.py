@@ -77,6 +77,7 @@ SHARED_APPS = [
     "tenants.users",
     "billing.prices",
     "billing.admission",
+    "billing.reconciliation",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -329,6 +330,19 @@ if USAGE_RETENTION_DAYS and USAGE_RETENTION_DAYS < 30:
     raise ImproperlyConfigured("USAGE_RETENTION_DAYS must be 0 (for ever) or at least 30.")
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(BASE_DIR / "archive"))
 
+# How far Cloudflare's own count of a day's neurons may be from ours, for each AI model: so many
+# per cent of it, or so many neurons, whichever is more.
+RECONCILE_TOLERANCE_PERCENT = Decimal(env.text("RECONCILE_TOLERANCE_PERCENT", "1"))
+RECONCILE_TOLERANCE_NEURONS = Decimal(env.text("RECONCILE_TOLERANCE_NEURONS", "10"))
+if RECONCILE_TOLERANCE_PERCENT < 0 or RECONCILE_TOLERANCE_NEURONS < 0:
+    raise ImproperlyConfigured("RECONCILE_TOLERANCE_PERCENT and _NEURONS must not be below 0.")
+# For how many days a day is looked at again: figures arrive late.
+RECONCILE_DAYS = env.integer("RECONCILE_DAYS", 4)
+if not 1 <= RECONCILE_DAYS <= 30:
+    raise ImproperlyConfigured("RECONCILE_DAYS must be between 1 and 30.")
+# Of each account's calls, in one run, at most so many are looked up in AI Gateway's log.
+RECONCILE_LOGS_AT_ONCE = 50
+
 # --- Upstream -------------------------------------------------------------------
 
 # None: the pool is what the operator has added (`manage.py upstream`).
@@ -389,6 +403,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.archive.tasks.archive_usage_task",
         "schedule": crontab(hour=3, minute=17),
         "options": {"expires": 3600},
+    },
+    "reconcile": {
+        "task": "inference.reconciliation.tasks.reconcile_task",
+        "schedule": crontab(hour=2, minute=37),
+        "options": {"expires": 3600},
+    },
+    "roll-up-upstreams": {
+        "task": "inference.reconciliation.tasks.roll_up_task",
+        "schedule": 600.0,
+        "options": {"expires": 500},
+    },
+    "collect-figures": {
+        "task": "inference.reconciliation.tasks.collect_figures_task",
+        "schedule": 5.0,
+        "options": {"expires": 5},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",

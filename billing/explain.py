@@ -15,6 +15,7 @@ from billing.archive.selectors import find_archived
 from billing.ledger.models import JournalEntry
 from billing.prices.models import PriceVersion
 from billing.prices.services import as_price
+from billing.reconciliation.corrections import reference_of
 from billing.settlement.services import as_record
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, Truth, UsageRecord
@@ -144,8 +145,30 @@ def _capture(record: UsageRecord) -> Lines:
     yield "known by", f"{record.truth}: {Truth(record.truth).label}"
     if record.neurons is not None:
         yield "neurons", f"{record.neurons.normalize():f}"
-    yield "cost, captured", _usd(record.cost_nusd)
+    yield "cost, captured", _usd(record.cost_nusd - record.correction_nusd)
+    if record.first_figures is not None:
+        yield from _first(record)
     yield "provider's cost", _usd(record.provider_cost_nusd)
+
+
+def _first(record: UsageRecord) -> Lines:
+    """What was booked before the provider's own figures arrived."""
+    first = record.first_figures or {}
+    if record.correction_nusd:
+        change = "given back" if record.correction_nusd < 0 else "taken besides"
+        yield (
+            "cost, corrected",
+            f"{_usd(record.cost_nusd)}: {_usd(abs(record.correction_nusd))} {change}",
+        )
+    counts = {unit: first[unit] for unit in _TOKENS if first[unit] != getattr(record, unit)}
+    counted = ", ".join(f"{count} {unit}" for unit, count in counts.items()) or "the same tokens"
+    yield (
+        "  first",
+        f"{first['truth']}, {counted}, provider's cost {_usd(first['provider_cost_nusd'])}",
+    )
+
+
+_TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 
 def quantities_of(record: UsageRecord) -> dict[str, int | Decimal]:
@@ -191,6 +214,20 @@ def _booking(call: Call) -> Lines:
             if call.is_archived
             else f"{_usd(posting.amount_nusd)}, {others} other calls among it",
         )
+    if call.record.correction_nusd:
+        yield from _correction(call)
+
+
+def _correction(call: Call) -> Lines:
+    with tenant_schema(call.tenant.code):
+        entry = JournalEntry.objects.filter(reference=reference_of(call.record.request_id)).first()
+        postings = list(entry.postings.all()) if entry else []
+    if entry is None:
+        return
+    yield "correction's entry", f"{entry.pk}, {entry.reference}"
+    yield "booked", f"{entry.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    for posting in postings:
+        yield f"  {posting.source_id} → {posting.destination_id}", _usd(posting.amount_nusd)
 
 
 def _usd(amount_nusd: int) -> str:

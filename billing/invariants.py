@@ -22,6 +22,7 @@ from billing.admission.selectors import holds_of_partition
 from billing.archive.selectors import faults_of_files
 from billing.ledger.models import JournalEntry
 from billing.ledger.services import credit_account
+from billing.reconciliation.comparing import find_drift
 from billing.usage.records import ARRIVAL
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -46,7 +47,7 @@ _RULES = {
         SELECT sum(balance_nusd) FROM ledger_ledgeraccount HAVING sum(balance_nusd) <> 0""",
     "usage records belong to a usage entry whose amount is their sum": """
         WITH used AS (
-            SELECT entry_id, sum(cost_nusd) AS cost_nusd FROM usage_usagerecord
+            SELECT entry_id, sum(cost_nusd - correction_nusd) AS cost_nusd FROM usage_usagerecord
              WHERE entry_id >= %(entry)s GROUP BY 1),
         archived AS (
             SELECT key::bigint AS entry_id, sum(value::bigint) AS cost_nusd
@@ -59,6 +60,41 @@ _RULES = {
           LEFT JOIN booked b USING (entry_id) LEFT JOIN archived a USING (entry_id)
          WHERE e.kind IS DISTINCT FROM 'usage'
             OR coalesce(b.amount_nusd, 0) <> u.cost_nusd + coalesce(a.cost_nusd, 0)""",
+    "corrections are booked, each by an entry of its own": """
+        WITH booked AS (
+            SELECT substr(reference, 12) AS id, kind, amount_nusd
+              FROM ledger_journalentry e LEFT JOIN LATERAL (
+                   SELECT sum(CASE WHEN source_id = 'credit' AND destination_id = 'usage'
+                                   THEN amount_nusd
+                                   WHEN source_id = 'usage' AND destination_id = 'credit'
+                                   THEN -amount_nusd END) AS amount_nusd
+                     FROM ledger_posting p WHERE p.entry_id = e.id) AS p ON true
+             WHERE reference LIKE 'reconciled:%%' AND e.id >= %(entry)s
+               AND created_at > (SELECT coalesce(max(before), '-infinity') + interval '2 days'
+                                   FROM usage_usagearchive))
+        SELECT id, b.amount_nusd, c.correction_nusd FROM booked b
+          LEFT JOIN usage_usagerecord c ON c.request_id = id::uuid
+         WHERE b.kind IS DISTINCT FROM 'adjustment'
+            OR b.amount_nusd IS DISTINCT FROM c.correction_nusd""",
+    "corrected calls cost what they did at first, and their correction": """
+        SELECT request_id, cost_nusd, correction_nusd, first_figures FROM usage_usagerecord
+         WHERE first_figures IS NOT NULL AND request_id >= %(id)s
+           AND (truth <> 'reconciled'
+                OR cost_nusd <> (first_figures->>'cost_nusd')::bigint + correction_nusd
+                OR cost_nusd > greatest(estimated_nusd, (first_figures->>'cost_nusd')::bigint))""",
+    "all corrections ever are those of records and archives": """
+        WITH records AS (
+            SELECT (SELECT coalesce(sum(correction_nusd), 0) FROM usage_usagerecord
+                     WHERE first_figures IS NOT NULL)
+                 + (SELECT coalesce(sum(correction_nusd), 0) FROM usage_usagearchive)
+                   AS correction_nusd),
+        booked AS (
+            SELECT coalesce(sum(CASE source_id WHEN 'credit' THEN amount_nusd
+                                               ELSE -amount_nusd END), 0) AS amount_nusd
+              FROM ledger_posting p JOIN ledger_journalentry e ON e.id = p.entry_id
+             WHERE reference LIKE 'reconciled:%%')
+        SELECT amount_nusd, correction_nusd FROM booked, records
+         WHERE amount_nusd <> correction_nusd""",
     "usage entries have records": """
         SELECT reference FROM ledger_journalentry e
          WHERE kind = 'usage' AND id >= %(entry)s
@@ -66,7 +102,8 @@ _RULES = {
            AND NOT EXISTS (SELECT FROM usage_usagerecord u WHERE u.entry_id = e.id)""",
     "usage entries without records are those that were archived": """
         WITH archived AS (
-            SELECT sum(cost_nusd) AS cost_nusd, max(last_entry_id) AS last_entry_id
+            SELECT sum(cost_nusd - correction_nusd) AS cost_nusd,
+                   max(last_entry_id) AS last_entry_id
               FROM usage_usagearchive),
         emptied AS (
             SELECT e.id FROM ledger_journalentry e, archived a
@@ -88,7 +125,8 @@ _RULES = {
         records AS (
             SELECT date_trunc('hour', started_at, 'UTC') AS hour, key_id, ai_model,
                    count(*) AS calls, sum(cost_nusd) AS cost_nusd,
-                   sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+                   sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+                   sum(provider_cost_nusd) AS provider_cost_nusd
               FROM usage_usagerecord
              WHERE started_at >= %(hour)s AND request_id >= %(id)s
                AND started_at >= (SELECT before FROM archived)
@@ -97,8 +135,28 @@ _RULES = {
           FULL JOIN (SELECT * FROM usage_hourlyusage
                       WHERE hour >= %(hour)s AND hour >= (SELECT before FROM archived)) AS h
                     USING (hour, key_id, ai_model)
-         WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
-               (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens)""",
+         WHERE (r.calls, r.cost_nusd, r.input_tokens, r.output_tokens, r.provider_cost_nusd)
+               IS DISTINCT FROM
+               (h.calls, h.cost_nusd, h.input_tokens, h.output_tokens, h.provider_cost_nusd)""",
+    "daily sums by account equal their records": """
+        WITH first AS (
+            SELECT (greatest(%(hour)s, (SELECT coalesce(max(before), '-infinity')
+                                          FROM usage_usagearchive))
+                    AT TIME ZONE 'UTC' + interval '1 day - 1 microsecond')::date AS day),
+        records AS (
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day, upstream, upstream_model,
+                   count(*) AS calls, sum(provider_cost_nusd) AS provider_cost_nusd
+              FROM usage_usagerecord
+             WHERE started_at >= (SELECT day::timestamp AT TIME ZONE 'UTC' FROM first)
+               AND request_id >= %(id)s
+             GROUP BY 1, 2, 3)
+        SELECT day, upstream, upstream_model, r.provider_cost_nusd, u.provider_cost_nusd
+          FROM records r
+          FULL JOIN (SELECT * FROM usage_upstreamusage
+                      WHERE day >= (SELECT day FROM first)) AS u
+                    USING (day, upstream, upstream_model)
+         WHERE (r.calls, r.provider_cost_nusd) IS DISTINCT FROM
+               (u.calls, u.provider_cost_nusd)""",
     "daily sums equal their hours": """
         WITH hours AS (
             SELECT (hour AT TIME ZONE 'UTC')::date AS day, key_id, ai_model, sum(calls) AS calls,
@@ -145,7 +203,7 @@ _RULES = {
              GROUP BY 1, 2)
         SELECT line_id, period, h.cost_nusd, s.cost_nusd FROM hours h
           FULL JOIN usage_keyspend s USING (line_id, period)
-         WHERE h.cost_nusd IS DISTINCT FROM s.cost_nusd""",
+         WHERE coalesce(h.cost_nusd, 0) <> coalesce(s.cost_nusd, 0)""",
     "credit given is credit spent and credit left": """
         SELECT given, spent, left_over FROM (
             SELECT -coalesce(sum(balance_nusd) FILTER (WHERE code NOT IN ('credit', 'usage')), 0)
@@ -170,6 +228,7 @@ def check_all(*, since: datetime | None = None, reads_archives: bool = False) ->
             yield from check_archives(tenant)
     yield from check_holds()
     yield from check_dead_letters()
+    yield from find_drift()
 
 
 def check_ledger(tenant: Tenant, *, since: datetime | None = None) -> Iterator[str]:

@@ -27,6 +27,7 @@ SUMS = (
     "cached_input_tokens",
     "output_tokens",
     "cost_nusd",
+    "correction_nusd",
     "provider_cost_nusd",
 )
 

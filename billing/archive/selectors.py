@@ -56,5 +56,6 @@ def _sums_of_file(name: str) -> tuple[int, dict[str, int]]:
         record = orjson.loads(line)
         records += 1
         for column in SUMS:
-            sums[column] += record[column]
+            # Files of earlier versions have no corrections.
+            sums[column] += record.get(column, 0)
     return records, sums

@@ -41,7 +41,7 @@ _IN_MONTH = """
 _DELETE = """
 DELETE FROM usage_usagerecord WHERE request_id = ANY(%s)
 RETURNING entry_id, input_tokens, cached_input_tokens, output_tokens, cost_nusd,
-          provider_cost_nusd"""
+          correction_nusd, provider_cost_nusd"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +210,17 @@ def delete_batch(archive_id: int, request_ids: list[str]) -> None:
         cursor.execute(_DELETE, [request_ids])
         rows = cursor.fetchall()
     split = {int(entry): cost for entry, cost in archive.split_entries.items()}
-    for entry_id, fresh, cached, output, cost_nusd, provider_nusd in rows:
+    for entry_id, fresh, cached, output, cost_nusd, correction_nusd, provider_nusd in rows:
         archive.calls += 1
         archive.input_tokens += fresh
         archive.cached_input_tokens += cached
         archive.output_tokens += output
         archive.cost_nusd += cost_nusd
+        archive.correction_nusd += correction_nusd
         archive.provider_cost_nusd += provider_nusd
         archive.last_entry_id = max(archive.last_entry_id, entry_id)
-        split[entry_id] = split.get(entry_id, 0) + cost_nusd
+        # A correction has an entry of its own.
+        split[entry_id] = split.get(entry_id, 0) + cost_nusd - correction_nusd
     left = set(
         UsageRecord.objects.filter(entry_id__in=split)
         .order_by()

@@ -23,6 +23,7 @@ from billing.admission import gate
 from billing.admission.gate import Spent
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
+from billing.reconciliation.awaited import await_figures
 from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
 from billing.usage.archived import refuse_archived
@@ -31,6 +32,7 @@ from billing.usage.days import FAILED, add_to_days
 from billing.usage.events import UsageEvent
 from billing.usage.models import UsageRecord
 from billing.usage.tasks import tell_alerts_task
+from billing.usage.upstreams import add_to_upstreams
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
@@ -191,6 +193,8 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     with connection.cursor() as cursor:
         cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
     add_to_days(entry.pk)
+    add_to_upstreams(entry.pk)
+    await_figures(by_id.values())
     add_spend(by_id.values())
     credit.refresh_from_db()
     return credit

@@ -60,6 +60,9 @@ class UsageEvent:
     most_tokens: int = 0
     finish_reason: str = ""
     error_code: str = ""
+    # How many answers came from upstream; whether we have left out the end of one.
+    answers: int = 0
+    is_cut: bool = False
 
     @property
     def tokens(self) -> int:

@@ -22,10 +22,14 @@ class Truth(models.TextChoices):
     PROVIDER = "provider", "upstream said so"
     COUNTED = "counted", "counted from what was relayed"
     ESTIMATED = "estimated"
+    RECONCILED = "reconciled", "told later, by the provider's log of the call"
 
 
 class UsageRecord(models.Model):
-    """The facts of one call. Written once, by settlement.
+    """The facts of one call. Written by settlement, and corrected once at most, when the provider's
+    own figures arrive: then `first_figures` has what was booked first, and `correction_nusd` what
+    the tenant has paid more (or less) since, which is part of `cost_nusd` and has an entry of its
+    own.
 
     request_id: a UUID of version 7, made when the call arrived: it sorts by time, so that the
     indexes which end in it give any filter's records newest first, from anywhere on.
@@ -50,7 +54,11 @@ class UsageRecord(models.Model):
 
     estimated_nusd = models.BigIntegerField(help_text="what was held")
     cost_nusd = models.BigIntegerField()
+    correction_nusd = models.BigIntegerField(
+        default=0, db_default=0, help_text="of the cost: booked later, by an entry of its own"
+    )
     provider_cost_nusd = models.BigIntegerField()
+    first_figures = models.JSONField(null=True, help_text="as booked first, of a corrected call")
     price_version_id = models.BigIntegerField()
 
     started_at = models.DateTimeField()
@@ -75,6 +83,11 @@ class UsageRecord(models.Model):
                 fields=["status", "request_id"],
                 condition=~models.Q(status="completed"),
                 name="usage_not_completed",
+            ),
+            models.Index(
+                fields=["request_id"],
+                condition=models.Q(first_figures__isnull=False),
+                name="usage_corrected",
             ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -137,6 +150,26 @@ class DailyUsage(UsageSums):
         return f"{self.day} {self.ai_model}"
 
 
+class UpstreamUsage(models.Model):
+    """What calls cost us by UTC day, account, and the AI model's name there."""
+
+    day = models.DateField()
+    upstream = models.CharField(max_length=40, help_text="empty: nobody was called")
+    upstream_model = models.CharField(max_length=120)
+    calls = models.PositiveBigIntegerField(default=0)
+    provider_cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["day", "upstream", "upstream_model"], name="upstream_once_per_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.upstream} {self.upstream_model}"
+
+
 class UsageArchive(models.Model):
     """A file that usage records were moved to: those of one month (UTC), or a part of it.
 
@@ -158,6 +191,7 @@ class UsageArchive(models.Model):
     cached_input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     cost_nusd = models.BigIntegerField(default=0)
+    correction_nusd = models.BigIntegerField(default=0, db_default=0)
     provider_cost_nusd = models.BigIntegerField(default=0)
     last_entry_id = models.BigIntegerField(default=0, help_text="no later entry has a record here")
     split_entries = models.JSONField(

@@ -42,6 +42,7 @@ class Record(NamedTuple):
     quantities: str
     estimated_nusd: int
     cost_nusd: int
+    correction_nusd: int
     price_version_id: int
     started_at: datetime
     first_token_ms: int | None

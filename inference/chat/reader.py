@@ -38,7 +38,8 @@ class AnswerReader:
 
     output_cap: the tokens asked for at most; a native answer that used them all was cut.
     choices: how many this one answer must have.
-    `counted_tokens` counts what was read so far, for answers that never tell a total;
+    `counted_tokens` counts what was read so far, for answers that never tell a total; `is_whole`
+    tells that upstream's end was reached;
     `has_output` tells whether anything came.
     """
 
@@ -46,6 +47,7 @@ class AnswerReader:
         self.output_cap = output_cap
         self.choices = choices
         self.has_output = False
+        self.is_whole = False
         self.system_fingerprint: str | None = None
         self.neurons: Decimal | None = None
         self.counted_tokens = 0
@@ -71,6 +73,7 @@ class AnswerReader:
         told = self._totals.completion_tokens if self._totals else 0
         if not 0 < told <= self.most_tokens:
             self.counted_tokens = count_tokens(text)
+        self.is_whole = True
         yield from events
 
     def _read_result(self, result: dict[str, Any]) -> Iterator[Event]:
@@ -114,6 +117,7 @@ class AnswerReader:
         """Call it at the stream's end. Raises UpstreamCallError when something is missing."""
         if not saw_done:
             raise UpstreamCallError.broken("the stream ended without [DONE]")
+        self.is_whole = True
         if self._is_native and not self._finished:
             yield from _readable(self._finish_native)
         if not self._finished or self._started - self._finished:

@@ -152,7 +152,12 @@ class ChatRun:
 
     def _capture(self, status: Status, used: Measured) -> None:
         self._note_waste()
-        self.meter.finish(status=status, used=used, finish_reason=self.finish_reason)
+        self.meter.finish(
+            status=status,
+            used=used,
+            finish_reason=self.finish_reason,
+            is_cut=self.upstream.is_cut,
+        )
 
     def _note_waste(self) -> None:
         self.meter.wasted = sum_of(self.upstream.wasted_measures())

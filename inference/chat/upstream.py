@@ -85,6 +85,11 @@ class UpstreamChat:
         """Whether anything came, also if a stop sequence has left nothing of it."""
         return any(reader.has_output for reader in self._readers)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether we have stopped reading before the end of an answer: at a stop sequence, say."""
+        return not all(reader.is_whole for reader in self._readers)
+
     def usage(self) -> tuple[Usage, Truth]:
         """What the calls used so far, and how that is known.
 

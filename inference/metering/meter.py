@@ -74,6 +74,7 @@ class Meter:
             upstream_request_id=answer.request_id,
             gateway_log_id=answer.gateway_log_id,
             cache_status=status,
+            answers=self.hold.event.answers + 1,
         )
 
     def first_token(self) -> None:
@@ -85,7 +86,10 @@ class Meter:
         used = self.used_so_far()
         cached = used if self.cache_status == HIT else Measured()
         return self.hold.event.with_(
-            duration_ms=self._elapsed_ms(), cost_nusd=self.price(used, cached), **_columns(used)
+            duration_ms=self._elapsed_ms(),
+            cost_nusd=self.price(used, cached),
+            provider_cost_nusd=self._provider_cost(used, cached),
+            **_columns(used),
         )
 
     def note_cache(self, *, is_hit: bool) -> None:
@@ -112,11 +116,13 @@ class Meter:
         finish_reason: str = "",
         error_code: str = "",
         upstream_request_id: str = "",
+        is_cut: bool = False,
     ) -> Captured:
         """Capture. A repeat returns what was captured first and changes nothing.
 
         cached: the part of `used` that came from AI Gateway's cache. By default all or nothing
             of it, as the last answer's header said.
+        is_cut: we have left out the end of the answer, and stopped upstream there.
         """
         if self.captured is None:
             if cached is None:
@@ -132,6 +138,7 @@ class Meter:
                 upstream_request_id=upstream_request_id or self.hold.event.upstream_request_id,
                 finish_reason=finish_reason,
                 error_code=error_code,
+                is_cut=is_cut,
             )
             self.captured = capture(self.hold, event)
         return self.captured

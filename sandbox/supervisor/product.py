@@ -68,11 +68,13 @@ def beat() -> Command:
     return python("celery", "-A", "agentflare", "beat", *scheduler, "--loglevel", "WARNING")
 
 
-def workers_ai(port: int, *, scripted: bool) -> Command:
+def workers_ai(port: int, *, scripted: bool, books: Path) -> Command:
     model = Path(sys.prefix) / "models" / MODEL_FILE
     options = ["--scripted-only"] if scripted else []
     if not scripted and model.exists():
         options = ["--model-file", str(model)]
+    # As at Cloudflare, what was billed outlives whoever has told it.
+    options += ["--books", str(books)]
     return python("sandbox.workers_ai", "--port", str(port), *options)
 
 

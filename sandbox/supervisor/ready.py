@@ -41,10 +41,13 @@ def missed_models(port: int) -> list[str]:
         connection.close()
 
 
+_ACCOUNT = ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_GATEWAY_ID")
+
+
 def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str]) -> str:
     """The text of demo.env: one KEY=value a line and nothing else, for any shell or parser.
 
-    With what manage.py needs to work on this sandbox.
+    With what manage.py needs to work on this sandbox; a token of a real account is not in it.
     """
     base_url = f"{choices.url}/v1"
     state = folder.state
@@ -64,6 +67,7 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "DATABASE_URL": environment["DATABASE_URL"],
         "REDIS_URL": environment["REDIS_URL"],
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
+        **{name: environment.get(name, "") for name in _ACCOUNT if name not in choices.environment},
         "SECRET_KEY": environment["SECRET_KEY"],
         "AGENTFLARE_SANDBOX": "1",
         "SANDBOX_DIR": str(folder.path),

@@ -154,7 +154,11 @@ class Sandbox:
             return
         port = self.workers_ai_port = self.folder.port_for("workers_ai")
         self.urls["CLOUDFLARE_BASE_URL"] = f"http://{HOST}:{port}/client/v4"
-        command = product.workers_ai(port, scripted=self.choices.scripted)
+        command = product.workers_ai(
+            port,
+            scripted=self.choices.scripted,
+            books=self.folder.path / "workers_ai_books.jsonl",
+        )
         # Needed only once there is something to answer: not waited for here.
         self.start_program("workers_ai", command, dict(self.choices.environment))
 

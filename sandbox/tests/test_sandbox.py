@@ -133,6 +133,8 @@ def test_demo_env_is_private_and_fit_for_a_shell(ready: RunningSandbox) -> None:
     # And for whoever splits lines at the first equals sign.
     pairs = dict(line.split("=", 1) for line in path.read_text().splitlines())
     assert {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"} <= pairs.keys()
+    # The stand-in's account, for commands that ask it.
+    assert pairs["CLOUDFLARE_ACCOUNT_ID"] == "sandbox"
 
 
 def test_two_run_side_by_side(start: Starter, tmp_path: Path) -> None:

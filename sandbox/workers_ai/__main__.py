@@ -40,6 +40,9 @@ def parse_arguments() -> Settings:
         action="store_true",
         help="refuse models with a licence until the account has sent the prompt 'agree'",
     )
+    parser.add_argument(
+        "--books", type=Path, help="file to keep in what accounts were billed; none: in memory"
+    )
     arguments = vars(parser.parse_args())
     rejected = frozenset(arguments.pop("reject_token"))
     return Settings(reject_tokens=rejected, **arguments)

@@ -238,6 +238,14 @@ class NoRouteError(EdgeError):
     status = 404
 
 
+class NoSuchLogError(EdgeError):
+    """Never there, or not yet."""
+
+    status = 404
+    code = 7002
+    text = "Not Found"
+
+
 class InvalidAccountError(EdgeError):
     status = 404
     code = 7003

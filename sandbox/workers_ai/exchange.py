@@ -1,7 +1,9 @@
 """One call in the making: the request, what it may use, and how its answer is sent."""
 
 import secrets
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -9,6 +11,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from sandbox.workers_ai.analytics.books import Books
+from sandbox.workers_ai.analytics.gateway_logs import (
+    STREAM_LAG_S,
+    GatewayLogs,
+    Row,
+    read_metadata,
+)
 from sandbox.workers_ai.catalogue import Catalogue, Model
 from sandbox.workers_ai.errors import (
     BadInputError,
@@ -42,6 +51,18 @@ class Services:
     failures: FailureCounts = field(default_factory=FailureCounts)
     licences: set[tuple[str, str]] = field(default_factory=set)
     gateway_cache: GatewayCache = field(default_factory=GatewayCache)
+    gateway_logs: GatewayLogs = field(default_factory=GatewayLogs)
+    books: Books = field(default_factory=Books)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What Cloudflare's own books say that a call used, whatever its answer told."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached_tokens: int = 0
+    neurons: Decimal | None = None
 
 
 @dataclass(kw_only=True)
@@ -52,6 +73,8 @@ class Exchange:
     rejects_if_busy: the body's options say that it would rather be refused than wait.
     content_type: said of the answer instead of what it is, as a directive wants it.
     cache_status: "HIT" or "MISS" of AI Gateway's cache; None where it has no part.
+    used: asked once the call has ended: what it is billed. None: nothing was made.
+    made: what an answer in one piece has cost.
     """
 
     services: Services
@@ -64,6 +87,9 @@ class Exchange:
     content_type: str | None = None
     cache_status: str | None = None
     extra_headers: dict[str, str] = field(default_factory=dict)
+    log_id: str = field(default_factory=lambda: secrets.token_hex(13).upper())
+    used: Callable[[], Used] | None = None
+    made: Used | None = None
 
     def armed(self, directive: Directive, model: Model) -> Directive:
         """The directive as it applies to this call."""
@@ -104,13 +130,43 @@ class Exchange:
         if "cf-aig-gateway-id" not in sent:
             return {}
         headers = {
-            "cf-aig-log-id": secrets.token_hex(13).upper(),
+            "cf-aig-log-id": self.log_id,
             "cf-aig-event-id": sent.get("cf-aig-event-id", secrets.token_hex(13).upper()),
             "cf-aig-step": "0",
         }
         if self.cache_status is not None:
             headers["cf-aig-cache-status"] = self.cache_status
         return headers
+
+    def write_books(self) -> None:
+        """The call has ended: what it used goes into the account's books and AI Gateway's log."""
+        used = Used() if self.used is None else self.used()
+        record, now = self.record, time.time()
+        model = record.model or ""
+        if used.neurons:
+            self.services.books.bill(
+                account=self.account, model=model, neurons=used.neurons, at=record.started_at
+            )
+        gateway = self.request.headers.get("cf-aig-gateway-id")
+        if not gateway or record.status is None:
+            return
+        row = Row(
+            account=self.account,
+            gateway=gateway,
+            id=self.log_id,
+            model=model,
+            created_at=record.started_at,
+            visible_at=now + (STREAM_LAG_S if record.chunks_sent else 0),
+            duration_ms=round((now - record.started_at) * 1000),
+            status=record.status,
+            is_cached=self.cache_status == "HIT",
+            tokens_in=used.tokens_in,
+            tokens_out=used.tokens_out,
+            cached_tokens=used.cached_tokens,
+            neurons=used.neurons or Decimal(0),
+            metadata=read_metadata(self.request.headers.get("cf-aig-metadata", "")),
+        )
+        self.services.gateway_logs.keep(row)
 
     def json_response(
         self, body: Any, *, status: int = 200, neurons: Decimal | None = None

@@ -14,6 +14,7 @@ from sandbox.workers_ai.errors import DirectiveError
 from sandbox.workers_ai.exchange import (
     SCRIPTED_FINGERPRINT,
     Exchange,
+    Used,
     decimal_text,
     enveloped,
 )
@@ -52,18 +53,37 @@ class Call:
 
     def neurons(self, quantities: dict[str, Decimal | int]) -> Decimal | None:
         """Neurons of the call, exactly; None where the model has no price."""
+        return self._told(self.model.cost(quantities), quantities)
+
+    def _told(self, cost: Decimal | None, quantities: dict[str, Decimal | int]) -> Decimal | None:
+        """A directive's neurons, or those that it cost; billed is what was told, or not at all."""
         usage = self.directive.usage
+        told = cost
         if "neurons" in usage:
-            return None if usage["neurons"] is None else Decimal(str(usage["neurons"]))
-        return self.model.cost(quantities)
+            told = None if usage["neurons"] is None else Decimal(str(usage["neurons"]))
+        self.exchange.made = Used(
+            tokens_in=int(quantities.get("input_tokens", 0)),
+            tokens_out=int(quantities.get("output_tokens", 0)),
+            neurons=cost if told is None else told,
+        )
+        return told
 
     def audio_neurons(self, duration_s: Decimal) -> Decimal | None:
         """Neurons of sound, priced by the minute and charged by its length as it is."""
-        if "neurons" in self.directive.usage:
-            return self.neurons({})
         # Divided last: a minute has no exact sixtieths in decimals.
         cost = self.model.cost({"audio_minute": duration_s})
-        return None if cost is None else cost / 60
+        return self._told(None if cost is None else cost / 60, {})
+
+    def used(self) -> Used:
+        """What Cloudflare's books say, also where the answer tells nothing."""
+        billed = self.directive.billed
+        used = self.exchange.made or Used()
+        neurons = Decimal(str(billed["neurons"])) if "neurons" in billed else used.neurons
+        return Used(
+            tokens_in=billed.get("prompt_tokens", used.tokens_in),
+            tokens_out=billed.get("completion_tokens", used.tokens_out),
+            neurons=neurons,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +117,9 @@ async def answer_in_one_piece(
         raise DirectiveError(f"{key} means nothing to this kind of model")
     if (response := await play_faults(exchange, directive)) is not None:
         return response
-    outcome = await handler(Call(exchange=exchange, model=model, body=body, directive=directive))
+    call = Call(exchange=exchange, model=model, body=body, directive=directive)
+    outcome = await handler(call)
+    exchange.used = call.used
     return await send(exchange, overridden(outcome, directive), directive)
 
 

@@ -78,6 +78,8 @@ class Directive:
     cached_tokens: int = 0
     no_usage: bool = False
     no_terminal_frame: bool = False
+    # What Cloudflare's own books say instead: prompt_tokens, completion_tokens, neurons.
+    billed: dict[str, Any] = dataclasses.field(default_factory=dict)
     # Of sound: how long an answer is, or how long what came counts as.
     duration_s: Decimal | None = None
     # How to fail.
@@ -218,6 +220,8 @@ GATEWAY_POLICIES: Final[dict[str, tuple[int, Any]]] = {
     ),
 }
 
+BILLED: Final = {"prompt_tokens", "completion_tokens", "neurons"}
+
 ANSWERS: Final = ("text", "echo", "tokens", "json")
 
 
@@ -282,6 +286,7 @@ def parse(raw: Any, *, rest: str) -> Directive:
         cached_tokens=take.count("cached_tokens") or 0,
         no_usage=no_usage is True,
         no_terminal_frame=no_usage is not False,
+        billed=_billed(take),
         duration_s=take.number("duration_s"),
         id=take.text("id"),
         error_times=take.count("error_times"),
@@ -403,6 +408,17 @@ def _tool_call(raw: Any) -> ScriptedCall:
     if not isinstance(arguments, str):
         arguments = orjson.dumps(arguments).decode()
     return ScriptedCall(name=raw["name"], arguments=arguments)
+
+
+def _billed(take: Taker) -> dict[str, Any]:
+    billed = take.members("billed")
+    if unknown := sorted(billed.keys() - BILLED):
+        raise DirectiveError(f"billed has unknown key {', '.join(unknown)}")
+    for key, value in billed.items():
+        kind = int | float if key == "neurons" else int
+        if isinstance(value, bool) or not isinstance(value, kind) or value < 0:
+            raise DirectiveError(f"{key} in billed must be a number, 0 or more")
+    return billed
 
 
 def _gateway_failure(raw: dict[str, Any], take: Taker) -> ScriptedFailure | None:

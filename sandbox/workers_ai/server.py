@@ -4,11 +4,14 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from sandbox.workers_ai.analytics import dataset
+from sandbox.workers_ai.analytics.books import Books, Drift
 from sandbox.workers_ai.catalogue import Catalogue, Model
 from sandbox.workers_ai.chat.inputs import Surface
 from sandbox.workers_ai.errors import (
@@ -19,11 +22,12 @@ from sandbox.workers_ai.errors import (
     MethodNotAllowedError,
     MissingHeaderOrBodyError,
     NoRouteError,
+    NoSuchLogError,
     NotServedYetError,
     RequestTooLargeError,
     StandInError,
 )
-from sandbox.workers_ai.exchange import Exchange, Services
+from sandbox.workers_ai.exchange import Exchange, Services, enveloped
 from sandbox.workers_ai.gateway import answer_through_cache
 from sandbox.workers_ai.journal import End
 from sandbox.workers_ai.kinds import answer_embeddings, answer_fields, answer_run
@@ -38,6 +42,9 @@ MAX_BODY_BYTES = 100 * 2**20
 API_PATH = re.compile(r"/client/v4/accounts/([^/]+)/(.*)", re.DOTALL)
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+GRAPHQL_PATH = "/client/v4/graphql"
+LOG_PATH = re.compile(r"ai-gateway/gateways/([A-Za-z0-9_-]{1,64})/logs/([A-Za-z0-9_-]{1,64})")
+
 NOT_SERVED_PATHS = ("ai/v1/responses", "ai/v1/messages")
 
 services_key = web.AppKey("services", Services)
@@ -48,6 +55,7 @@ def make_app(settings: Settings) -> web.Application:
     services = Services(
         settings=settings,
         catalogue=Catalogue.load(settings.catalogue),
+        books=Books(settings.books),
         local_model=LocalModel(settings.model_file, is_wanted=not settings.scripted_only),
         small_models=SmallModels.make(is_wanted=not settings.scripted_only),
     )
@@ -59,6 +67,8 @@ def make_app(settings: Settings) -> web.Application:
     app.router.add_get("/health", health)
     app.router.add_get("/__sandbox/calls", list_calls)
     app.router.add_delete("/__sandbox/calls", clear_calls)
+    app.router.add_put("/__sandbox/drift", change_drift)
+    app.router.add_delete("/__sandbox/drift", change_drift)
     app.router.add_route("*", "/openai/{path:.*}", serve_openai)
     app.router.add_route("*", "/{path:.*}", serve_api)
     return app
@@ -118,11 +128,54 @@ async def serve_api(request: web.Request) -> web.StreamResponse:
         account=account, method=request.method, path=path, headers=dict(request.headers)
     )
     exchange = Exchange(services=services, request=request, record=record, account=account)
-    return await recorded(
-        exchange,
-        lambda: answer_through_cache(exchange, lambda: route(exchange, rest)),
-        exchange.error_response,
-    )
+    if path == GRAPHQL_PATH:
+        return await serve_graphql(exchange)
+    try:
+        return await recorded(
+            exchange,
+            lambda: answer_through_cache(exchange, lambda: route(exchange, rest)),
+            exchange.error_response,
+        )
+    finally:
+        exchange.write_books()
+
+
+async def serve_graphql(exchange: Exchange) -> web.StreamResponse:
+    """POST /client/v4/graphql: its refusals are GraphQL's, not the API's."""
+    try:
+        if exchange.request.method != "POST":
+            raise dataset.RefusedError(405, "Method not allowed")
+        check_token(exchange.request, exchange.services.settings)
+        raw = await exchange.request.read()
+        exchange.record.keep_body(raw)
+        answer = dataset.answer_query(raw, exchange.services.books)
+    except AuthenticationError:
+        return dataset.refused(dataset.RefusedError(401, "Unauthorized"))
+    except dataset.RefusedError as error:
+        return dataset.refused(error)
+    finally:
+        exchange.record.end(End.COMPLETED)
+    return exchange.json_response(answer)
+
+
+async def change_drift(request: web.Request) -> web.Response:
+    """PUT /__sandbox/drift {"account", "percent", "neurons", "lag_s", "fails"}; DELETE: none."""
+    books = request.app[services_key].books
+    if request.method == "DELETE":
+        books.drifts.clear()
+        return web.json_response({})
+    try:
+        body = await request.json()
+        drift = Drift(
+            percent=Decimal(str(body.get("percent", 0))),
+            neurons={model: Decimal(str(n)) for model, n in body.get("neurons", {}).items()},
+            lag_s=float(body.get("lag_s", 0)),
+            fails=bool(body.get("fails", False)),
+        )
+        books.drifts[body.get("account", "")] = drift
+    except (ValueError, ArithmeticError, AttributeError, TypeError) as error:
+        raise web.HTTPBadRequest(text=f"no drift: {error}") from error
+    return web.json_response(body)
 
 
 async def serve_openai(request: web.Request) -> web.StreamResponse:
@@ -176,6 +229,8 @@ async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
     if not ACCOUNT_ID.fullmatch(exchange.account):
         raise InvalidAccountError(exchange.request.path)
     method = exchange.request.method
+    if found := LOG_PATH.fullmatch(rest):
+        return answer_log(exchange, gateway=found[1], log_id=found[2])
     if rest == "ai/v1/models":
         raise MethodNotAllowedError(method)
     model_id = rest.removeprefix("ai/run/") if rest.startswith("ai/run/") else ""
@@ -194,6 +249,19 @@ async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
     if rest == "ai/v1/embeddings":
         return await answer_embeddings(exchange, model, body)
     return await answer_fields(exchange, model, body, Surface.V1)
+
+
+def answer_log(exchange: Exchange, *, gateway: str, log_id: str) -> web.Response:
+    """GET …/ai-gateway/gateways/{gateway}/logs/{id}"""
+    if exchange.request.method != "GET":
+        raise MethodNotAllowedError(exchange.request.method)
+    lag_s = exchange.services.books.drift_of(exchange.account).lag_s
+    row = exchange.services.gateway_logs.find(
+        account=exchange.account, gateway=gateway, log_id=log_id, lag_s=lag_s
+    )
+    if row is None:
+        raise NoSuchLogError
+    return exchange.json_response(enveloped(row.as_json()))
 
 
 async def run_direct(exchange: Exchange, model_id: str) -> web.StreamResponse:

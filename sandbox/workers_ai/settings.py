@@ -21,3 +21,4 @@ class Settings:
     scripted_only: bool = False
     reject_tokens: frozenset[str] = frozenset()
     require_licences: bool = False
+    books: Path | None = None

@@ -1,11 +1,11 @@
 """What a call used, and how it is reported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from sandbox.workers_ai.catalogue import Model
-from sandbox.workers_ai.exchange import json_number
+from sandbox.workers_ai.exchange import Used, json_number
 from sandbox.workers_ai.script import Directive
 
 
@@ -42,6 +42,33 @@ class Usage:
             completion_tokens=completion_tokens,
             neurons=neurons,
             overrides=overrides,
+        )
+
+    @classmethod
+    def billed(
+        cls, model: Model, *, prompt_tokens: int, completion_tokens: int, directive: Directive
+    ) -> Used:
+        """What Cloudflare's books say: what was reported, or would have been, unless the
+        directive says otherwise."""
+        directive = replace(directive, usage={**directive.usage, **directive.billed})
+        usage = cls.of(
+            model,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            directive=directive,
+        )
+        neurons = usage.neurons
+        if neurons is None:  # told to nobody, billed all the same
+            neurons = model.neurons(
+                prompt_tokens=usage.prompt_tokens,
+                cached_tokens=usage.cached_tokens,
+                completion_tokens=usage.completion_tokens,
+            )
+        return Used(
+            tokens_in=usage.prompt_tokens,
+            tokens_out=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            neurons=neurons,
         )
 
     def as_json(self) -> dict[str, Any]:

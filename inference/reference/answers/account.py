@@ -166,10 +166,14 @@ class UsageRecord(Answer):
     """Other units that were counted: minutes, characters, tiles."""
     known_by: str
     """How the quantities are known: `provider` (the provider said so), `counted` (from what was
-    relayed), `estimated`."""
+    relayed), `estimated`, `reconciled` (counted or estimated at first, then told by the provider's
+    log)."""
     held: Usd
     """The most the call could cost, which was held before it."""
     cost: Usd
+    correction: Usd
+    """Part of the cost: what was booked later, when the provider's log told more, or (negative)
+    less."""
     price_version: int
     cache: str | None
     """`HIT` where AI Gateway's cache answered."""

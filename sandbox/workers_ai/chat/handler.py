@@ -1,6 +1,6 @@
 """One chat call from body to answer."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,13 @@ from sandbox.workers_ai.errors import (
     ForcedToolCallError,
     LicenceError,
 )
-from sandbox.workers_ai.exchange import REAL_TEXT_FINGERPRINT, Exchange, Services, enveloped
+from sandbox.workers_ai.exchange import (
+    REAL_TEXT_FINGERPRINT,
+    Exchange,
+    Services,
+    Used,
+    enveloped,
+)
 from sandbox.workers_ai.faults import play_faults, send_truncated
 from sandbox.workers_ai.schemas import minimal_instance
 from sandbox.workers_ai.script import ABSENT, Directive, find_directive
@@ -69,9 +75,21 @@ async def answer_chat(
             directive=directive,
         )
 
+    made = exchange.record
+
+    def used() -> Used:
+        """Of a stream, what was sent until somebody broke it off."""
+        return Usage.billed(
+            model,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=made.tokens_sent,
+            directive=directive,
+        )
+
     if call.stream and not directive.plain_json_to_stream:
+        exchange.used = used
         return await stream_answer(exchange, call, answer, totals, prompt_tokens, directive)
-    return await send_json(exchange, call, answer, totals, directive)
+    return await send_json(exchange, call, answer, totals, directive, used)
 
 
 def check_licence(exchange: Exchange, model: Model, body: dict[str, Any]) -> None:
@@ -190,19 +208,25 @@ def check_forced_call(call: ChatCall, parts: list[Part], max_tokens: int) -> Non
 
 
 async def send_json(
-    exchange: Exchange, call: ChatCall, answer: Answer, totals: Totals, directive: Directive
+    exchange: Exchange,
+    call: ChatCall,
+    answer: Answer,
+    totals: Totals,
+    directive: Directive,
+    used: Callable[[], Used],
 ) -> web.StreamResponse:
     if key := directive.stream_only_key:
         raise DirectiveError(f"{key} needs a streamed answer")
     choices = [await collected(answer.parts(i)) for i in range(call.choices)]
     usage = totals(sum(part.tokens for parts in choices for part in parts))
+    exchange.record.tokens_sent = usage.completion_tokens
+    exchange.used = used
     body: dict[str, Any]
     if call.model.native and call.surface is Surface.RUN:
         body = enveloped(native_result(call, choices[0], usage, answer.fingerprint, directive))
     else:
         body = OpenAIForm(call, answer, directive).completion(choices, usage)
         body = body if call.surface is Surface.V1 else enveloped(body)
-    exchange.record.tokens_sent = usage.completion_tokens
     neurons = None if directive.no_usage else usage.neurons
     response = exchange.json_response(body, neurons=neurons)
     if directive.truncated_json or directive.cut_after is not None:

@@ -245,5 +245,6 @@ def test_every_key_is_tried_in_these_tests() -> None:
     truncated_json cut_after end_after stall_after error_frame_after"""
     in_test_failover = """account model otherwise busy"""
     in_test_binary = """piece_bytes content_type duration_s no_envelope"""
-    tried = f"{here} {in_test_faults} {in_test_failover} {in_test_binary}"
+    in_test_analytics = "billed"
+    tried = f"{here} {in_test_faults} {in_test_failover} {in_test_binary} {in_test_analytics}"
     assert set(tried.split()) == KEYS
