@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.embedded.ports import free_port
+from sandbox.stripe import variables
 from sandbox.supervisor.choices import PROJECT
 from sandbox.supervisor.folder import read_env_file
 
@@ -21,6 +22,7 @@ OURS = (
     "REDIS_URL",
     "SECRET_KEY",
     "AGENTFLARE_URL",
+    *variables.ALL,
     "DJANGO_SETTINGS_MODULE",
     "MAKELEVEL",
 )
@@ -30,7 +32,7 @@ OURS = (
 class RunningSandbox:
     """`python -m sandbox run` in a process of its own.
 
-    Children are named as in pids.json: postgres, valkey, workers_ai, web, worker, beat.
+    Children are named as in pids.json: postgres, valkey, workers_ai, stripe, web, worker, beat.
     """
 
     folder: Path

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sandbox.embedded.ports import answers
 from sandbox.errors import SandboxError
+from sandbox.stripe import variables
 from sandbox.supervisor.folder import read_env_file
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,10 @@ class Choices:
         return not ({"CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_BASE_URL"} & set(self.environment))
 
     @property
+    def starts_stripe(self) -> bool:
+        return variables.SECRET_KEY not in self.environment
+
+    @property
     def url(self) -> str:
         """Where people reach the sandbox."""
         return self.environment.get("AGENTFLARE_URL", f"http://localhost:{self.port}").rstrip("/")
@@ -46,6 +51,7 @@ def read_choices(variables: Mapping[str, str], project: Path = PROJECT) -> Choic
     environment = without_demo_env(variables)
     folder = Path(variables.get("SANDBOX_DIR") or project / ".sandbox").expanduser().absolute()
     check_pair(environment, "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
+    check_stripe(environment)
     return Choices(
         project=project,
         folder=folder,
@@ -81,6 +87,16 @@ def check_pair(environment: Mapping[str, str], one: str, other: str) -> None:
             raise SandboxError(
                 f"{given} is set and {missing} is not: set both to use Cloudflare, "
                 "or none to use the stand-in"
+            )
+
+
+def check_stripe(environment: Mapping[str, str]) -> None:
+    """Without its key another Stripe is of no use, nor the secret of its webhooks."""
+    for name in (variables.API_BASE, variables.WEBHOOK_SECRET):
+        if name in environment and variables.SECRET_KEY not in environment:
+            raise SandboxError(
+                f"{name} is set and {variables.SECRET_KEY} is not: set the key too to use "
+                "Stripe, or neither to use the stand-in"
             )
 
 

@@ -37,6 +37,8 @@ class State:
     valkey_password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     owner_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     operator_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    stripe_secret_key: str = field(default_factory=lambda: f"sk_test_{secrets.token_hex(16)}")
+    stripe_webhook_secret: str = field(default_factory=lambda: f"whsec_{secrets.token_hex(16)}")
     api_key: str = ""
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -125,12 +127,16 @@ class DataFolder:
             self.save_state()
             return
         try:
-            self.state = State(**json.loads(path.read_text()))
+            remembered = json.loads(path.read_text())
+            self.state = State(**remembered)
         except (ValueError, TypeError):
             raise SandboxError(
                 f"{path} is damaged, and the passwords were in it. Move {self.path} away to "
                 "begin anew, or choose another folder: SANDBOX_DIR=/some/folder make run"
             ) from None
+        # Of an earlier version, which had fewer secrets: those made just now must stay.
+        if remembered.keys() != asdict(self.state).keys():
+            self.save_state()
 
     def save_state(self) -> None:
         write_private(self.path / "state.json", json.dumps(asdict(self.state), indent=2) + "\n")

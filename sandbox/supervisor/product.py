@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.embedded.ports import HOST
+from sandbox.stripe import variables
 from sandbox.supervisor.choices import Choices
 from sandbox.supervisor.folder import State
 
@@ -76,6 +77,22 @@ def workers_ai(port: int, *, scripted: bool, books: Path) -> Command:
     # As at Cloudflare, what was billed outlives whoever has told it.
     options += ["--books", str(books)]
     return python("sandbox.workers_ai", "--port", str(port), *options)
+
+
+def stripe(port: int, *, web_port: int, journal: Path) -> Command:
+    # Straight to the web server: the address people use may be a tunnel's.
+    webhooks = f"http://{HOST}:{web_port}{variables.WEBHOOK_PATH}"
+    options = ["--webhook-url", webhooks, "--file", str(journal)]
+    return python("sandbox.stripe", "--port", str(port), *options)
+
+
+def stripe_environment(state: State, port: int) -> dict[str, str]:
+    """What leads the product to the stand-in; its own secrets too."""
+    return {
+        variables.SECRET_KEY: state.stripe_secret_key,
+        variables.WEBHOOK_SECRET: state.stripe_webhook_secret,
+        variables.API_BASE: f"http://{HOST}:{port}",
+    }
 
 
 def manage(*arguments: str) -> Command:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sandbox.embedded.ports import HOST
 from sandbox.install import models
+from sandbox.stripe import variables
 from sandbox.supervisor.choices import Choices
 from sandbox.supervisor.folder import DataFolder
 from sandbox.supervisor.product import OPERATOR_EMAIL, OWNER_EMAIL, TENANT
@@ -69,6 +70,7 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
         **{name: environment.get(name, "") for name in _ACCOUNT if name not in choices.environment},
         "SECRET_KEY": environment["SECRET_KEY"],
+        **{name: environment.get(name, "") for name in variables.ALL},
         "AGENTFLARE_SANDBOX": "1",
         "SANDBOX_DIR": str(folder.path),
         # Tells a later `make run` which variables come from here, and are no choice.
@@ -98,6 +100,7 @@ curl -N {choices.url}/v1/chat/completions \\
   -d '{{"model": "{MODEL}", "stream": true, "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
   Answers     {source(choices)}{models_hint(choices)}
+  Payments    {payments(choices)}
   Data, logs  {shorten(folder.path)}   for scripts: demo.env there
 
 Ctrl-C stops it; the next `make run` goes on with the same data."""
@@ -108,6 +111,12 @@ def source(choices: Choices) -> str:
         return "from a stand-in for Cloudflare Workers AI on this machine"
     base_url = choices.environment.get("CLOUDFLARE_BASE_URL")
     return f"from {base_url}" if base_url else "from Cloudflare Workers AI"
+
+
+def payments(choices: Choices) -> str:
+    if choices.starts_stripe:
+        return "through a stand-in for Stripe on this machine; card 4242 4242 4242 4242 pays"
+    return "through Stripe, with your key"
 
 
 def models_hint(choices: Choices) -> str:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sandbox.embedded import Postgres, Server, Valkey, children
 from sandbox.embedded.ports import HOST, is_free
@@ -55,6 +56,11 @@ def run(choices: Choices) -> int:
     return 0
 
 
+def is_healthy(port: int) -> bool:
+    """Whether the stand-in at that port answers."""
+    return status_of(port, "/health") == 200
+
+
 def fail(console: Console, message: str) -> int:
     console.close_line()
     print(f"make run: {message}", file=sys.stderr, flush=True)
@@ -70,6 +76,7 @@ class Sandbox:
         # Addresses of the parts started here, by environment variable.
         self.urls: dict[str, str] = {}
         self.workers_ai_port: int | None = None
+        self.stripe_port: int | None = None
         self.environment: dict[str, str] = {}
         self.disk_is_low = False
         self.models_are_offered = False
@@ -84,6 +91,7 @@ class Sandbox:
         self.console.say(f"Starting AgentFlare; data and logs are in {self.folder.path}")
 
         self.start_workers_ai()
+        self.start_stripe()
         self.start_valkey()
         self.start_postgres()
         self.environment = product.product_environment(self.choices, self.folder.state, self.urls)
@@ -161,6 +169,19 @@ class Sandbox:
         )
         # Needed only once there is something to answer: not waited for here.
         self.start_program("workers_ai", command, dict(self.choices.environment))
+
+    def start_stripe(self) -> None:
+        if not self.choices.starts_stripe:
+            return
+        port = self.stripe_port = self.folder.port_for("stripe")
+        variables = product.stripe_environment(self.folder.state, port)
+        self.urls |= variables
+        command = product.stripe(
+            port,
+            web_port=self.choices.port,
+            journal=self.folder.path / "stripe.jsonl",
+        )
+        self.start_program("stripe", command, {**self.choices.environment, **variables})
 
     def start_valkey(self) -> None:
         if not self.choices.starts_valkey:
@@ -244,8 +265,9 @@ class Sandbox:
     def wait_until_ready(self) -> None:
         """Raises SandboxError when it will not come up."""
         self.wait_for("web", lambda: status_of(self.choices.port, "/health/ready") == 200)
-        if (port := self.workers_ai_port) is not None:
-            self.wait_for("workers_ai", lambda: status_of(port, "/health") == 200)
+        for name, port in (("workers_ai", self.workers_ai_port), ("stripe", self.stripe_port)):
+            if port is not None:
+                self.wait_for(name, partial(is_healthy, port))
 
     def wait_for(self, name: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S

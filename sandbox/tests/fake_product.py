@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 command, *rest = sys.argv[1:]
 with open("commands.txt", "a") as commands:
     print(" ".join([command, *rest]), file=commands)
-for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CLOUDFLARE_BASE_URL"):
+for name in (
+    "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CLOUDFLARE_BASE_URL",
+    "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET",
+):
     os.environ[name]
 time.sleep(float(os.environ.get("FAKE_STEP_S", "0")))
 if os.environ.get("FAKE_FAILING_STEP") == command:
@@ -65,6 +68,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         names = missed.read_text().split() if missed.exists() else []
         self.wfile.write(json.dumps({"missed_models": names}).encode())
+    def log_message(self, *args):
+        pass
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+""",
+    "sandbox/stripe/__init__.py": "",
+    "sandbox/stripe/__main__.py": """
+import http.server, json, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        told = {name: os.environ[name] for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")}
+        self.wfile.write(json.dumps({"arguments": sys.argv[1:], "told": told}).encode())
     def log_message(self, *args):
         pass
 port = int(sys.argv[sys.argv.index("--port") + 1])

@@ -14,6 +14,7 @@ def test_without_any_choice_everything_is_started_here() -> None:
     assert choices.starts_postgres
     assert choices.starts_valkey
     assert choices.starts_workers_ai
+    assert choices.starts_stripe
 
 
 def test_a_given_url_replaces_that_part_alone() -> None:
@@ -38,6 +39,19 @@ def test_a_given_upstream_replaces_the_stand_in(variables: dict[str, str]) -> No
 @pytest.mark.parametrize("given", ["CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"])
 def test_half_of_the_cloudflare_login_is_refused(given: str) -> None:
     with pytest.raises(SandboxError, match=f"{given} is set and CLOUDFLARE_.* is not"):
+        read_choices({given: "x"})
+
+
+def test_a_given_key_means_the_real_stripe() -> None:
+    choices = read_choices({"STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": "whsec_x"})
+
+    assert not choices.starts_stripe
+    assert choices.starts_workers_ai
+
+
+@pytest.mark.parametrize("given", ["STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRET"])
+def test_stripe_without_its_key_is_refused(given: str) -> None:
+    with pytest.raises(SandboxError, match=f"{given} is set and STRIPE_SECRET_KEY is not"):
         read_choices({given: "x"})
 
 

@@ -180,6 +180,21 @@ def test_the_state_survives_being_written_half(tmp_path: Path) -> None:
     assert State(**json.loads((tmp_path / "state.json").read_text())) == folder.state
 
 
+def test_secrets_that_came_later_are_added_and_kept(tmp_path: Path) -> None:
+    """A folder made before the stand-in for Stripe was there."""
+    folder = opened(tmp_path)
+    closed(folder)
+    older = json.loads((tmp_path / "state.json").read_text())
+    del older["stripe_secret_key"], older["stripe_webhook_secret"]
+    (tmp_path / "state.json").write_text(json.dumps(older))
+
+    first = opened(tmp_path)
+    closed(first)
+
+    assert first.state.secret_key == older["secret_key"]
+    assert opened(tmp_path).state == first.state
+
+
 def test_a_big_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "LOG_LIMIT_BYTES", 10)
     folder = opened(tmp_path)

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+import requests
 
 from sandbox.embedded import start_postgres, start_valkey
 from sandbox.embedded.ports import HOST, free_port
@@ -30,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-CHILDREN = {"postgres", "valkey", "workers_ai", "web", "worker", "beat"}
+CHILDREN = {"postgres", "valkey", "workers_ai", "stripe", "web", "worker", "beat"}
 FIRST_STEPS = ["upgrade", "create_tenant", "grant_credit", "create_operator", "create_api_key"]
 
 STOPPED_WITHIN_S = 15.0
@@ -429,3 +430,30 @@ def test_web_servers_left_behind_are_ended_before_the_port_is_used_again(
 
     assert "Address already in use" not in ready.log("web")
     assert "Connection in use" not in ready.log("web")
+
+
+# --- Stripe -----------------------------------------------------------------------
+
+
+def test_the_stripe_stand_in_and_the_product_share_their_secrets(ready: RunningSandbox) -> None:
+    base = ready.env["STRIPE_API_BASE"]
+    stand_in = requests.get(f"{base}/health", timeout=5).json()
+
+    assert stand_in["told"] == {
+        name: ready.env[name] for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+    }
+    assert stand_in["told"]["STRIPE_SECRET_KEY"].startswith("sk_test_")
+    options = stand_in["arguments"]
+    webhooks = f"http://127.0.0.1:{ready.port}/webhooks/stripe"
+    assert options[options.index("--webhook-url") + 1] == webhooks
+    assert options[options.index("--file") + 1] == str(ready.folder / "stripe.jsonl")
+
+
+def test_with_a_key_of_stripe_there_is_no_stand_in(start: Starter) -> None:
+    given = {"STRIPE_SECRET_KEY": "sk_test_given", "STRIPE_WEBHOOK_SECRET": "whsec_given"}
+    sandbox = start(**given)
+    sandbox.wait_until_ready()
+
+    assert "stripe" not in sandbox.pids()
+    assert given.items() <= sandbox.env.items()
+    assert "STRIPE_API_BASE" not in sandbox.env
