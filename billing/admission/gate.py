@@ -34,6 +34,8 @@ class Gate:
     posted: int
     held: int
     unsettled: int
+    # False: from an earlier run of Redis, whose `posted` the ledger may have left behind.
+    is_current: bool = True
 
     @property
     def available(self) -> int:
@@ -266,21 +268,31 @@ def settle(
     return int(left)
 
 
-def sync(*, tenant_code: str, posted_nusd: int, version: int) -> None:
-    """Tell the gate the ledger's balance as of `version`; a lower version is ignored."""
-    script("sync")(keys=[gate_key(tenant_code)], args=[posted_nusd, version])
+def run_of(tenant_code: str) -> str:
+    """Which run of Redis has the tenant's books: to be asked before the ledger is."""
+    run: str = script("run")(keys=[gate_key(tenant_code)])
+    return run
 
 
-def sync_spend(*, tenant_code: str, spender: str, version: int, spent: Spent) -> None:
+def sync(*, tenant_code: str, posted_nusd: int, version: int, run: str) -> None:
+    """Tell the gate the ledger's balance as of `version`; a lower version is ignored.
+
+    run: `run_of` before the ledger was asked. Only what was told in its own run is lent by.
+    """
+    script("sync")(keys=[gate_key(tenant_code)], args=[posted_nusd, version, run])
+
+
+def sync_spend(*, tenant_code: str, spender: str, version: int, spent: Spent, run: str) -> None:
     """Tell what a line of keys has spent as of `version`; a lower version is ignored."""
-    script("sync_spend")(keys=[spend_key(tenant_code, spender)], args=[version, *spent.as_args()])
+    script("sync_spend")(
+        keys=[spend_key(tenant_code, spender)], args=[version, *spent.as_args(), run]
+    )
 
 
 def read(tenant_code: str) -> Gate | None:
     """The books; None when Redis does not have them (they are made at the next call)."""
-    posted, held, unsettled = get_redis().hmget(
-        gate_key(tenant_code), "posted", "held", "unsettled"
-    )
-    if posted is None:
+    books = script("books")(keys=[gate_key(tenant_code)])
+    if books is None:
         return None
-    return Gate(posted=int(posted), held=int(held or 0), unsettled=int(unsettled or 0))
+    posted, held, unsettled, is_current = (int(value) for value in books)
+    return Gate(posted, held, unsettled, is_current=bool(is_current))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from django.conf import settings
 from django.db import Error as DatabaseFault
@@ -216,7 +217,7 @@ def require_credit(tenant_code: str) -> None:
     """
     try:
         known = gate.read(tenant_code)
-        if known is None or (_is_spent(known) and _may_be_stale(tenant_code)):
+        if not _is_known(known) or (_is_spent(known) and _may_be_stale(tenant_code)):
             patiently(lambda: warm_up(tenant_code))
             known = gate.read(tenant_code)
     except RedisDownError:
@@ -225,6 +226,10 @@ def require_credit(tenant_code: str) -> None:
         raise errors.InsufficientCreditError(
             "You exceeded your current quota: there is no credit left. Add credit in the dashboard."
         )
+
+
+def _is_known(books: Gate | None) -> TypeGuard[Gate]:
+    return books is not None and books.is_current
 
 
 def _is_spent(known: Gate) -> bool:
@@ -237,7 +242,7 @@ def books(tenant: Tenant) -> Gate:
     Raises RedisDownError.
     """
     known = gate.read(tenant.code)
-    if known is None:
+    if not _is_known(known):
         warm_up(tenant.code)
         known = gate.read(tenant.code)
     assert known is not None

@@ -124,6 +124,12 @@ def grant_credit(
 
 def sync_gate(tenant_code: str) -> None:
     """Tell the gate the ledger's balance. Safe at any time: a higher version wins there."""
+    run = gate.run_of(tenant_code)
     with tenant_schema(tenant_code):
         account = credit_account()
-    gate.sync(tenant_code=tenant_code, posted_nusd=account.balance_nusd, version=account.version)
+    gate.sync(
+        tenant_code=tenant_code,
+        posted_nusd=account.balance_nusd,
+        version=account.version,
+        run=run,
+    )

@@ -73,9 +73,10 @@ def spent_by(lines: Iterable[str]) -> dict[str, Spent]:
 
 def sync_spend(tenant_code: str, spender: str) -> None:
     """Tell the gate what a line of keys has spent. Safe at any time: a higher version wins."""
+    run = gate.run_of(tenant_code)
     day, month = gate.periods()
     with tenant_schema(tenant_code), connection.cursor() as cursor:
         cursor.execute(_SPENT, {"line": spender, "day": day, "month": month})
         version, life_nusd, day_nusd, month_nusd = cursor.fetchone()
     spent = Spent(int(life_nusd), day, int(day_nusd), month, int(month_nusd))
-    gate.sync_spend(tenant_code=tenant_code, spender=spender, version=version, spent=spent)
+    gate.sync_spend(tenant_code=tenant_code, spender=spender, version=version, spent=spent, run=run)

@@ -9,7 +9,7 @@
 --      number, requests, tokens and calls in it, this one counted};
 --      {'limited', window's number, kind, limit, used, wait (ms; -1: never)};
 --      {'budget', period, budget, spent, held}; {'insufficient' or 'credit_held', available, held};
---      {'cold'}: tenant or key are not known; {'lost'}: nothing is, this Redis has been emptied
+--      {'cold'}: tenant or key are not known, or from an earlier run of Redis; {'lost'}: nothing is, this Redis has been emptied
 local gate, standing, hold, holds, done, spend = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local amount, tokens = tonumber(ARGV[3]), tonumber(ARGV[6])
 
@@ -17,8 +17,9 @@ if redis.call('EXISTS', KEYS[10]) == 0 then
     return {'lost'}
 end
 local suspended = redis.call('HGET', standing, 'suspended')
-local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled')
-if not suspended or not books[1] then
+local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled', 'run')
+local run = this_run()
+if not suspended or not books[1] or books[4] ~= run then
     return {'cold'}
 end
 if suspended ~= '' then
@@ -78,8 +79,8 @@ end
 
 if ARGV[9] ~= '' or ARGV[10] ~= '' or ARGV[11] ~= '' then
     local own = redis.call('HMGET', spend, 'life', 'held', 'unsettled', 'day_of', 'day', 'month_of',
-                           'month')
-    if not own[1] then
+                           'month', 'run')
+    if not own[1] or own[8] ~= run then
         return {'cold'}
     end
     -- What is not booked yet counts for every period: it may belong to any.

@@ -89,6 +89,20 @@ local function owe(gate, spend, outbox, done, tenant, cost, event, memory_s)
     redis.call('SET', done, cost, 'EX', memory_s)
 end
 
+-- Which run of Redis this is. A Redis that starts with the data of earlier (a copy put back, a
+-- replica that lagged) has books that were true once: nothing is lent by them until the ledger
+-- has been asked again.
+local function this_run()
+    return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+end
+
+-- What the ledger said was asked for in this run, so nothing that was told since can be missing.
+local function trust(key, asked_in)
+    if asked_in == this_run() then
+        redis.call('HSET', key, 'run', asked_in)
+    end
+end
+
 -- A higher version of the ledger wins; an older one, come late, is ignored.
 local function is_news(key, version)
     local known = redis.call('HGET', key, 'version')

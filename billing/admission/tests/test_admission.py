@@ -272,7 +272,7 @@ def test_a_capture_that_redis_refuses_changes_nothing(acme: Any) -> None:
 def test_an_older_balance_never_replaces_a_newer_one(acme: Any) -> None:
     books(acme.tenant)
 
-    gate.sync(tenant_code=acme.code, posted_nusd=7, version=0)
+    gate.sync(tenant_code=acme.code, posted_nusd=7, version=0, run=gate.run_of(acme.code))
 
     assert books(acme.tenant).posted == 25 * USD
 

@@ -199,7 +199,12 @@ class GateMachine(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 200))
     def news_that_comes_late(self, amount: int) -> None:
         """An older state of the ledger, told after a newer one, is ignored."""
-        gate.sync(tenant_code=self.tenant, posted_nusd=amount, version=self.model.version - 1)
+        gate.sync(
+            tenant_code=self.tenant,
+            posted_nusd=amount,
+            version=self.model.version - 1,
+            run=gate.run_of(self.tenant),
+        )
 
     @rule(count=st.integers(1, 5), is_repeated=st.booleans())
     def settle(self, count: int, is_repeated: bool) -> None:
@@ -321,7 +326,10 @@ class GateMachine(RuleBasedStateMachine):
         self.model.posted = self.model.ledger
         self.model.version += 1
         gate.sync(
-            tenant_code=self.tenant, posted_nusd=self.model.posted, version=self.model.version
+            tenant_code=self.tenant,
+            posted_nusd=self.model.posted,
+            version=self.model.version,
+            run=gate.run_of(self.tenant),
         )
 
     def _sync_key(self, key_id: str) -> None:
@@ -330,6 +338,7 @@ class GateMachine(RuleBasedStateMachine):
             spender=key_id,
             version=self.model.version,
             spent=self._spent(key_id),
+            run=gate.run_of(self.tenant),
         )
 
     def _spent(self, key_id: str) -> Spent:

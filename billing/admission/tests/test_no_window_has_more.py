@@ -82,7 +82,8 @@ def call_for_minutes(cast: Any, seed: int, results: Any) -> None:
 @pytest.mark.usefixtures("turned_clock")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_window_of_a_minute_admits_more_than_the_limit(acme: Any, seed: int) -> None:
-    gate.sync(tenant_code=acme.code, posted_nusd=10**9, version=1)
+    run = gate.run_of(acme.code)
+    gate.sync(tenant_code=acme.code, posted_nusd=10**9, version=1, run=run)
     fork = multiprocessing.get_context("fork")
     results = fork.Queue()
     processes = [
