@@ -13,11 +13,21 @@ from django.conf import settings
 from redis import exceptions
 from redis.backoff import ExponentialBackoff
 from redis.client import Pipeline
+from redis.connection import DefaultParser
 from redis.retry import Retry
 
 from agentflare.breaker import Breaker
 
 Result = TypeVar("Result")
+
+
+class RedisRefusesError(exceptions.ResponseError):
+    """Redis takes nothing for now, whatever it is.
+
+    Its disk is full (MISCONF), its replicas are gone (NOREPLICAS), or it is in somebody's
+    endless script (BUSY). redis-py has no names for these.
+    """
+
 
 # What a caller catches when Redis does not do its work: away or loading, too slow, full, a
 # replica. It passes; an error of a script of ours does not, and is none of these.
@@ -26,6 +36,17 @@ RedisDownError = (
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
+    exceptions.MasterDownError,
+    exceptions.ClusterDownError,
+    RedisRefusesError,
+)
+_Parser = type(
+    "_Parser",
+    (DefaultParser,),
+    {
+        "EXCEPTION_CLASSES": DefaultParser.EXCEPTION_CLASSES
+        | dict.fromkeys(("MISCONF", "NOREPLICAS", "BUSY"), RedisRefusesError)
+    },
 )
 # Those that cost time: the breaker counts them.
 _NO_ANSWER = (exceptions.ConnectionError, exceptions.TimeoutError)
@@ -107,6 +128,7 @@ def get_redis() -> Any:
         # For a connection of ours to be free: a burst of calls waits, and is not refused.
         timeout=settings.REDIS_POOL_TIMEOUT_S,
         queue_class=_GuardedQueue,
+        parser_class=_Parser,
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
         retry=Retry(
