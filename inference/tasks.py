@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from agentflare.concurrency import in_parallel
 from agentflare.errors import GatewayError
+from billing.admission.live_holds import is_lost
 from billing.usage.models import Status
 from inference.attempts import Prepared, Target
 from inference.catalog.selectors import Offer
@@ -89,6 +90,7 @@ def run_task(
         offer = admitted.meter.offer
         if check:
             check(offer, parts)
+        used = _capture(admitted, parts)
     except UpstreamCallError as failure:
         logger.warning("Upstream failed: %s", failure.detail)
         error = error_of(failure)
@@ -106,12 +108,17 @@ def run_task(
             status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
         )
         raise
+    return Done(offer, parts, used, admitted.told(), admitted.headers())
+
+
+def _capture(admitted: Admitted, parts: list[Part]) -> Measured:
+    """Returns what was used. Raises UpstreamCallError as `Meter.finish`."""
     used = sum_of([part.used for part in parts])
     cached = sum_of([part.used for part in parts if part.is_cached])
     all_cached = all(part.is_cached for part in parts)
     admitted.meter.note_cache(is_hit=all_cached)
     admitted.meter.finish(status=Status.COMPLETED, used=used, cached=used if all_cached else cached)
-    return Done(offer, parts, used, admitted.told(), admitted.headers())
+    return used
 
 
 def _call_all(admitted: Admitted, task: Task, made: list[Part]) -> list[Part]:
@@ -164,8 +171,8 @@ def _call_one(admitted: Admitted, task: Task, position: int) -> Part:
             answer.close()
 
     part: Part = admitted.attempts.run(attempt)
-    if admitted.meter.hold.lost:
-        raise UpstreamCallError.broken("the hold was taken for dead")
+    if is_lost(admitted.meter.hold):
+        raise UpstreamCallError.hold_lost()
     return part
 
 

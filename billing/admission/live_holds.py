@@ -11,7 +11,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -43,6 +44,7 @@ class Hold:
     counts: list[Count] = field(default_factory=list)
     progress: Callable[[], UsageEvent] | None = None
     lost: bool = False
+    renewed_at: float = field(default_factory=time.monotonic)
     ended_at: float = 0.0
 
     @property
@@ -175,9 +177,25 @@ def live() -> None:
         _seen_at = time.monotonic()
 
 
+def is_lost(hold: Hold) -> bool:
+    """Whether the call must stop: to be asked before more of its answer is passed on.
+
+    A process that stood still for longer than holds live does not know yet.
+    """
+    if not hold.lost and time.monotonic() - hold.renewed_at > settings.HOLD_TTL_S:
+        # Once: where Redis does not answer, nobody takes holds for dead either.
+        hold.renewed_at = time.monotonic()
+        with suppress(*RedisDownError):
+            _renew([hold])
+    return hold.lost
+
+
 def renew_all() -> None:
     """Renew every hold of this process in one round trip."""
-    holds = list(_holds.values())
+    _renew(list(_holds.values()))
+
+
+def _renew(holds: Sequence[Hold]) -> None:
     if not holds:
         return
     pipeline = get_redis().pipeline(transaction=False)
@@ -197,7 +215,9 @@ def renew_all() -> None:
             raise alive
         if isinstance(alive, Exception):
             logger.error("The hold of %s was not renewed: %s", hold.request_id, alive)
-        elif not alive and hold.request_id in _holds:
+        elif alive:
+            hold.renewed_at = time.monotonic()
+        elif hold.request_id in _holds:
             logger.error("The hold of %s was taken for dead", hold.request_id)
             hold.lost = True
             remove(hold)

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from agentflare.errors import GatewayError
+from billing.admission.live_holds import is_lost
 from billing.usage.models import Status
 from inference.chat.events import Delta, Event, Finish, Usage
 from inference.chat.upstream import UpstreamChat
@@ -83,6 +84,8 @@ class ChatRun:
         """The whole answer. Raises GatewayError when upstream breaks off."""
         try:
             events = list(self._events)
+            usage, truth = self.upstream.usage()
+            self._capture(self._good_end(), usage.measured(truth))
         except UpstreamCallError as failure:
             # Nothing of it reaches the client.
             self._delivered = False
@@ -92,8 +95,6 @@ class ChatRun:
             self._delivered = False
             self.close()
             raise
-        usage, truth = self.upstream.usage()
-        self._capture(self._good_end(), usage.measured(truth))
         return self.dialect.whole(events, usage, self.admitted.told())
 
     def chunks(self) -> Iterator[bytes]:
@@ -173,8 +174,8 @@ class ChatRun:
 
     def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
-            if self.meter.hold.lost:
-                raise UpstreamCallError.broken("the hold was taken for dead")
+            if is_lost(self.meter.hold):
+                raise UpstreamCallError.hold_lost()
             if self._client_gone:
                 raise UpstreamCallError.broken("the client has left")
             if isinstance(event, Delta):

@@ -17,6 +17,7 @@ from inference.catalog.selectors import Offer
 from inference.metering.measured import Measured, Quantities
 from inference.upstreams.accounts import Account
 from inference.upstreams.client import Answer
+from inference.upstreams.failures import UpstreamCallError
 
 HIT, MISS = "HIT", "MISS"
 _NO_FACTS = {"script": "", "likely_tokens": 0, "most_tokens": 0}
@@ -120,6 +121,9 @@ class Meter:
     ) -> Captured:
         """Capture. A repeat returns what was captured first and changes nothing.
 
+        Raises UpstreamCallError for a completed call that had been taken for dead: less was
+        captured than it cost, so what has not been delivered yet must not be.
+
         cached: the part of `used` that came from AI Gateway's cache. By default all or nothing
             of it, as the last answer's header said.
         is_cut: we have left out the end of the answer, and stopped upstream there.
@@ -141,6 +145,8 @@ class Meter:
                 is_cut=is_cut,
             )
             self.captured = capture(self.hold, event)
+            if status == Status.COMPLETED and self.captured.cost_nusd < event.cost_nusd:
+                raise UpstreamCallError.hold_lost()
         return self.captured
 
     def price(self, used: Measured, cached: Measured) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
+from billing.admission.live_holds import is_lost
 from billing.prices.models import Unit
 from billing.usage.models import Status, Truth
 from inference.attempts import Target
@@ -108,8 +109,10 @@ class NativeStreamRun:
     def chunks(self) -> Iterator[bytes]:
         try:
             for frame in self._frames:
-                if self.meter.hold.lost or self._client_gone:
-                    raise UpstreamCallError.broken("broken off by us")
+                if is_lost(self.meter.hold):
+                    raise UpstreamCallError.hold_lost()
+                if self._client_gone:
+                    raise UpstreamCallError.broken("the client has left")
                 if not self._delivered and self._has_output:
                     self._delivered = True
                     self.meter.first_token()

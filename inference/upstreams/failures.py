@@ -65,6 +65,15 @@ class UpstreamCallError(Exception):
         return cls._of_an_answer(detail, error)
 
     @classmethod
+    def hold_lost(cls) -> "UpstreamCallError":
+        """We stood still until the call was taken for dead: the rest of it would be free."""
+        error = errors.ServiceUnavailableError(
+            "The service stood still for too long in the middle of the call. What had been "
+            "delivered before is all that is charged. Please retry."
+        )
+        return cls(0, "the hold was taken for dead", error)
+
+    @classmethod
     def _of_an_answer(cls, detail: str, error: errors.GatewayError) -> "UpstreamCallError":
         return cls(
             0,

@@ -170,6 +170,22 @@ def test_a_call_whose_hold_was_taken_for_dead_learns_it(acme: Any) -> None:
     assert books(acme.tenant).held == 0
 
 
+def test_a_call_asks_for_its_hold_where_its_process_stood_still(acme: Any) -> None:
+    """Before it passes anything on, and not only at the next renewal."""
+    dead, living = (admit(event=event(acme, 5 * USD)) for _ in range(2))
+    die(dead)
+    gate.expire(partition=gate.partition_of(acme.code), request_id=dead.request_id)
+    live_holds.add(dead)
+    assert not live_holds.is_lost(dead)  # it was renewed a moment ago
+
+    for hold in (dead, living):
+        hold.renewed_at -= 60
+
+    assert live_holds.is_lost(dead)
+    assert not live_holds.is_lost(living)
+    assert books(acme.tenant).held == 5 * USD
+
+
 def test_a_capture_that_redis_does_not_take_is_booked_at_once_and_counts_once(
     acme: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ what it asked for, and a sound that breaks off on our side costs nothing.
 import logging
 from collections.abc import Iterator
 
+from billing.admission.live_holds import is_lost
 from billing.usage.models import Status
 from inference.attempts import Prepared
 from inference.audio.speech.dialects import PlainSound, SoundEvents, SpeechDialect
@@ -107,8 +108,8 @@ class SpeechRun:
         return self.admitted.headers()
 
     def _look_out(self) -> None:
-        if self.meter.hold.lost:
-            raise UpstreamCallError.broken("the hold was taken for dead")
+        if is_lost(self.meter.hold):
+            raise UpstreamCallError.hold_lost()
         if self._client_gone:
             raise UpstreamCallError.broken("the client has left")
 
