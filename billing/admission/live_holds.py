@@ -1,8 +1,8 @@
 """The holds of this process: renewed while their calls run, captured when they end.
 
 One background thread (a greenlet in a web worker) renews all holds every HOLD_RENEW_S with
-their progress, and repeats the captures of the last seconds when Redis has restarted, since it
-may have lost what it had confirmed. While Redis is down it renews them in PostgreSQL, and tells
+their progress, and repeats the captures that are not settled yet when Redis has restarted, since
+it may have lost what it had confirmed. While Redis is down it renews them in PostgreSQL, and tells
 Redis when it is back.
 """
 
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -53,7 +53,8 @@ class Hold:
 
 
 _holds: dict[str, Hold] = {}
-_sent: deque[Hold] = deque()
+# Captures that Redis has, and the ledger perhaps not yet.
+_sent: deque[Hold] = deque(maxlen=10_000)
 _keeper: threading.Thread | None = None
 _keeper_pid = 0
 _redis_run_id = ""
@@ -78,6 +79,11 @@ def forget_all() -> None:
     _holds.clear()
     _sent.clear()
     _redis_run_id, _seen_at = "", 0.0
+
+
+def unsettled_captures() -> list[UsageEvent]:
+    """What is lost with Redis if this process is lost too."""
+    return [hold.event for hold in list(_sent)]
 
 
 def send_capture(hold: Hold) -> tuple[int, int]:
@@ -162,7 +168,7 @@ def _tell_postgresql(*, is_back: bool) -> None:
     running = [_event_so_far(hold) for hold in list(_holds.values())]
     patiently(lambda: fallback.carry_over(running))
     if not outage.has_told_all():
-        captured = [hold.event for hold in list(_sent)]
+        captured = unsettled_captures()
         patiently(lambda: fallback.book_early(captured))
     if is_settled:
         outage.note_told_all()
@@ -248,18 +254,42 @@ def look_at_redis() -> None:
 
 
 def repeat_captures() -> None:
-    """Send the captures of the last seconds once more; those that stand change nothing."""
+    """Send what is not settled yet once more; captures that stand change nothing."""
     for hold in list(_sent):
         _capture(hold)
 
 
 def forget_old_captures() -> None:
-    if outage.is_on() and not outage.is_told():
-        # With neither store they must wait until there is somebody to tell.
+    """Those that the ledger has. While settlement stands still nobody has the others but Redis,
+    which may lose them.
+
+    Raises RedisDownError.
+    """
+    if not _sent or outage.is_on():
         return
-    oldest = time.monotonic() - settings.CAPTURE_REPLAY_S
-    while _sent and _sent[0].ended_at < oldest:
-        _sent.popleft()
+    waiting_s = _waiting_s({hold.keys.outbox for hold in list(_sent)})
+    # An outbox that has just been emptied with all the rest is not one that was settled.
+    if not outage.has_marks():
+        return
+    now = time.monotonic()
+    for _ in range(len(_sent)):
+        hold = _sent.popleft()
+        if now - hold.ended_at < settings.CAPTURE_REPLAY_S + waiting_s.get(hold.keys.outbox, 0):
+            _sent.append(hold)
+
+
+def _waiting_s(outboxes: Iterable[str]) -> dict[str, float]:
+    """How long the oldest event of each has been there; those that are empty are left out."""
+    names = list(outboxes)
+    pipeline = get_redis().pipeline(transaction=False)
+    for name in names:
+        pipeline.xrange(name, count=1)
+    # The first part of an event's id is the moment it came, in ms.
+    return {
+        name: max(0.0, time.time() - int(events[0][0].partition("-")[0]) / 1000)
+        for name, events in zip(names, pipeline.execute(), strict=True)
+        if events
+    }
 
 
 outage.on_enter.append(start_keeper)

@@ -79,6 +79,10 @@ def end(hold: Hold, cost_nusd: int) -> int:
     return capture(hold, hold.event.with_(cost_nusd=cost_nusd)).cost_nusd
 
 
+def wait_until_booked(cast: Any, spent_nusd: int) -> None:
+    wait_until(lambda: balance(cast) == 25 * USD - spent_nusd)
+
+
 def balance(cast: Any) -> int:
     with tenant_schema(cast.code):
         return credit_account().balance_nusd
@@ -174,6 +178,35 @@ def test_after_a_pause_longer_than_holds_live_the_calls_that_run_keep_theirs(
 
     assert end(hold, 2 * MILLI) == 2 * MILLI
     assert not hold.lost
+
+
+def test_what_a_worker_has_not_settled_is_not_lost_with_redis(
+    acme: Any, own_redis: Any, settings: Any
+) -> None:
+    """However long the worker has been standing still."""
+    settings.CAPTURE_REPLAY_S = 0.2
+    end(admit(event=event(acme, 10 * MILLI)), 3 * MILLI)
+    time.sleep(0.3)
+    live_holds.forget_old_captures()
+
+    get_redis().flushall()
+
+    wait_until_booked(acme, 3 * MILLI)
+
+
+def test_captures_are_forgotten_when_they_are_settled(
+    acme: Any, own_redis: Any, settings: Any
+) -> None:
+    settings.CAPTURE_REPLAY_S = 0.2
+    for _ in range(3):
+        end(admit(event=event(acme, 10 * MILLI)), 3 * MILLI)
+    settle_partition(partition=gate.partition_of(acme.code))
+    time.sleep(0.3)
+
+    live_holds.forget_old_captures()
+
+    # Nothing is booked early in an outage that comes now.
+    assert not live_holds.unsettled_captures()
 
 
 def test_an_outage_that_somebody_ends_just_after_it_was_opened_is_seen_anew(
