@@ -34,6 +34,8 @@ def product_environment(choices: Choices, state: State, urls: Mapping[str, str])
         "AGENTFLARE_SANDBOX": "1",
         "WEB_CONCURRENCY": "2",
         "WEB_GRACEFUL_TIMEOUT_S": str(WEB_GRACE_S),
+        # Two sandboxes would take in each other's captures, which are lost to both then.
+        "SPOOL_DIR": str(choices.folder / "spool"),
         "PYTHONUNBUFFERED": "1",
     }
     if "CLOUDFLARE_ACCOUNT_ID" not in choices.environment:

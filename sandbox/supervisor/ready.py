@@ -70,6 +70,7 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
         **{name: environment.get(name, "") for name in _ACCOUNT if name not in choices.environment},
         "SECRET_KEY": environment["SECRET_KEY"],
+        "SPOOL_DIR": environment["SPOOL_DIR"],
         **{name: environment.get(name, "") for name in variables.ALL},
         "AGENTFLARE_SANDBOX": "1",
         "SANDBOX_DIR": str(folder.path),

@@ -150,6 +150,7 @@ def test_two_run_side_by_side(start: Starter, tmp_path: Path) -> None:
 
     one.stop()
     assert serves(other)
+    assert one.env["SPOOL_DIR"] != other.env["SPOOL_DIR"]
 
 
 def test_given_servers_are_used_and_left_running(start: Starter, tmp_path: Path) -> None:
