@@ -34,6 +34,11 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def pytest_configure() -> None:
+    # Playwright keeps an event loop in this thread until the end; our ORM calls are not in it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser, leave out what needs one."""
     if chromium() or os.environ.get("BROWSER_REQUIRED"):
@@ -106,9 +111,9 @@ class Visit:
 
 
 @pytest.fixture
-def visit(gateway: Any, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
+def visit(gateway: Any, browser: Browser) -> Iterator[Visit]:
     """A desktop's window."""
-    yield from _visit(gateway.url, browser, monkeypatch, viewport=DESKTOP)
+    yield from _visit(gateway.url, browser, viewport=DESKTOP)
 
 
 @pytest.fixture(params=["light", "dark", "phone"])
@@ -116,7 +121,6 @@ def any_visit(
     request: pytest.FixtureRequest,
     gateway: Any,
     browser: Browser,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Visit]:
     """The same three times: by day, by night, on a phone."""
     options: dict[str, Any] = {"viewport": DESKTOP}
@@ -125,14 +129,10 @@ def any_visit(
             options["color_scheme"] = "dark"
         case "phone":
             options = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
-    yield from _visit(gateway.url, browser, monkeypatch, **options)
+    yield from _visit(gateway.url, browser, **options)
 
 
-def _visit(
-    url: str, browser: Browser, monkeypatch: pytest.MonkeyPatch, **options: Any
-) -> Iterator[Visit]:
-    # Playwright keeps an event loop in this thread; our ORM calls do not run in it.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+def _visit(url: str, browser: Browser, **options: Any) -> Iterator[Visit]:
     context = browser.new_context(**options)
     context.set_default_timeout(15_000)
     visit = Visit(context.new_page(), context, url)
