@@ -1,7 +1,8 @@
 """A booked call whose use is known better now: docs/billing.md says what that changes.
 
-What the call costs us follows the provider's figures. What the tenant pays follows them as far as
-it pays for what was counted: a cut answer by what was delivered, never by what was made.
+What the call costs us follows the provider's figures. What the tenant pays follows them where no
+answer has told the price yet, and as far as it pays for what was counted: a cut answer by what was
+delivered, never by what was made.
 """
 
 import logging
@@ -115,11 +116,12 @@ def _book(
     can_be = price.charge_nusd(_quantities(told, price)) <= record.estimated_nusd
     paid = _paid_for(record, told, is_whole=is_whole and can_be)
     if paid is not None:
-        wanted = price.charge_nusd(_quantities(paid, price)) - record.cost_nusd
-        # A refund always; more never than was held, and only out of what is free.
-        most = max(0, min(record.estimated_nusd - record.cost_nusd, room_nusd))
-        record.correction_nusd = min(wanted, most)
-        record.cost_nusd += record.correction_nusd
+        if not _is_told(record):
+            wanted = price.charge_nusd(_quantities(paid, price)) - record.cost_nusd
+            # A refund always; more never than was held, and only out of what is free.
+            most = max(0, min(record.estimated_nusd - record.cost_nusd, room_nusd))
+            record.correction_nusd = min(wanted, most)
+            record.cost_nusd += record.correction_nusd
         record.input_tokens = paid.input_tokens - paid.cached_input_tokens
         record.cached_input_tokens = paid.cached_input_tokens
         record.output_tokens = paid.output_tokens
@@ -145,6 +147,11 @@ def _paid_for(record: UsageRecord, told: Figures, *, is_whole: bool) -> Figures 
         # What was made and did not reach the client is ours to pay.
         delivered = min(delivered, record.output_tokens)
     return Figures(told.input_tokens, told.cached_input_tokens, delivered)
+
+
+def _is_told(record: UsageRecord) -> bool:
+    """A whole answer has told its price, and that price stands, whoever counts better later."""
+    return record.status == Status.COMPLETED
 
 
 def _is_figure(record: UsageRecord, told: Figures) -> bool:

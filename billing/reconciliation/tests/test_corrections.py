@@ -79,7 +79,7 @@ def id_of(moment: datetime) -> str:
 def booked(
     cast: Any, price: Any, *, tokens: tuple[int, int] = (10, 20), held: int = 10**6, **fields: Any
 ) -> UUID:
-    """A call with counted tokens, settled."""
+    """A call with counted tokens that has not told its price, settled."""
     tokens_in, tokens_out = tokens
     key_id = fields.pop("key_id", "abcdefgh")
     started = fields.pop("started", datetime.now(UTC))
@@ -96,7 +96,7 @@ def booked(
     )
     hold = admit(event=made)
     values = {
-        "status": "completed",
+        "status": "client_gone",  # nobody was told a price
         "truth": "counted",
         "input_tokens": tokens_in,
         "output_tokens": tokens_out,
@@ -157,6 +157,24 @@ def test_more_is_taken_and_less_is_given_back_by_an_entry_of_its_own(acme: Any, 
     assert record.first_figures["cost_nusd"] == cost(10, 20)
 
 
+@pytest.mark.parametrize("told", [(12, 25), (9, 11)])
+def test_a_price_that_was_told_stands_and_the_tokens_are_put_right(
+    acme: Any, price: Any, told: tuple[int, int]
+) -> None:
+    request_id = booked(acme, price, status="completed")
+
+    assert corrected(acme, request_id, *told)
+
+    record = record_of(acme, request_id)
+    assert (record.input_tokens, record.output_tokens) == told
+    assert (record.truth, record.correction_nusd) == ("reconciled", 0)
+    assert record.first_figures["output_tokens"] == 20
+    assert record.provider_cost_nusd == told[0] * IN_NUSD + told[1] * OUT_NUSD
+    with tenant_schema(acme.code):
+        assert not JournalEntry.objects.filter(kind="adjustment").exists()
+    assert_books_are_right(acme, cost(10, 20))
+
+
 def test_what_was_counted_right_is_confirmed_and_nothing_is_booked(acme: Any, price: Any) -> None:
     request_id = booked(acme, price)
 
@@ -171,7 +189,7 @@ def test_what_was_counted_right_is_confirmed_and_nothing_is_booked(acme: Any, pr
 
 def test_what_has_cost_nothing_may_cost_something_later(acme: Any, price: Any) -> None:
     """The key has spent nothing before, and has no sum."""
-    request_id = booked(acme, price, tokens=(0, 0), cost_nusd=0)
+    request_id = booked(acme, price, tokens=(0, 1), cost_nusd=0)
 
     assert corrected(acme, request_id, 12, 25)
 
@@ -471,8 +489,8 @@ def test_another_tenant_is_not_touched(acme: Any, globex: Any, price: Any) -> No
 
 
 def test_what_was_counted_is_awaited_and_what_was_told_is_not(acme: Any, price: Any) -> None:
-    counted = booked(acme, price)
-    told = booked(acme, price, truth="provider")
+    counted = booked(acme, price, status="completed")
+    told = booked(acme, price, status="completed", truth="provider")
 
     row = AwaitedFigure.objects.get(pk=counted)
     assert (row.tenant_code, row.upstream, row.gateway_log_id) == (acme.code, "main", LOG)
@@ -481,7 +499,7 @@ def test_what_was_counted_is_awaited_and_what_was_told_is_not(acme: Any, price: 
 
 
 def test_an_answer_that_we_have_cut_is_not_whole(acme: Any, price: Any) -> None:
-    for fields in ({"is_cut": True}, {"status": "client_gone"}):
+    for fields in ({"is_cut": True, "status": "completed"}, {"status": "client_gone"}):
         request_id = booked(acme, price, **fields)
         assert not AwaitedFigure.objects.get(pk=request_id).is_whole
 

@@ -34,7 +34,8 @@ from tenants.users.models import User
 
 PAGE = "/admin/reconciliation/upstreamday/"
 
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+# The last one that is complete: Cloudflare takes two hours.
+LAST_DAY = (datetime.now(UTC) - timedelta(hours=26)).date()
 MODEL = "@cf/x/summed"
 NEURON = 11_000
 
@@ -52,7 +53,7 @@ def account() -> str:
     return f"a-{uuid4().hex[:12]}"
 
 
-def use(cast: Any, account: str, *neurons: int, day: date = YESTERDAY, **fields: Any) -> None:
+def use(cast: Any, account: str, *neurons: int, day: date = LAST_DAY, **fields: Any) -> None:
     start = datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp()
     with tenant_schema(cast.code):
         book(
@@ -68,7 +69,7 @@ def use(cast: Any, account: str, *neurons: int, day: date = YESTERDAY, **fields:
         )
 
 
-def sums(account: str, day: date = YESTERDAY, **merged: str) -> dict[str, tuple[int, Decimal]]:
+def sums(account: str, day: date = LAST_DAY, **merged: str) -> dict[str, tuple[int, Decimal]]:
     roll_up([day], account_of=lambda name: merged.get(name, name))
     rows = UpstreamDay.objects.filter(upstream=account, day=day)
     return {row.upstream_model: (row.calls, row.our_neurons) for row in rows}
@@ -76,7 +77,7 @@ def sums(account: str, day: date = YESTERDAY, **merged: str) -> dict[str, tuple[
 
 def compared(account: str, told: Mapping[str, float | str]) -> dict[str, UpstreamDay]:
     neurons = {model: Decimal(str(count)) for model, count in told.items()}
-    rows = compare(upstream=account, day=YESTERDAY, neurons=neurons)
+    rows = compare(upstream=account, day=LAST_DAY, neurons=neurons)
     return {row.upstream_model: row for row in rows}
 
 
@@ -84,7 +85,7 @@ def test_sums_of_all_tenants_by_account_model_and_day(acme: Any, globex: Any, ac
     use(acme, account, 3, 4)
     use(globex, account, 5)
     use(globex, account, 6, upstream_model="@cf/x/other")
-    use(globex, account, 7, day=YESTERDAY - timedelta(days=1))
+    use(globex, account, 7, day=LAST_DAY - timedelta(days=1))
     use(globex, "", 8)
 
     assert sums(account) == {MODEL: (3, 12), "@cf/x/other": (1, 6)}
@@ -186,7 +187,7 @@ def test_a_problem_is_shown_and_keeps_what_is_known(acme: Any, account: str) -> 
     use(acme, account, 1000)
     sums(account)
     compared(account, {MODEL: 1000})
-    note_problem(upstream=account, day=YESTERDAY, problem="status 403")
+    note_problem(upstream=account, day=LAST_DAY, problem="status 403")
 
     row = UpstreamDay.objects.get(upstream=account)
     assert (row.problem, row.state) == ("status 403", "within")
@@ -241,9 +242,9 @@ def test_by_eight_at_once_there_is_one_row_each(acme: Any, account: str) -> None
     def work(number: int) -> None:
         ordered = models if number % 2 else models[::-1]
         try:
-            roll_up([YESTERDAY], account_of=lambda name: name)
+            roll_up([LAST_DAY], account_of=lambda name: name)
             told = {name: Decimal(50) for name in ordered}
-            compare(upstream=account, day=YESTERDAY, neurons=told)
+            compare(upstream=account, day=LAST_DAY, neurons=told)
         finally:
             connection.close()
 
@@ -260,7 +261,7 @@ def test_drift_of_one_account_is_not_the_others(acme: Any, account: str) -> None
     use(acme, f"{account}-b", 1000)
     sums(account)
     compared(account, {MODEL: 500})
-    compare(upstream=f"{account}-b", day=YESTERDAY, neurons={MODEL: Decimal(1000)})
+    compare(upstream=f"{account}-b", day=LAST_DAY, neurons={MODEL: Decimal(1000)})
 
     (line,) = [line for line in find_drift() if account in line]
     assert f"{account} {MODEL}" in line
@@ -273,7 +274,7 @@ def test_sums_stay_when_their_calls_are_archived(
     acme: Any, account: str, tmp_path: Path, settings: Any
 ) -> None:
     settings.ARCHIVE_DIR = str(tmp_path)
-    day = YESTERDAY - timedelta(days=3)
+    day = LAST_DAY - timedelta(days=3)
     at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     request_id = f"{first_uuid7(at).int | uuid7().int & 2**62 - 1:032x}"
     use(acme, account, 30, day=day, request_id=request_id)
@@ -311,7 +312,7 @@ def test_the_operator_sees_rows_filters_them_and_marks_them(
     use(acme, account, 1000)
     sums(account)
     row = compared(account, {MODEL: 600})[MODEL]
-    note_problem(upstream=account, day=YESTERDAY, problem="status 403: no <rights>")
+    note_problem(upstream=account, day=LAST_DAY, problem="status 403: no <rights>")
 
     page = operator.get(f"{PAGE}?state__exact=beyond&upstream={account}").content.decode()
     for text in (account, "600.00", "1,000.00", "−400.00 (−$0.0044", "beyond tolerance"):

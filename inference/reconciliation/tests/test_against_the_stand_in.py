@@ -25,7 +25,7 @@ from billing.reconciliation.models import AwaitedFigure, UpstreamDay
 from billing.usage.models import UsageRecord
 from inference.reconciliation import services
 from inference.reconciliation.services import collect_figures, reconcile
-from inference.tests.settled import say, settled_record, settled_records, wait_for
+from inference.tests.settled import nusd, say, settled_record, settled_records, wait_for
 from inference.upstreams.accounts import WORKERS_AI, Account
 from inference.upstreams.selectors import environment_account
 from inference.workers_ai.afterwards import AfterwardsError, LogRow, log_row, neurons_by_model
@@ -272,11 +272,18 @@ def test_a_stream_without_usage_is_corrected_by_the_log(
     gateway: Any, cast: Any, model: str
 ) -> None:
     billed = {"prompt_tokens": 30, "completion_tokens": 14}
-    gateway.chat(
-        cast, say(tokens=12, no_usage=True, billed=billed), model=model, stream=True, max_tokens=50
+    answer = gateway.chat(
+        cast,
+        say(tokens=12, no_usage=True, billed=billed),
+        model=model,
+        stream=True,
+        stream_options={"include_usage": True},
+        max_tokens=50,
     )
+    told = json.loads(answer.text.split("\n\n")[-3][6:])["usage"]["request_cost"]
     record = reconciled(cast)
 
+    assert record.cost_nusd == nusd(told)  # what was told stands
     assert (record.input_tokens, record.output_tokens) == (30, 14)
     assert record.first_figures["truth"] == "counted"
     assert record.first_figures["output_tokens"] == 12
@@ -285,7 +292,7 @@ def test_a_stream_without_usage_is_corrected_by_the_log(
 
 def test_what_the_log_has_less_is_given_back(gateway: Any, cast: Any) -> None:
     billed = {"prompt_tokens": 5, "completion_tokens": 2}
-    gateway.chat(cast, say(tokens=12, no_usage=True, billed=billed), stream=True)
+    leave_early(gateway, cast, say(tokens=300, chunk_ms=50, billed=billed), NATIVE)
     record = reconciled(cast)
 
     assert record.correction_nusd < 0
