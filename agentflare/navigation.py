@@ -24,6 +24,7 @@ class Page:
 NAVIGATION: dict[str, list[Page]] = {
     "": [
         Page("overview", "Overview", "home"),
+        Page("keys", "API keys", "key", section=("key_new", "key", "key_change", "key_rotate")),
     ],
 }
 

@@ -7,14 +7,12 @@ from django.shortcuts import redirect, render
 from agentflare.redis_store import RedisDownError
 from billing.admission.selectors import running_holds
 from billing.admission.services import books
+from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.usage.selectors import recent_calls, spend_by_model
 from tenants.keys.services import list_api_keys
 from tenants.members.access import Workspace, workspace_page
 from tenants.registry.models import Tenant
 from tenants.users.models import User
-
-# What the quickstart asks for.
-QUICKSTART_MODEL = "llama-3.3-70b-fast"
 
 
 @login_required

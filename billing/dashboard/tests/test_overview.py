@@ -1,7 +1,6 @@
 """The pages that a workspace's people see."""
 
 import re
-import time
 from io import StringIO
 from typing import Any
 
@@ -11,12 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from redis import exceptions
 
-from agentflare.partitions import partition_of
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
 from billing.dashboard import views
+from billing.dashboard.tests.builders import USD, call, settle, signed_in, text
 from billing.ledger.services import grant_credit
-from billing.settlement.services import settle_partition
 from billing.templatetags.figures import duration, whole
 from tenants.keys.models import ApiKey
 from tenants.keys.services import create_api_key, list_api_keys, revoke_api_key
@@ -26,37 +24,12 @@ from tenants.users.models import Role, User
 from tenants.users.services import add_member
 from tenants.users.tests.builders import operator_browser
 
-USD = 1_000_000_000
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
 
 def overview(cast: Any) -> str:
     """The page as its owner gets it."""
     response = signed_in(cast.owner).get(f"/t/{cast.tenant.slug}/")
     assert response.status_code == 200
     return text(response)
-
-
-def text(response: Any) -> str:
-    """The markup, with every run of white space as one space, and without its CSRF token."""
-    markup = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", response.content.decode())
-    return " ".join(markup.split())
-
-
-def call(cast: Any, cost_nusd: int, **fields: Any) -> None:
-    """A finished call, captured and not settled yet."""
-    hold = admit(event=event(cast, cost_nusd, started_at=time.time()))
-    ended = {"status": "completed", "duration_ms": 1240, **fields}
-    capture(hold, hold.event.with_(cost_nusd=cost_nusd, **ended))
-
-
-def settle(cast: Any) -> None:
-    settle_partition(partition=partition_of(cast.code))
 
 
 # --- Who sees what ----------------------------------------------------------------
