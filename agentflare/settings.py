@@ -419,6 +419,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "save-refusals": {
+        "task": "billing.usage.tasks.save_refusals_task",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",
         "schedule": 5.0,
