@@ -149,7 +149,10 @@ TEMPLATES = [
                 "agentflare.pages.site",
             ],
             "builtins": ["billing.templatetags.money", "heroicons.templatetags.heroicons"],
-            "libraries": {"figures": "billing.templatetags.figures"},
+            "libraries": {
+                "calls": "billing.templatetags.calls",
+                "figures": "billing.templatetags.figures",
+            },
         },
     }
 ]

@@ -86,7 +86,7 @@ class KeyForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label="What it may be used for",
-        choices=[(scope.value, scope.label.capitalize()) for scope in Scope],
+        choices=[(scope.value, scope.label[0].upper() + scope.label[1:]) for scope in Scope],
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one."},
     )
