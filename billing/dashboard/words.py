@@ -25,6 +25,7 @@ STATUS_TOLD = {
 TRUTH_TOLD = {
     Truth.PROVIDER: "The provider said so.",
     Truth.COUNTED: "We counted what was relayed: the provider did not say.",
+    Truth.RECONCILED: "The provider’s own log of the call told it, later.",
     Truth.ESTIMATED: "Estimated: neither the provider nor what was relayed tells it.",
 }
 REFUSED = "Refused"
@@ -67,5 +68,11 @@ REMEDIES = {
 }
 
 
+# What stands in the names of codes for a parameter that is not as it should be.
+_OF_PARAMETERS = ("invalid_", "_value", "_length", "empty_")
+
+
 def remedy_of(code: str) -> str:
+    if code not in REMEDIES and any(part in code for part in _OF_PARAMETERS):
+        return REMEDIES["invalid_value"]
     return REMEDIES.get(code, "Do as the message says, or tell us the request id.")

@@ -5,32 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Sum
-from django.utils import timezone
 
-from billing.usage.models import HourlyUsage, UsageRecord
+from billing.usage.models import UsageRecord
 
 
 def recent_calls(*, limit: int) -> list[UsageRecord]:
     """The latest settled calls, newest first."""
     return list(UsageRecord.objects.all()[:limit])
-
-
-def spend_by_model(*, days: int) -> list[dict[str, Any]]:
-    """`{ai_model, calls, tokens…, cost_nusd}` of the last days, dearest first."""
-    since = timezone.now() - timedelta(days=days)
-    sums = (
-        HourlyUsage.objects.filter(hour__gte=since)
-        .values("ai_model")
-        .annotate(
-            calls=Sum("calls"),
-            input_tokens=Sum("input_tokens") + Sum("cached_input_tokens"),
-            output_tokens=Sum("output_tokens"),
-            cost_nusd=Sum("cost_nusd"),
-        )
-        .order_by("-cost_nusd")
-    )
-    return [dict(row) for row in sums]
 
 
 class Bucket(NamedTuple):

@@ -1,5 +1,6 @@
 """People in front of a workspace's pages, and calls for them to look at."""
 
+import json
 import re
 import time
 from typing import Any
@@ -54,3 +55,10 @@ def call(cast: Any, cost_nusd: int, **fields: Any) -> UsageEvent:
 
 def settle(cast: Any) -> None:
     settle_partition(partition=partition_of(cast.code))
+
+
+def chart_data(page: str, name: str) -> Any:
+    """What a chart is drawn from."""
+    found = re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', page)
+    assert found
+    return json.loads(found[1])
