@@ -14,6 +14,7 @@ app.autodiscover_tasks(
     [
         "billing.archive",
         "billing.settlement",
+        "billing.usage",
         "inference.images",
         "inference.reconciliation",
         "inference.tokens",

@@ -24,6 +24,9 @@ class Page:
 NAVIGATION: dict[str, list[Page]] = {
     "": [
         Page("overview", "Overview", "home"),
+        Page("keys", "API keys", "key", section=("key_new", "key", "key_change", "key_rotate")),
+        Page("usage", "Usage", "chart-bar", section=("calls", "call", "refusals")),
+        Page("models", "Models", "cpu-chip", section=("model",)),
     ],
 }
 

@@ -149,7 +149,10 @@ TEMPLATES = [
                 "agentflare.pages.site",
             ],
             "builtins": ["billing.templatetags.money", "heroicons.templatetags.heroicons"],
-            "libraries": {"figures": "billing.templatetags.figures"},
+            "libraries": {
+                "calls": "billing.templatetags.calls",
+                "figures": "billing.templatetags.figures",
+            },
         },
     }
 ]
@@ -416,6 +419,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "collect-figures": {
         "task": "inference.reconciliation.tasks.collect_figures_task",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "save-refusals": {
+        "task": "billing.usage.tasks.save_refusals_task",
         "schedule": 5.0,
         "options": {"expires": 5},
     },

@@ -25,6 +25,7 @@ from agentflare.money import format_usd
 from billing.admission.rules import Rules, rate_limit_headers
 from billing.admission.services import admit
 from billing.usage.events import UsageEvent
+from inference import progress
 from inference.attempts import Attempts, Prepared
 from inference.catalog.allowed import require_allowed
 from inference.catalog.selectors import Offer, RoutePlan, catalogue
@@ -156,6 +157,7 @@ def admit_call(
                 raise
             shrunk_to = min(candidate.output_cap or 0 for candidate in candidates)
     meter = Meter(hold, offer=candidates[0].offer)
+    progress.note_admitted(call.request_id)
     attempts = Attempts(
         candidates, catalogue=snapshot, meter=meter, tenant_code=call.caller.tenant_code
     )

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse, not_found
 from agentflare.errors import InvalidRequestError
-from inference import disconnects
+from inference import disconnects, progress
 from inference.idempotency.once import has_idempotency_key
 from inference.pipeline import Admitted, Call
 from tenants.keys.lookup import KeyRecord
@@ -35,9 +35,11 @@ def call_of(
 ) -> Call:
     """Raises InvalidRequestError for a header that makes no sense."""
     record = caller(request)
+    made = request_id(request)
+    progress.note_asked(made, model)
     return Call(
         caller=record,
-        request_id=request_id(request),
+        request_id=made,
         endpoint=endpoint,
         model=model,
         is_stream=is_stream,

@@ -75,15 +75,19 @@ class UsageExportView(AccountView):
         query = request.query_params
         name = choice(query.get("format", "csv"), FORMATS, param="format")
         wanted = record_filter(query)
-        content_type, write = FORMATS[name]
-        tenant_code = self.tenant_code(request)
-        # Now, while there is still a status to refuse with.
-        first = _batch(tenant_code, wanted, after=None)
-        return StreamingHttpResponse(
-            (write(page, is_first=page is first) for page in _pages(tenant_code, wanted, first)),
-            content_type=content_type,
-            headers={"Content-Disposition": f'attachment; filename="usage.{name}"'},
-        )
+        return export(self.tenant_code(request), wanted, name)
+
+
+def export(tenant_code: str, wanted: RecordFilter, name: str) -> StreamingHttpResponse:
+    """name: of FORMATS."""
+    content_type, write = FORMATS[name]
+    # Now, while there is still a status to refuse with.
+    first = _batch(tenant_code, wanted, after=None)
+    return StreamingHttpResponse(
+        (write(page, is_first=page is first) for page in _pages(tenant_code, wanted, first)),
+        content_type=content_type,
+        headers={"Content-Disposition": f'attachment; filename="usage.{name}"'},
+    )
 
 
 def _pages(tenant_code: str, wanted: RecordFilter, page: Page) -> Iterator[Page]:

@@ -1,20 +1,21 @@
-"""The tenant's pages about money and use."""
+"""The workspace's first page."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from agentflare.redis_store import RedisDownError
-from billing.admission.selectors import running_holds
+from billing.admission.gate import Gate
+from billing.admission.selectors import RunningHold, running_holds
 from billing.admission.services import books
-from billing.usage.selectors import recent_calls, spend_by_model
-from tenants.keys.services import list_api_keys
+from billing.dashboard.overview import alerts, has_calls, spend_chart, spending, working_keys
+from billing.dashboard.quickstart import QUICKSTART_MODEL
+from billing.usage.selectors import recent_calls
 from tenants.members.access import Workspace, workspace_page
 from tenants.registry.models import Tenant
 from tenants.users.models import User
 
-# What the quickstart asks for.
-QUICKSTART_MODEL = "llama-3.3-70b-fast"
+_SHOWN = 10
 
 
 @login_required
@@ -28,24 +29,47 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @workspace_page()
 def overview(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """Balance, keys, spend by AI model and the latest calls of a workspace."""
+    """Balance, spend, what runs and what ran; without a call, the way to the first one."""
     tenant = workspace.tenant
-    try:
-        gate, holds = books(tenant), running_holds(tenant.code)
-    except RedisDownError:
-        gate, holds = None, []
-    spend = spend_by_model(days=30)
+    if not has_calls():
+        if request.htmx:  # type: ignore[attr-defined]  # asks whether there is one by now
+            return HttpResponse(status=204)
+        return _render_start(request, workspace)
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    gate, holds = _gate_and_holds(tenant)
+    spent, keys = spending(tenant), working_keys()
     context = {
         "tenant": tenant,
         "gate": gate,
         "holds": holds,
-        "keys": list_api_keys(tenant=tenant),
-        "calls": recent_calls(limit=20),
-        "spend": spend,
-        "spent_nusd": sum(row["cost_nusd"] for row in spend),
-        "quickstart_model": QUICKSTART_MODEL,
+        "spent": spent,
+        "days_left": spent.days_left(gate.available) if gate else None,
+        "alerts": alerts(tenant=tenant, gate=gate, spent=spent, keys=keys),
+        "chart": spend_chart(),
+        "calls": recent_calls(limit=_SHOWN),
+        "key_count": len(keys),
     }
     return render(request, "overview.html", context)
+
+
+def _render_start(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    gate, holds = _gate_and_holds(workspace.tenant)
+    context = {
+        "tenant": workspace.tenant,
+        "gate": gate,
+        "holds": holds,
+        "keys": working_keys(),
+        "quickstart_model": QUICKSTART_MODEL,
+    }
+    return render(request, "overview/start.html", context)
+
+
+def _gate_and_holds(tenant: Tenant) -> tuple[Gate | None, list[RunningHold]]:
+    try:
+        return books(tenant), running_holds(tenant.code)
+    except RedisDownError:
+        return None, []
 
 
 def tenants_of(request: HttpRequest) -> list[Tenant]:

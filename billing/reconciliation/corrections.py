@@ -45,6 +45,11 @@ UPDATE usage_dailyusage SET input_tokens = input_tokens + %(input_tokens)s,
        cached_input_tokens = cached_input_tokens + %(cached_input_tokens)s,
        output_tokens = output_tokens + %(output_tokens)s, cost_nusd = cost_nusd + %(cost_nusd)s
  WHERE day = %(day)s AND key_id = %(key_id)s AND ai_model = %(ai_model)s"""
+# Of a call that was completed there is none.
+_ENDS = """
+UPDATE usage_hourlyends SET cost_nusd = cost_nusd + %(cost_nusd)s
+ WHERE hour = date_trunc('hour', %(started_at)s::timestamptz, 'UTC') AND key_id = %(key_id)s
+   AND ai_model = %(ai_model)s AND "end" = %(status)s AND NOT is_refused"""
 _UPSTREAMS = """
 UPDATE usage_upstreamusage SET provider_cost_nusd = provider_cost_nusd + %(provider_cost_nusd)s
  WHERE day = %(day)s AND upstream = %(upstream)s AND upstream_model = %(upstream_model)s"""
@@ -208,6 +213,7 @@ def _change_sums(record: UsageRecord, line_id: str, change: dict[str, int]) -> N
         "day": started.date(),
         "key_id": record.key_id,
         "ai_model": record.ai_model,
+        "status": record.status,
         "upstream": record.upstream,
         "upstream_model": record.upstream_model,
         "line_id": line_id,
@@ -220,6 +226,7 @@ def _change_sums(record: UsageRecord, line_id: str, change: dict[str, int]) -> N
                 raise LedgerError(f"{record} has no sum that it is part of")
         if change["cost_nusd"]:
             cursor.execute(_SPEND, values)
+            cursor.execute(_ENDS, values)
 
 
 def _periods(record: UsageRecord) -> list[str]:

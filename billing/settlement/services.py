@@ -29,8 +29,9 @@ from billing.usage.alerts import note_alerts
 from billing.usage.archived import refuse_archived
 from billing.usage.budgets import add_spend, spent_by
 from billing.usage.days import FAILED, add_to_days
+from billing.usage.ends import add_to_ends
 from billing.usage.events import UsageEvent
-from billing.usage.models import UsageRecord
+from billing.usage.models import Status, UsageRecord
 from billing.usage.tasks import tell_alerts_task
 from billing.usage.upstreams import add_to_upstreams
 from tenants.registry.schemas import tenant_schema
@@ -195,6 +196,8 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     add_to_days(entry.pk)
     add_to_upstreams(entry.pk)
     await_figures(by_id.values())
+    if any(event.status != Status.COMPLETED for event in by_id.values()):
+        add_to_ends(entry.pk)
     add_spend(by_id.values())
     credit.refresh_from_db()
     return credit

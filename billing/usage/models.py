@@ -1,4 +1,4 @@
-"""What each call used and cost, and its sums by the hour: tenant's schema."""
+"""What each call used and cost, and its sums by hour and day: tenant's schema."""
 
 from typing import ClassVar
 
@@ -168,6 +168,33 @@ class UpstreamUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.upstream} {self.upstream_model}"
+
+
+class HourlyEnds(models.Model):
+    """Calls that were not simply completed, by the hour, key, AI model and how they ended.
+
+    Those that ran (`end` is a Status) are among HourlyUsage's too; refused ones (`end` is the
+    code that was answered) are nowhere else: nothing was held, and nothing is charged.
+    """
+
+    hour = models.DateTimeField()
+    key_id = models.CharField(max_length=8)
+    ai_model = models.CharField(max_length=80, blank=True, help_text="empty: refused")
+    end = models.CharField(max_length=60)
+    is_refused = models.BooleanField(default=False)
+    calls = models.PositiveBigIntegerField(default=0)
+    cost_nusd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["hour", "key_id", "ai_model", "end", "is_refused"],
+                name="ends_once_per_hour",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}h {self.end}"
 
 
 class UsageArchive(models.Model):

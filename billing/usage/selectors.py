@@ -5,32 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Sum
-from django.utils import timezone
 
-from billing.usage.models import HourlyUsage, UsageRecord
+from billing.usage.models import UsageRecord
 
 
 def recent_calls(*, limit: int) -> list[UsageRecord]:
     """The latest settled calls, newest first."""
     return list(UsageRecord.objects.all()[:limit])
-
-
-def spend_by_model(*, days: int) -> list[dict[str, Any]]:
-    """`{ai_model, calls, tokens…, cost_nusd}` of the last days, dearest first."""
-    since = timezone.now() - timedelta(days=days)
-    sums = (
-        HourlyUsage.objects.filter(hour__gte=since)
-        .values("ai_model")
-        .annotate(
-            calls=Sum("calls"),
-            input_tokens=Sum("input_tokens") + Sum("cached_input_tokens"),
-            output_tokens=Sum("output_tokens"),
-            cost_nusd=Sum("cost_nusd"),
-        )
-        .order_by("-cost_nusd")
-    )
-    return [dict(row) for row in sums]
 
 
 class Bucket(NamedTuple):
@@ -52,26 +33,83 @@ _GROUPS, _SUMS = Bucket._fields[1:3], Bucket._fields[3:]
 
 
 def usage_buckets(
-    *, start: datetime, end: datetime, width: str, groups: Collection[str]
+    *,
+    start: datetime,
+    end: datetime,
+    width: str,
+    groups: Collection[str],
+    key_ids: Collection[str] | None = None,
+    ai_model: str = "",
 ) -> list[Bucket]:
-    """Sums by "hour" or "day" (UTC), oldest first; buckets without a call are left out.
+    """Sums by "hour", "day" or "month" (UTC), oldest first; buckets without a call are left out.
 
     groups: of "ai_model" and "key_id". A whole hour is in when it begins in [start, end).
+    key_ids, ai_model: of those alone; None and empty: of all.
     """
     # By hand: a year by model and key is some twenty thousand rows, and the ORM's way with each
     # takes longer than PostgreSQL's.
     names = [name if name in groups else f"NULL AS {name}" for name in _GROUPS]
-    keys = ", ".join(["start", *(name for name in _GROUPS if name in groups)])
+    keys = ", ".join(["1", *(name for name in _GROUPS if name in groups)])
     sums = [f"sum({name})::bigint" for name in _SUMS]
-    parts, values = _whole_days(start, end) if width == "day" else ([_HOURS], [start, end])
+    parts: list[str] = [_HOURS]
+    values: list[Any] = [start, end]
+    if width != "hour":
+        parts, values = _whole_days(start, end)
+    wanted, more = _wanted(key_ids, ai_model)
+    begins = "date_trunc('month', start, 'UTC')" if width == "month" else "start"
     query = (
-        f"SELECT extract(epoch FROM start)::bigint, {', '.join(names + sums)} "  # noqa: S608
-        f"FROM ({' UNION ALL '.join(parts)}) AS rows "
+        f"SELECT extract(epoch FROM {begins})::bigint, {', '.join(names + sums)} "  # noqa: S608
+        f"FROM ({' UNION ALL '.join(parts)}) AS rows{wanted} "
         f"GROUP BY {keys} ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(query, values)
+        cursor.execute(query, values + more)
         return [Bucket._make(row) for row in cursor.fetchall()]
+
+
+class EndBucket(NamedTuple):
+    """Calls of one hour, day or month that ended in one way, other than simply completed.
+
+    end: a Status, or the code that was answered to refused ones.
+    """
+
+    start_s: int
+    end: str
+    is_refused: bool
+    calls: int
+    cost_nusd: int
+
+
+def end_buckets(
+    *,
+    start: datetime,
+    end: datetime,
+    width: str,
+    key_ids: Collection[str] | None = None,
+    ai_model: str = "",
+) -> list[EndBucket]:
+    """As `usage_buckets`. A refused call is of no AI model: asking for one leaves them out."""
+    wanted, more = _wanted(key_ids, ai_model)
+    query = f"""
+        SELECT extract(epoch FROM date_trunc(%s, hour, 'UTC'))::bigint, "end", is_refused,
+               sum(calls)::bigint, sum(cost_nusd)::bigint
+          FROM (SELECT * FROM usage_hourlyends WHERE hour >= %s AND hour < %s) AS rows{wanted}
+         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608  # names of ours alone
+    with connection.cursor() as cursor:
+        cursor.execute(query, [width, start, end, *more])
+        return [EndBucket._make(row) for row in cursor.fetchall()]
+
+
+def _wanted(key_ids: Collection[str] | None, ai_model: str) -> tuple[str, list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    if key_ids is not None:
+        conditions.append("key_id = ANY(%s)")
+        values.append(list(key_ids))
+    if ai_model:
+        conditions.append("ai_model = %s")
+        values.append(ai_model)
+    return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
 
 
 _COLUMNS = ", ".join(_GROUPS + _SUMS)

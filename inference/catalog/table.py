@@ -27,8 +27,8 @@ KINDS = {
     "decision": ("Decisions", "/v1/run/{model}"),
     "turn-detection": ("Turn detection", "/v1/run/{model}"),
 }
-_BY_THE_MILLION = {"input_tokens", "cached_input_tokens", "output_tokens", "characters", "images"}
-_UNITS = {
+PER_MILLION = {"input_tokens", "cached_input_tokens", "output_tokens", "characters", "images"}
+UNITS = {
     "input_tokens": "M input tokens",
     "cached_input_tokens": "M cached input tokens",
     "output_tokens": "M output tokens",
@@ -126,16 +126,16 @@ def _price(row: dict[str, Any]) -> str:
     neurons = neurons_by_unit(row)
     if not neurons:
         return "not served: no price is known"
-    return ", ".join(_rate(unit, each) for unit, each in neurons.items() if unit in _UNITS)
+    return ", ".join(_rate(unit, each) for unit, each in neurons.items() if unit in UNITS)
 
 
 def _rate(unit: str, neurons: Decimal) -> str:
     if not neurons:
         return "free"
     usd = neurons * NUSD_PER_NEURON / NUSD_PER_USD
-    if unit in _BY_THE_MILLION:
+    if unit in PER_MILLION:
         usd *= 1_000_000
-    return f"${_plain(usd)} / {_UNITS[unit]}"
+    return f"${_plain(usd)} / {UNITS[unit]}"
 
 
 def _plain(amount: Decimal) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
+from agentflare.errors import GatewayError
 from billing.admission.services import require_credit
 from inference.idempotency.once import answer_once, has_idempotency_key
 from inference.limits import LimitedView
+from inference.refused import note_unless_admitted
 from tenants.keys.lookup import KeyRecord
 from tenants.keys.models import Scope
 
@@ -36,6 +38,14 @@ class InferenceView(LimitedView):
             self.post = partial(self._post_with_credit, self.post)
         if is_idempotent:
             self.post = partial(self._post_once, self.post)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """A call that never began leaves no usage record: it is counted among the refused."""
+        request = self.request._request
+        record = getattr(request, "api_key", None)
+        if isinstance(exc, GatewayError) and isinstance(record, KeyRecord):
+            note_unless_admitted(request, record, exc)
+        return super().handle_exception(exc)
 
     def _post_with_credit(
         self,

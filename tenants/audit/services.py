@@ -8,10 +8,14 @@ from tenants.audit.models import AuditEvent
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change, and from where. `name` as AuditEvent has it."""
+    """Who makes a change, and from where. `name` as AuditEvent has it.
+
+    user_id: of a person; None: a program, a command.
+    """
 
     name: str
     ip: str | None = None
+    user_id: int | None = None
 
 
 def record(*, actor: str | Actor, action: str, subject: str = "", **detail: Any) -> AuditEvent:

@@ -30,6 +30,8 @@ class ApiKeyAuthentication(BaseAuthentication):
                 "The headers Authorization and x-api-key hold different keys. Send one of them."
             )
         record = resolve_key(keys.pop())
+        # Whose refusal it is, where what follows is one.
+        request._request.api_key = record  # type: ignore[attr-defined]
         ip = client_ip(request._request)
         if record.ip_ranges and not is_within(ip, record.ip_ranges):
             raise IpNotAllowedError(ip)

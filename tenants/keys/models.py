@@ -43,6 +43,11 @@ class ApiKey(LimitedModel):
     digest = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=254, editable=False)
+    member_id = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="id of the person who made it; empty: a program or a command did",
+    )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     rotated_to = models.CharField(

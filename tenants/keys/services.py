@@ -96,7 +96,13 @@ def rotate_api_key(
             if old.rotated_to:
                 raise KeyEndedError("The API key has been rotated already.")
             settings = {field: getattr(old, field) for field in SETTINGS}
-            new, key = _insert(tenant, settings, actor, line_id=old.line_id or old.key_id)
+            new, key = _insert(
+                tenant,
+                settings,
+                actor,
+                line_id=old.line_id or old.key_id,
+                member_id=old.member_id,
+            )
             ends_at = timezone.now() + timedelta(seconds=overlap_s)
             old.rotated_to = new.key_id
             old.expires_at = min(ends_at, old.expires_at or ends_at)
@@ -132,8 +138,14 @@ def revoke_api_key(*, tenant: Tenant, key_id: str, actor: str | Actor) -> ApiKey
 
 
 def _insert(
-    tenant: Tenant, settings: dict[str, Any], actor: str | Actor, *, line_id: str = ""
+    tenant: Tenant,
+    settings: dict[str, Any],
+    actor: str | Actor,
+    *,
+    line_id: str = "",
+    member_id: int | None = None,
 ) -> tuple[ApiKey, str]:
+    """member_id: whose it is where no person makes it."""
     key = make_key(tenant.code)
     parts = parse_key(key)
     assert parts is not None
@@ -143,6 +155,7 @@ def _insert(
         prefix=key_prefix(tenant.code, parts.key_id),
         digest=parts.digest,
         created_by=actor.name if isinstance(actor, Actor) else actor,
+        member_id=(actor.user_id if isinstance(actor, Actor) else None) or member_id,
         **settings,
     )
     return row, key

@@ -9,6 +9,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
+from agentflare.client_ip import client_ip
+from tenants.audit.services import Actor
 from tenants.members.permissions import Permission, is_granted, roles_with
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -35,6 +37,10 @@ class Workspace:
     def actor(self) -> str:
         """As the audit trail names this person."""
         return self.user.email
+
+    def acting(self, request: HttpRequest) -> Actor:
+        """This person, who makes a change from where the request comes from."""
+        return Actor(self.actor, client_ip(request), self.user.pk)
 
     def may(self, permission: Permission) -> bool:
         return is_granted(self.role, permission)

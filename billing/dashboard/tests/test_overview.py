@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -11,28 +12,20 @@ from django.test import Client
 from django.utils import timezone
 from redis import exceptions
 
-from agentflare.partitions import partition_of
+from agentflare import degraded
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
 from billing.dashboard import views
+from billing.dashboard.tests.builders import USD, call, chart_data, page_of, settle, signed_in, text
 from billing.ledger.services import grant_credit
-from billing.settlement.services import settle_partition
 from billing.templatetags.figures import duration, whole
 from tenants.keys.models import ApiKey
-from tenants.keys.services import create_api_key, list_api_keys, revoke_api_key
+from tenants.keys.services import create_api_key
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import create_tenant, suspend_tenant
 from tenants.users.models import Role, User
 from tenants.users.services import add_member
 from tenants.users.tests.builders import operator_browser
-
-USD = 1_000_000_000
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def overview(cast: Any) -> str:
@@ -40,23 +33,6 @@ def overview(cast: Any) -> str:
     response = signed_in(cast.owner).get(f"/t/{cast.tenant.slug}/")
     assert response.status_code == 200
     return text(response)
-
-
-def text(response: Any) -> str:
-    """The markup, with every run of white space as one space, and without its CSRF token."""
-    markup = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", response.content.decode())
-    return " ".join(markup.split())
-
-
-def call(cast: Any, cost_nusd: int, **fields: Any) -> None:
-    """A finished call, captured and not settled yet."""
-    hold = admit(event=event(cast, cost_nusd, started_at=time.time()))
-    ended = {"status": "completed", "duration_ms": 1240, **fields}
-    capture(hold, hold.event.with_(cost_nusd=cost_nusd, **ended))
-
-
-def settle(cast: Any) -> None:
-    settle_partition(partition=partition_of(cast.code))
 
 
 # --- Who sees what ----------------------------------------------------------------
@@ -187,7 +163,7 @@ def test_a_suspended_workspace_reads_why(acme: Any) -> None:
 # --- Usage ------------------------------------------------------------------------
 
 
-def test_settled_calls_are_shown_with_their_facts_and_summed_by_ai_model(
+def test_settled_calls_are_shown_and_spend_is_drawn_by_model_with_its_figures(
     acme: Any, globex: Any
 ) -> None:
     call(acme, 4 * USD, input_tokens=1200, cached_input_tokens=34, output_tokens=567)
@@ -198,54 +174,112 @@ def test_settled_calls_are_shown_with_their_facts_and_summed_by_ai_model(
 
     page = overview(acme)
 
-    assert '<span class="figure">$6.00</span> <span class="muted">in all</span>' in page
-    assert "1 call · 1,234 tokens in · 567 out" in page
-    assert '<rect class="bar-fill" width="1000"' in page
-    assert '<rect class="bar-fill" width="500"' in page
+    chart = chart_data(page, "spend-data")
+    assert [series["name"] for series in chart["series"]] == ["llama-3.3-70b-fast", "gpt-oss-20b"]
+    assert [series["values"][-1] for series in chart["series"]] == [4, 2]
+    assert len(chart["labels"]) == 30
+    assert '<td class="number">$4.00</td><td class="number">$2.00</td>' in page
+    assert "1,234" in page
+    assert "34 cached" in page
     assert "1.24 s" in page
-    assert "Upstream failed after the first token" in page
+    assert "Provider broke off" in page
     assert "qwen-3-30b" not in page
 
 
-def test_only_the_latest_twenty_calls_are_listed(acme: Any) -> None:
-    for _ in range(21):
+def test_only_the_latest_ten_calls_are_listed(acme: Any) -> None:
+    for _ in range(11):
         call(acme, 1)
     settle(acme)
 
-    assert overview(acme).count('role="rowheader" class="lead">llama-3.3-70b-fast') == 20
+    assert overview(acme).count('role="rowheader" class="lead">llama-3.3-70b-fast') == 10
 
 
-def test_a_new_workspace_says_what_will_be_where(acme: Any) -> None:
-    page = overview(acme)
-
-    assert "Nothing spent yet." in page
-    assert "No call has been settled yet." in page
-
-
-# --- Keys and quickstart ----------------------------------------------------------
-
-
-def test_keys_are_listed_by_their_beginning_and_state_and_never_whole(acme: Any) -> None:
-    (active,) = list_api_keys(tenant=acme.tenant)
-    revoked, whole_key = create_api_key(tenant=acme.tenant, name="old laptop", actor="test")
-    revoke_api_key(tenant=acme.tenant, key_id=revoked.key_id, actor="test")
+def test_today_this_month_and_how_long_the_credit_lasts(acme: Any) -> None:
+    call(acme, 2 * USD)
+    call(acme, USD, started_at=time.time() - 20 * 86_400)
+    settle(acme)
+    acme.tenant.created_at = timezone.now() - timedelta(days=40)
+    acme.tenant.save()
 
     page = overview(acme)
 
-    assert f"{active.prefix}…" in page
-    assert f"{revoked.prefix}…" in page
-    assert page.count("Active</span>") == page.count("Revoked</span>") == 1
-    assert acme.key not in page
-    assert whole_key not in page
+    assert '<h2>Spent today</h2><p class="figure">$2.00</p>' in page
+    # $22 at two sevenths of a dollar a day.
+    assert '<h2>Credit lasts</h2><p class="figure">77 days</p>' in page
 
 
-def test_a_workspace_without_keys_says_how_to_get_one(acme: Any) -> None:
+def test_a_young_workspace_is_measured_by_its_own_days(acme: Any) -> None:
+    call(acme, 10 * USD)
+    settle(acme)
+
+    page = overview(acme)
+
+    assert '<h2>Credit lasts</h2><p class="figure">1 day</p>' in page
+    assert "the credit lasts a day" in page
+
+
+def test_a_key_near_its_budget_is_an_alert_and_one_over_it_a_worse_one(acme: Any) -> None:
+    near, _ = create_api_key(
+        tenant=acme.tenant, name="near", actor="test", month_budget_nusd=10 * USD
+    )
+    over, _ = create_api_key(tenant=acme.tenant, name="over", actor="test", day_budget_nusd=USD)
+    call(acme, 9 * USD, key_id=near.key_id, line_id=near.key_id)
+    call(acme, USD, key_id=over.key_id, line_id=over.key_id)
+    settle(acme)
+
+    page = overview(acme)
+
+    worse, mild = page.index("its calls are refused"), page.index("it may spend this month, 90 %")
+    assert worse < mild
+    assert f'href="/t/{acme.tenant.slug}/keys/{near.key_id}/"' in page
+
+
+def test_while_a_store_is_away_the_page_says_so(acme: Any) -> None:
+    call(acme, 1)
+    settle(acme)
+    degraded.enter("redis", cause="test")
+    try:
+        page = overview(acme)
+    finally:
+        degraded.leave("redis", cause="test")
+
+    assert "One of our stores does not answer" in page
+
+
+# --- The way to the first call ----------------------------------------------------
+
+
+def test_a_new_workspace_shows_the_way_to_its_first_call(acme: Any) -> None:
+    page = overview(acme)
+
+    assert "Make your first call" in page
+    assert "Waiting for the first call" in page
+
+
+def test_the_page_notices_the_first_call(acme: Any) -> None:
+    client, path = signed_in(acme.owner), f"/t/{acme.tenant.slug}/"
+
+    before = client.get(path, headers={"HX-Request": "true"})
+    call(acme, 1)
+    settle(acme)
+    after = client.get(path, headers={"HX-Request": "true"})
+
+    assert before.status_code == 204
+    assert after.headers["HX-Refresh"] == "true"
+    assert "Make your first call" not in overview(acme)
+
+
+def test_a_workspace_without_keys_leads_to_making_one(acme: Any) -> None:
     keyless = create_tenant(slug=f"keyless-{acme.code}", name="Keyless")
     add_member(tenant=keyless, email=acme.owner.email, role=Role.DEVELOPER)
+    client = signed_in(acme.owner)
 
-    page = text(signed_in(acme.owner).get(f"/t/{keyless.slug}/"))
+    assert f'href="/t/{keyless.slug}/keys/new/"' in text(client.get(f"/t/{keyless.slug}/"))
 
-    assert f"manage.py create_api_key {keyless.slug}" in page
+    add_member(tenant=keyless, email=acme.owner.email, role=Role.VIEWER)
+    page = text(client.get(f"/t/{keyless.slug}/"))
+    assert f'href="/t/{keyless.slug}/keys/new/"' not in page
+    assert "ask one of them" in page
 
 
 def test_the_quickstart_has_the_address_in_every_language(acme: Any, settings: Any) -> None:
@@ -302,7 +336,9 @@ def test_pages_obey_their_own_policy(acme: Any, client: Client) -> None:
         assert "unsafe" not in policy
         page = text(response)
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
-        assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
+        # Data for a chart is no script.
+        data = re.compile(r'<script id="[\w-]+" type="application/json">')
+        assert re.findall(r"<script(?![^>]*\ssrc=)", data.sub("", page)) == []
         assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
 
 
@@ -390,4 +426,4 @@ def test_an_expired_key_is_told_from_a_revoked_one(acme: Any) -> None:
     with tenant_schema(acme.code):
         ApiKey.objects.filter(pk=row.pk).update(expires_at=timezone.now())
 
-    assert '<span class="tag">Expired</span>' in overview(acme)
+    assert '<span class="tag">Expired</span>' in page_of(acme, "keys/")

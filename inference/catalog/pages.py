@@ -1,0 +1,71 @@
+"""The workspace's pages of AI models."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from inference.catalog.cards import (
+    CAPABILITIES,
+    CHOSEN_BY,
+    SORTS,
+    WINDOWS,
+    Card,
+    Wanted,
+    cards,
+    chosen,
+)
+from inference.catalog.models import AIModel
+from inference.catalog.selectors import catalogue
+from inference.catalog.snippets import snippets_of
+from inference.catalog.table import KINDS
+from tenants.members.access import Workspace, workspace_page
+
+
+@workspace_page()
+def models(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """The catalogue: searched as one types, and without scripts by a button."""
+    wanted = _wanted(request)
+    every = _all_cards()
+    kinds = {card.kind for card in every.values() if wanted.with_unserved or not card.why_not}
+    context = {
+        "cards": chosen(every, wanted),
+        "wanted": wanted,
+        "served": sum(1 for card in every.values() if not card.why_not),
+        "kinds": {kind: label for kind, (label, _) in KINDS.items() if kind in kinds},
+        "capabilities": {name: CAPABILITIES[name] for name in CHOSEN_BY},
+        "windows": WINDOWS,
+        "sorts": SORTS,
+    }
+    is_part = bool(request.htmx) and not request.htmx.history_restore_request  # type: ignore[attr-defined]
+    response = render(request, "models/table.html" if is_part else "models/list.html", context)
+    # One address, two answers: no cache may give one for the other.
+    response["Vary"] = "HX-Request, Cookie"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@workspace_page()
+def model(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    """One model: what it can, what it costs, and a program that calls it."""
+    card = _all_cards().get(name)
+    if card is None:
+        raise Http404
+    context = {"card": card, "snippets": None if card.why_not else snippets_of(card)}
+    return render(request, "models/detail.html", context)
+
+
+def _all_cards() -> dict[str, Card]:
+    return cards(catalogue(), AIModel.objects.all())
+
+
+def _wanted(request: HttpRequest) -> Wanted:
+    """What is unknown filters nothing."""
+    query = request.GET
+    window, sort = query.get("window", ""), query.get("sort", "")
+    return Wanted(
+        words=query.get("q", "").strip()[:100],
+        kind=query.get("kind", "") if query.get("kind", "") in KINDS else "",
+        capabilities=tuple(name for name in CHOSEN_BY if name in query.getlist("can")),
+        least_window=int(window) if window in WINDOWS else 0,
+        sort=sort if sort in SORTS else "name",
+        with_unserved=query.get("all") == "1",
+    )
