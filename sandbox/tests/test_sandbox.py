@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-CHILDREN = {"postgres", "valkey", "workers_ai", "stripe", "web", "worker", "beat"}
+CHILDREN = {"postgres", "valkey", "workers_ai", "stripe", "mail", "web", "worker", "beat"}
 FIRST_STEPS = ["upgrade", "create_tenant", "grant_credit", "create_operator", "create_api_key"]
 
 STOPPED_WITHIN_S = 15.0
