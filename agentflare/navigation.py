@@ -24,6 +24,7 @@ class Page:
 NAVIGATION: dict[str, list[Page]] = {
     "": [
         Page("overview", "Overview", "home"),
+        Page("quickstart", "Quickstart", "rocket-launch"),
     ],
 }
 

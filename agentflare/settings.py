@@ -78,6 +78,7 @@ SHARED_APPS = [
     "billing.prices",
     "billing.admission",
     "billing.reconciliation",
+    "billing.onboarding",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -194,6 +195,12 @@ LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGIN_METHODS = {"email"}
 # Whether people may make accounts, and workspaces, themselves.
 SIGNUP_OPEN = env.flag("SIGNUP_OPEN", default=SANDBOX)
+# How many workspaces one person may have made, and own.
+WORKSPACES_PER_PERSON = env.integer("WORKSPACES_PER_PERSON", 3)
+# What a person's first workspace is given; once per person.
+TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
+# The plan that workspaces begin on which people make themselves; where it is missing, the default.
+TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"

@@ -15,6 +15,7 @@ urlpatterns = [
     path("docs/api", reference_page, name="api_reference"),
     # the tenant's people
     path("", include("billing.dashboard.urls")),
+    path("", include("billing.onboarding.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
     path("admin/", admin.site.urls),

@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 from agentflare.redis_store import RedisDownError
 from billing.admission.selectors import running_holds
 from billing.admission.services import books
+from billing.onboarding.selectors import may_own_another
 from billing.usage.selectors import recent_calls, spend_by_model
 from tenants.keys.services import list_api_keys
 from tenants.members.access import Workspace, workspace_page
@@ -19,11 +20,15 @@ QUICKSTART_MODEL = "llama-3.3-70b-fast"
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """The only workspace, or the list of them."""
+    """The only workspace, or the list of them; who has none makes one, where that is open."""
     tenants = tenants_of(request)
     if len(tenants) == 1:
         return redirect("overview", slug=tenants[0].slug)
-    return render(request, "home.html", {"tenants": tenants})
+    assert isinstance(request.user, User)
+    may_make_one = may_own_another(request.user)
+    if not tenants and may_make_one:
+        return redirect("new_workspace")
+    return render(request, "home.html", {"tenants": tenants, "may_make_one": may_make_one})
 
 
 @workspace_page()
