@@ -42,10 +42,11 @@ class Server:
 def serving(folder: Path) -> Iterator[Server]:
     server, loop = Server(), asyncio.new_event_loop()
 
+    kept = Store(folder)
+    runner = web.AppRunner(make_app(kept), shutdown_timeout=0.1)
+
     async def start() -> None:
-        kept = Store(folder)
         listener = await smtp.serve("127.0.0.1", 0, kept.add)
-        runner = web.AppRunner(make_app(kept))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         server.smtp_port = listener.sockets[0].getsockname()[1]
@@ -55,8 +56,10 @@ def serving(folder: Path) -> Iterator[Server]:
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     yield server
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    loop.close()
 
 
 @pytest.fixture
