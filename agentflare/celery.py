@@ -18,6 +18,7 @@ app.autodiscover_tasks(
         "inference.reconciliation",
         "inference.tokens",
         "tenants.keys",
+        "tenants.users",
     ]
 )
 

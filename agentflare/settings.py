@@ -478,6 +478,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "clear-people": {
+        "task": "tenants.users.tasks.clear_people_task",
+        "schedule": crontab(hour=4, minute=7),
+        "options": {"expires": 3600},
+    },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",
         "schedule": 5.0,

@@ -18,7 +18,7 @@ class TrialGrant(models.Model):
         max_length=254, unique=True, help_text="the address, without what varies in one mailbox"
     )
     tenant = models.ForeignKey(
-        "registry.Tenant", on_delete=models.PROTECT, related_name="trial_grants"
+        "registry.Tenant", null=True, on_delete=models.SET_NULL, related_name="trial_grants"
     )
     amount_nusd = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)

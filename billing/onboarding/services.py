@@ -75,7 +75,7 @@ def _promise_trial(*, user: User, tenant: Tenant) -> TrialGrant | None:
 
 def keep_promise(promise: TrialGrant) -> None:
     """Book promised credit. A repeat books nothing."""
-    if promise.booked_at:
+    if promise.booked_at or promise.tenant is None:
         return
     try:
         grant_credit(

@@ -32,9 +32,18 @@ CODE_LIFE_S = 120
 class SignUpForm(PlainForm, SignupForm):
     labels: ClassVar[dict[str, str]] = {"email": "E-mail address", "password1": "Password"}
 
+    def clean_email(self) -> str:
+        """An address to which somebody merely wishes to change is still free."""
+        email = str(super().clean_email())
+        self.account_already_exists = User.objects.filter(email=email).exists()
+        return email
+
     def try_save(self, request: HttpRequest) -> Any:
         """Two sign-ups with one address at the same moment: the later one is told by mail that
         there is an account, as if it had come a minute later."""
+        if self.account_already_exists:
+            # As long as a new account takes: a password is digested slowly.
+            User().set_password(self.cleaned_data["password1"])
         try:
             with transaction.atomic():
                 return super().try_save(request)
@@ -53,6 +62,13 @@ class FirstPasswordForm(PlainForm, SetPasswordForm):
 
 class LostPasswordForm(PlainForm, AskForResetForm):
     labels: ClassVar[dict[str, str]] = {"email": "E-mail address"}
+    users: list[User]
+
+    def clean_email(self) -> str:
+        """Whose address it is; not who merely wishes to change to it."""
+        email = str(super().clean_email())
+        self.users = [user for user in self.users if user.email == email.lower()]
+        return email
 
 
 class ResetPasswordForm(PlainForm, ResetPasswordKeyForm):

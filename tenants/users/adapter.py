@@ -10,6 +10,8 @@ from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.contrib import messages
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.shortcuts import render
 from django.urls import reverse
@@ -52,7 +54,13 @@ class AccountAdapter(DefaultAccountAdapter):
         """Who has proven an address gets it, also when somebody signed up with it before who
         never could."""
         forget_unproven(email_address)
-        return bool(super().confirm_email(request, email_address))
+        try:
+            with transaction.atomic():
+                return bool(super().confirm_email(request, email_address))
+        except IntegrityError:
+            template = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, template, {"email": email_address.email})
+            return False
 
     # --- Mail: links to our own address, whatever the request's Host header says ----------
 

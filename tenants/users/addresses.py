@@ -2,6 +2,7 @@
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
+from django.db.models import QuerySet
 
 from tenants.users.models import User
 
@@ -29,6 +30,10 @@ def forget_unproven(address: EmailAddress) -> None:
     Anybody can type another's address into the sign-up page; that must not keep it from its
     owner.
     """
-    User.objects.filter(email=address.email, last_login=None, memberships=None).exclude(
-        pk=address.user_id
-    ).exclude(emailaddress__verified=True).delete()
+    unproven_people().filter(email=address.email).exclude(pk=address.user_id).delete()
+
+
+def unproven_people() -> QuerySet[User]:
+    """Who signed up, never proved the address, and so never came in anywhere."""
+    nobody = User.objects.filter(last_login=None, memberships=None, is_staff=False)
+    return nobody.filter(emailaddress__verified=False).exclude(emailaddress__verified=True)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from tenants.users.checks import check_mail
 from tenants.users.models import User
 from tenants.users.services import add_member
+from tenants.users.tasks import clear_people_task
 from tenants.users.tests.people import PASSWORD, Browser, a_person, link_in, new_address
 
 Outbox = list[EmailMessage]
@@ -160,6 +161,57 @@ def test_who_proves_an_address_gets_it_from_whoever_only_typed_it(
     assert User.objects.get(email=squatted).check_password(PASSWORD)
     Browser().sign_in(squatted, "the-squatters-own")
     assert User.objects.filter(email=squatted).count() == 1
+
+
+def test_who_wishes_for_an_address_keeps_it_from_nobody(mailoutbox: Outbox, settings: Any) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"confirm_email": None}
+    wished = new_address()
+    squatter, squatters = a_person(mailoutbox)
+    squatter.again()
+    squatter.post("/accounts/email/", {"email": wished, "action_add": ""})
+    wish = link_in(mailoutbox[-1])
+
+    # No link to the squatter's account is mailed there, and signing up goes on as ever.
+    Browser().post("/accounts/password/reset/", {"email": wished})
+    assert "There is no account" in str(mailoutbox[-1].body)
+    _, address = a_person(mailoutbox, wished)
+
+    assert address == wished
+    squatter.post(wish)
+    assert User.objects.filter(email=squatters).exists()
+    owner = Browser()
+    owner.sign_in(wished)
+    assert owner.is_signed_in
+
+
+def test_an_address_that_an_operator_holds_is_not_confirmed_for_another(
+    mailoutbox: Outbox,
+) -> None:
+    held = new_address()
+    User.objects.create_superuser(held)
+    browser, address = a_person(mailoutbox)
+    browser.again()
+    browser.post("/accounts/email/", {"email": held, "action_add": ""})
+
+    page = browser.post(link_in(mailoutbox[-1]), follow=True).content.decode()
+
+    assert "belongs to another account" in page
+    assert User.objects.filter(email=held).exists()
+    assert User.objects.filter(email=address).exists()
+
+
+def test_accounts_that_nobody_confirms_are_forgotten_after_a_month(mailoutbox: Outbox) -> None:
+    never, soon = new_address(), new_address()
+    Browser().sign_up(never)
+    Browser().sign_up(soon)
+    _, confirmed = a_person(mailoutbox)
+    long_ago = timezone.now() - timedelta(days=31)
+    User.objects.filter(email__in=[never, confirmed]).update(date_joined=long_ago)
+
+    clear_people_task()
+
+    left = User.objects.filter(email__in=[never, soon, confirmed]).values_list("email", flat=True)
+    assert set(left) == {soon, confirmed}
 
 
 def test_an_owner_named_by_the_operator_does_not_get_a_squatters_password(acme: Any) -> None:
