@@ -78,17 +78,17 @@ def _no_more(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def check_address(request: HttpRequest) -> HttpResponse:
-    """HTMX asks. GET ?propose&name=…&slug=…&proposed=…: the field with an address for this name,
-    unless the person has written one. GET ?slug=…: whether it can be had."""
+    """HTMX asks. GET ?slug=…: whether it can be had. GET ?propose&name=…&slug=…&proposed=…: an
+    address for this name, unless the person has written one."""
     slug = request.GET.get("slug", "").strip().lower()
-    if "propose" not in request.GET:
-        context = {"trouble": trouble_with(slug) if slug else "", "value": slug}
-        return render(request, "onboarding/address_state.html", context)
-    if slug != request.GET.get("proposed", ""):
-        return HttpResponse(status=204)
-    slug = _free(propose_slug(request.GET.get("name", "")))
-    context = {"value": slug, "proposed": slug, "trouble": trouble_with(slug) if slug else ""}
-    return render(request, "onboarding/address.html", context)
+    proposal = None
+    if "propose" in request.GET:
+        if slug != request.GET.get("proposed", ""):
+            return HttpResponse(status=204)
+        slug = proposal = _free(propose_slug(request.GET.get("name", "")))
+    trouble = trouble_with(slug) if slug else ""
+    context = {"value": slug, "trouble": trouble, "proposal": proposal}
+    return render(request, "onboarding/address_state.html", context)
 
 
 def _free(slug: str) -> str:

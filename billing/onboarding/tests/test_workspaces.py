@@ -193,7 +193,7 @@ def test_the_proposal_is_one_that_can_be_had(acme: Any) -> None:
     def proposal(name: str, **fields: str) -> str:
         query = {"propose": "1", "name": name, "slug": "", "proposed": "", **fields}
         page = client.get("/new/address/", query).content.decode()
-        found = re.search(r'name="slug"[^>]*value="([^"]*)"', page)
+        found = re.search(r'data-proposal="([^"]*)"', page)
         return found[1] if found else ""
 
     assert proposal(acme.tenant.slug) == f"{acme.tenant.slug}-2"
