@@ -19,6 +19,7 @@ app.autodiscover_tasks(
         "inference.reconciliation",
         "inference.tokens",
         "tenants.keys",
+        "tenants.users",
     ]
 )
 

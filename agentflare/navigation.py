@@ -27,6 +27,7 @@ NAVIGATION: dict[str, list[Page]] = {
         Page("keys", "API keys", "key", section=("key_new", "key", "key_change", "key_rotate")),
         Page("usage", "Usage", "chart-bar", section=("calls", "call", "refusals")),
         Page("models", "Models", "cpu-chip", section=("model",)),
+        Page("quickstart", "Quickstart", "rocket-launch"),
     ],
 }
 

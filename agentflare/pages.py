@@ -47,6 +47,8 @@ def site(request: HttpRequest) -> dict[str, Any]:
     workspace = getattr(request, "workspace", None)
     return {
         "sandbox": settings.SANDBOX,
+        "mailbox_url": settings.MAILBOX_URL,
+        "signup_is_open": settings.SIGNUP_OPEN,
         "base_url": f"{settings.AGENTFLARE_URL}/v1",
         "workspace": workspace,
         "navigation": navigation_of(request, workspace) if workspace else [],

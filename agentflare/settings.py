@@ -78,6 +78,7 @@ SHARED_APPS = [
     "billing.prices",
     "billing.admission",
     "billing.reconciliation",
+    "billing.onboarding",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -91,6 +92,8 @@ SHARED_APPS = [
     "rest_framework",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_htmx",
     "heroicons",
 ]
@@ -134,6 +137,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "tenants.users.middleware.SessionActivityMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES = [
@@ -152,6 +156,7 @@ TEMPLATES = [
             "libraries": {
                 "calls": "billing.templatetags.calls",
                 "figures": "billing.templatetags.figures",
+                "account_pages": "tenants.users.browsers",
             },
         },
     }
@@ -189,16 +194,64 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+# Whether people may make accounts, and workspaces, themselves.
+SIGNUP_OPEN = env.flag("SIGNUP_OPEN", default=SANDBOX)
+# How many workspaces one person may have made, and own.
+WORKSPACES_PER_PERSON = env.integer("WORKSPACES_PER_PERSON", 3)
+# What a person's first workspace is given; once per person.
+TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
+# The plan that workspaces begin on which people make themselves; where it is missing, the default.
+TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 3
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+# How long the link works that sets a new password; the mail says so.
+PASSWORD_RESET_TIMEOUT = 3600
+# One address each: another one takes its place once it is verified.
+ACCOUNT_CHANGE_EMAIL = True
+# People are told when somebody changes how they sign in.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 ACCOUNT_ADAPTER = "tenants.users.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "tenants.users.forms.SignInForm",
     "change_password": "tenants.users.forms.OwnPasswordForm",
+    "signup": "tenants.users.account_forms.SignUpForm",
+    "add_email": "tenants.users.account_forms.NewAddressForm",
+    "set_password": "tenants.users.account_forms.FirstPasswordForm",
+    "reset_password": "tenants.users.account_forms.LostPasswordForm",
+    "reset_password_from_key": "tenants.users.account_forms.ResetPasswordForm",
+    "reauthenticate": "tenants.users.account_forms.PasswordAgainForm",
 }
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "login": "30/m/ip"}
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "10/m/ip,5/5m/key",
+    "login": "30/m/ip",
+    "signup": "10/m/ip,60/h/ip",
+    "confirm_email": "1/m/key,10/h/key",
+    "reset_password": "10/m/ip,3/10m/key",
+}
+MFA_ADAPTER = "tenants.users.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "AgentFlare"
+# A clock may be half a minute off.
+MFA_TOTP_TOLERANCE = 1
+# An address that is being changed is not verified yet, and keeps nobody from a second factor:
+# signing in takes a verified one in any case.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_FORMS = {
+    "authenticate": "tenants.users.account_forms.CodeForm",
+    "reauthenticate": "tenants.users.account_forms.CodeAgainForm",
+    "activate_totp": "tenants.users.account_forms.FirstCodeForm",
+    "add_webauthn": "tenants.users.account_forms.NewPasskeyForm",
+    "edit_webauthn": "tenants.users.account_forms.PasskeyNameForm",
+}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -212,6 +265,8 @@ CACHES = {
 }
 
 HTTPS = AGENTFLARE_URL.startswith("https://")
+# Browsers allow passkeys on http://localhost alone; the library does not know that exception.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -259,6 +314,8 @@ UNFOLD = {
 
 globals().update(env.email("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "AgentFlare <no-reply@localhost>")
+# In the sandbox: the page that shows what was mailed.
+MAILBOX_URL = env.text("MAILBOX_URL", " ").strip()
 
 # --- API ------------------------------------------------------------------------
 
@@ -426,6 +483,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.usage.tasks.save_refusals_task",
         "schedule": 5.0,
         "options": {"expires": 5},
+    },
+    "clear-people": {
+        "task": "tenants.users.tasks.clear_people_task",
+        "schedule": crontab(hour=4, minute=7),
+        "options": {"expires": 3600},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",

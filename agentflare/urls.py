@@ -16,6 +16,7 @@ urlpatterns = [
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
+    path("", include("billing.onboarding.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
     path("admin/", admin.site.urls),

@@ -10,6 +10,7 @@ from billing.admission.selectors import RunningHold, running_holds
 from billing.admission.services import books
 from billing.dashboard.overview import alerts, has_calls, spend_chart, spending, working_keys
 from billing.dashboard.quickstart import QUICKSTART_MODEL
+from billing.onboarding.selectors import may_own_another
 from billing.usage.selectors import recent_calls
 from tenants.members.access import Workspace, workspace_page
 from tenants.registry.models import Tenant
@@ -20,11 +21,15 @@ _SHOWN = 10
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """The only workspace, or the list of them."""
+    """The only workspace, or the list of them; who has none makes one, where that is open."""
     tenants = tenants_of(request)
     if len(tenants) == 1:
         return redirect("overview", slug=tenants[0].slug)
-    return render(request, "home.html", {"tenants": tenants})
+    assert isinstance(request.user, User)
+    may_make_one = may_own_another(request.user)
+    if not tenants and may_make_one:
+        return redirect("new_workspace")
+    return render(request, "home.html", {"tenants": tenants, "may_make_one": may_make_one})
 
 
 @workspace_page()

@@ -41,6 +41,10 @@ class Choices:
         return variables.SECRET_KEY not in self.environment
 
     @property
+    def starts_mail(self) -> bool:
+        return "EMAIL_URL" not in self.environment
+
+    @property
     def url(self) -> str:
         """Where people reach the sandbox."""
         return self.environment.get("AGENTFLARE_URL", f"http://localhost:{self.port}").rstrip("/")

@@ -97,6 +97,11 @@ def stripe_environment(state: State, port: int) -> dict[str, str]:
     }
 
 
+def mail(smtp_port: int, http_port: int, folder: Path) -> Command:
+    ports = ["--smtp-port", str(smtp_port), "--http-port", str(http_port)]
+    return python("sandbox.mail", *ports, "--folder", str(folder))
+
+
 def manage(*arguments: str) -> Command:
     return [sys.executable, "manage.py", *arguments]
 

@@ -69,6 +69,8 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "REDIS_URL": environment["REDIS_URL"],
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
         **{name: environment.get(name, "") for name in _ACCOUNT if name not in choices.environment},
+        "EMAIL_URL": environment.get("EMAIL_URL", ""),
+        "MAILBOX_URL": environment.get("MAILBOX_URL", ""),
         "SECRET_KEY": environment["SECRET_KEY"],
         "SPOOL_DIR": environment["SPOOL_DIR"],
         **{name: environment.get(name, "") for name in variables.ALL},
@@ -81,8 +83,10 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
     return "".join(lines)
 
 
-def ready_block(choices: Choices, folder: DataFolder) -> str:
+def ready_block(choices: Choices, folder: DataFolder, environment: Mapping[str, str]) -> str:
     state = folder.state
+    mailbox = environment.get("MAILBOX_URL")
+    mails = f"  Mailbox     {mailbox}\n\n" if mailbox else ""
     return f"""
 AgentFlare is ready.
 
@@ -91,7 +95,7 @@ AgentFlare is ready.
   Admin       {choices.url}/admin/
               {OPERATOR_EMAIL}   {state.operator_password}
 
-  Base URL    {choices.url}/v1
+{mails}  Base URL    {choices.url}/v1
   API key     {state.api_key}
 
   Try it:

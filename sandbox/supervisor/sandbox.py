@@ -92,6 +92,7 @@ class Sandbox:
 
         self.start_workers_ai()
         self.start_stripe()
+        self.start_mail()
         self.start_valkey()
         self.start_postgres()
         self.environment = product.product_environment(self.choices, self.folder.state, self.urls)
@@ -108,7 +109,7 @@ class Sandbox:
         self.start_program("beat", product.beat(), self.environment)
 
         write_private(self.folder.demo_env, demo_env(self.choices, self.folder, self.environment))
-        self.console.say(ready_block(self.choices, self.folder))
+        self.console.say(ready_block(self.choices, self.folder, self.environment))
 
     def check_port(self) -> None:
         port = self.choices.port
@@ -182,6 +183,15 @@ class Sandbox:
             journal=self.folder.path / "stripe.jsonl",
         )
         self.start_program("stripe", command, {**self.choices.environment, **variables})
+
+    def start_mail(self) -> None:
+        if not self.choices.starts_mail:
+            return
+        smtp, http = self.folder.port_for("mail"), self.folder.port_for("mailbox")
+        self.urls["EMAIL_URL"] = f"smtp://{HOST}:{smtp}"
+        self.urls["MAILBOX_URL"] = f"http://localhost:{http}/"
+        command = product.mail(smtp, http, self.folder.path / "mail")
+        self.start_program("mail", command, dict(self.choices.environment))
 
     def start_valkey(self) -> None:
         if not self.choices.starts_valkey:

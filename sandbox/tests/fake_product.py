@@ -87,6 +87,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """,
+    "sandbox/mail/__init__.py": "",
+    "sandbox/mail/__main__.py": "import signal\nsignal.pause()\n",
 }
 
 

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-CHILDREN = {"postgres", "valkey", "workers_ai", "stripe", "web", "worker", "beat"}
+CHILDREN = {"postgres", "valkey", "workers_ai", "stripe", "mail", "web", "worker", "beat"}
 FIRST_STEPS = ["upgrade", "create_tenant", "grant_credit", "create_operator", "create_api_key"]
 
 STOPPED_WITHIN_S = 15.0
@@ -458,3 +458,28 @@ def test_with_a_key_of_stripe_there_is_no_stand_in(start: Starter) -> None:
     assert "stripe" not in sandbox.pids()
     assert given.items() <= sandbox.env.items()
     assert "STRIPE_API_BASE" not in sandbox.env
+
+
+# --- Mail ---------------------------------------------------------------------------
+
+
+def test_mails_go_to_the_mailbox_which_the_ready_block_names(ready: RunningSandbox) -> None:
+    mail_url, mailbox_url = ready.env["EMAIL_URL"], ready.env["MAILBOX_URL"]
+
+    _, output = ready.stop()
+
+    assert mail_url.startswith("smtp://127.0.0.1:")
+    assert f"Mailbox     {mailbox_url}\n" in output
+
+
+def test_with_a_mail_server_there_is_no_mailbox(start: Starter) -> None:
+    sandbox = start(EMAIL_URL="smtp://mail.example:25")
+    sandbox.wait_until_ready()
+    env, pids = sandbox.env, sandbox.pids()
+
+    _, output = sandbox.stop()
+
+    assert "mail" not in pids
+    assert env["EMAIL_URL"] == "smtp://mail.example:25"
+    assert "MAILBOX_URL" not in env
+    assert "Mailbox" not in output

@@ -14,12 +14,12 @@ from unfold.decorators import display
 from agentflare.redis_store import RedisDownError
 from tenants.registry.models import Domain, Plan, Tenant
 from tenants.registry.services import (
-    SLUG,
     change_limits,
     publish_plan,
     resume_tenant,
     suspend_tenant,
 )
+from tenants.registry.slugs import SLUG
 from tenants.users.admin import MembershipInline
 from tenants.users.models import User
 

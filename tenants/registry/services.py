@@ -1,9 +1,8 @@
 """A tenant's life: made, limited, suspended, resumed."""
 
-import re
 from dataclasses import asdict
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django_tenants.utils import schema_context
@@ -14,10 +13,9 @@ from tenants.limits import Limits
 from tenants.registry import status
 from tenants.registry.models import Plan, Tenant
 from tenants.registry.schemas import create_schema, schema_name
+from tenants.registry.slugs import SLUG
 from tenants.users.models import Role
 from tenants.users.services import add_member
-
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
 class TenantExistsError(Exception):
@@ -25,12 +23,17 @@ class TenantExistsError(Exception):
 
 
 def create_tenant(
-    *, slug: str, name: str, owner_email: str | None = None, owner_password: str | None = None
+    *,
+    slug: str,
+    name: str,
+    owner_email: str | None = None,
+    owner_password: str | None = None,
+    plan: Plan | None = None,
 ) -> Tenant:
     """Make a tenant with its schema and, where an address is given, its owner.
 
-    All of it or nothing. Raises ValueError for a slug that is no address, and
-    TenantExistsError when it is taken.
+    All of it or nothing. plan: None for the default one. Raises ValueError for a slug that is
+    no address, and TenantExistsError when it is taken.
     """
     if not SLUG.fullmatch(slug):
         raise ValueError(
@@ -40,8 +43,12 @@ def create_tenant(
         if Tenant.objects.filter(slug=slug).exists():
             raise TenantExistsError(f"there is already a tenant {slug}")
         code = random_code(6, BASE36)
-        tenant = Tenant(slug=slug, name=name, code=code, schema_name=schema_name(code))
-        tenant.save()
+        tenant = Tenant(slug=slug, name=name, code=code, schema_name=schema_name(code), plan=plan)
+        try:
+            with transaction.atomic():
+                tenant.save()
+        except IntegrityError:  # somebody else has taken it since we looked
+            raise TenantExistsError(f"there is already a tenant {slug}") from None
         create_schema(tenant.schema_name)
         if owner_email:
             add_member(tenant=tenant, email=owner_email, role=Role.OWNER, password=owner_password)

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-import allauth.account.admin  # noqa: F401  # registers EmailAddress
+import allauth.account.admin  # registers EmailAddress
+import allauth.mfa.admin  # registers Authenticator
+import allauth.usersessions.admin  # noqa: F401  # registers UserSession
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -11,11 +15,12 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm
 
+from tenants.users.addresses import mark_verified
 from tenants.users.forms import NewUserForm, UserForm
 from tenants.users.models import Membership, User
 
 # Registered by the imports above; nothing here uses them.
-for unused in (Group, EmailAddress):
+for unused in (Group, EmailAddress, Authenticator, UserSession):
     admin.site.unregister(unused)
 
 
@@ -56,3 +61,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no ge
     add_fieldsets = (
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """An address that the operator has entered counts as the person's own."""
+        super().save_model(request, obj, form, change)
+        if "email" in form.changed_data:
+            mark_verified(obj)

@@ -4,10 +4,19 @@ from typing import Any, ClassVar
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import ChangePasswordForm, LoginForm
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.utils import is_mfa_enabled
 from django import forms
+from django.http import HttpResponse
+from django.urls import reverse
 from unfold.forms import AuthenticationForm, UserChangeForm, UserCreationForm
 
 from tenants.users.models import User
+
+# What settings.AUTH_PASSWORD_VALIDATORS ask for.
+LENGTH_AND_KIND = "10 characters or more; no common password, and not your address."
 
 
 class PlainForm(forms.Form):
@@ -21,6 +30,8 @@ class PlainForm(forms.Form):
         for name, field in self.fields.items():
             field.label = self.labels.get(name, field.label)
             field.widget.attrs.pop("placeholder", None)
+        if "password1" in self.fields:
+            self.fields["password1"].help_text = LENGTH_AND_KIND
 
 
 class SignInForm(PlainForm, LoginForm):
@@ -55,7 +66,16 @@ class OperatorSignInForm(AuthenticationForm):
             if self.user_cache is None:
                 raise self.get_invalid_login_error()
             self.confirm_login_allowed(self.user_cache)
+            if is_mfa_enabled(self.user_cache):
+                raise ImmediateHttpResponse(self.go_on(email))
         return dict(self.cleaned_data)
+
+    def go_on(self, email: str) -> HttpResponse:
+        """The password was right; the second factor is asked for by the people's own pages."""
+        login = Login(user=self.user_cache, email=email, redirect_url=reverse("admin:index"))
+        credentials = {"email": email}
+        response: HttpResponse = perform_password_login(self.request, credentials, login)
+        return response
 
 
 class _LowerCaseEmail(forms.ModelForm):  # type: ignore[type-arg]

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from tenants.registry.models import Tenant
+from tenants.users.addresses import is_verified, mark_verified
 from tenants.users.models import Membership, Role, User
 
 
@@ -10,13 +11,19 @@ from tenants.users.models import Membership, Role, User
 def add_member(*, tenant: Tenant, email: str, role: Role, password: str | None = None) -> User:
     """Give the person with this address a role in the tenant.
 
-    A person who is not known yet is made, with `password`; that of a known one is left
-    alone. A repeat changes the role.
+    A person who is not known yet is made, with `password`, and the address counts as theirs;
+    the password of a known one is left alone. A repeat changes the role.
     """
     email = User.objects.normalize_email(email).lower()
     user = User.objects.filter(email=email).first()
     if user is None:
         user = User.objects.create_user(email, password)
+        mark_verified(user)
+    elif password and not is_verified(user):
+        # Somebody signed up with this address and never proved it: their password goes.
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        mark_verified(user)
     Membership.objects.update_or_create(tenant=tenant, user=user, defaults={"role": role})
     return user
 
@@ -32,4 +39,6 @@ def create_operator(*, email: str, password: str, if_missing: bool = False) -> U
         if if_missing:
             return user
         raise ValueError(f"there is already a user {email}")
-    return User.objects.create_superuser(email, password)
+    user = User.objects.create_superuser(email, password)
+    mark_verified(user)
+    return user

@@ -61,7 +61,7 @@ def test_a_wrong_password_and_an_unknown_address_are_refused_alike(
     wrong = sign_in(client, acme.owner.email, "not-the-password")
     unknown = sign_in(client, f"nobody@{acme.tenant.slug}.test", "not-the-password")
 
-    message = "The email address and/or password you specified are not correct."
+    message = "The e-mail address or the password is not correct."
     assert message in wrong.content.decode()
     assert message in unknown.content.decode()
     assert not is_signed_in(client)
@@ -85,7 +85,7 @@ def test_after_five_failures_even_the_right_password_waits(
     for door in (PAGE, "/admin/login/"):
         fields = {"login": email, "username": email, "password": password}
         response = client.post(door, fields, **address)
-        assert "Too many failed login attempts" in response.content.decode()
+        assert "Too many failed attempts" in response.content.decode()
     assert not is_signed_in(client)
 
 
@@ -116,17 +116,12 @@ def test_sign_up_is_closed_and_says_what_to_do(client: Client) -> None:
     before = User.objects.count()
 
     page = client.get("/accounts/signup/").content.decode()
-    fields = {"email": "new@x.test", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    fields = {"email": "new@x.test", "password1": NEW_PASSWORD}
     client.post("/accounts/signup/", fields)
 
     assert "Sign-up is closed" in page
     assert "manage.py create_tenant" in page
     assert User.objects.count() == before
-
-
-@pytest.mark.parametrize("path", ["password/reset/", "email/", "confirm-email/", "password/set/"])
-def test_pages_that_would_send_mail_do_not_exist(client: Client, path: str) -> None:
-    assert client.get(f"/accounts/{path}").status_code == 404
 
 
 def test_a_new_password_ends_all_other_sessions(acme: Any, client: Client) -> None:
@@ -139,7 +134,7 @@ def test_a_new_password_ends_all_other_sessions(acme: Any, client: Client) -> No
         {"oldpassword": acme.password, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
     )
 
-    assert response.headers["Location"] == "/"
+    assert response.headers["Location"] == "/accounts/password/change/"
     assert is_signed_in(client)
     assert not is_signed_in(elsewhere)
     sign_in(elsewhere, acme.owner.email, NEW_PASSWORD)
