@@ -4,7 +4,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis import exceptions
 
+from billing.admission.services import books
 from billing.ledger.models import JournalEntry
 from billing.onboarding import services
 from billing.onboarding.models import TrialGrant
@@ -96,3 +98,18 @@ def test_a_promise_kept_twice_at_once_is_booked_once() -> None:
     assert ledger_of(tenant)["credit"] == USD
     with tenant_schema(tenant.code):
         assert JournalEntry.objects.count() == 1
+
+
+def test_while_redis_is_down_the_workspace_is_made_and_the_credit_is_in_its_ledger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise exceptions.ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tenants.registry.status.publish", down)
+        patch.setattr("billing.admission.gate.sync", down)
+        tenant = open_one(a_user())
+
+    assert ledger_of(tenant)["credit"] == USD
+    assert books(tenant).available == USD

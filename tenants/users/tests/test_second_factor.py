@@ -202,6 +202,21 @@ def test_a_wrong_code_sets_nothing_up(mailoutbox: Outbox) -> None:
     assert not Authenticator.objects.filter(user__email=address).exists()
 
 
+@pytest.mark.parametrize("path", ["", "download/"])
+def test_recovery_codes_are_not_shown_to_whoever_finds_an_open_browser(
+    mailoutbox: Outbox, path: str
+) -> None:
+    browser, _, _, codes = with_app(mailoutbox)
+    session = browser.session
+    session.pop("account_authentication_methods")
+    session.save()
+
+    answer = browser.get(f"/accounts/2fa/recovery-codes/{path}")
+
+    assert answer.status_code in (302, 403)
+    assert codes[0].encode() not in answer.content
+
+
 def test_recovery_codes_are_not_for_other_people(mailoutbox: Outbox) -> None:
     _, _, _, codes = with_app(mailoutbox)
     stranger, _ = a_person(mailoutbox)
