@@ -23,7 +23,7 @@ from tenants.keys.lookup import resolve_key
 from tenants.keys.services import create_api_key, list_api_keys
 from tenants.registry.schemas import tenant_schema
 
-CHAT = {"model": "llama-3.3-70b-fast", "messages": [{"role": "user", "content": "Hello"}]}
+CHAT = {"model": "mistral-small-3.1", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture
