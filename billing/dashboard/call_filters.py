@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -75,7 +74,3 @@ def parse_id(text: str) -> UUID | None:
         return UUID(text.strip().removeprefix("req_"))
     except ValueError:
         return None
-
-
-def choices_of(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(str(value), str(label)) for value, label in values.items()]

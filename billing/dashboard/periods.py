@@ -15,7 +15,7 @@ PERIODS = {
 DEFAULT = "7d"
 WIDTHS = {"hour": "by hour", "day": "by day", "month": "by month"}
 # As many days as one chart can have of each.
-_MOST = {"hour": 31, "day": 366, "month": 366 * 5}
+_MOST = {"hour": 8, "day": 186, "month": 366 * 5}
 _MAX_DAYS = 366 * 5
 
 

@@ -11,6 +11,7 @@ from billing.admission.services import books
 from billing.dashboard.overview import alerts, has_calls, spend_chart, spending, working_keys
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.onboarding.selectors import may_own_another
+from billing.usage.refusals import latest_refusals
 from billing.usage.selectors import recent_calls
 from tenants.members.access import Workspace, workspace_page
 from tenants.registry.models import Tenant
@@ -37,8 +38,6 @@ def overview(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Balance, spend, what runs and what ran; without a call, the way to the first one."""
     tenant = workspace.tenant
     if not has_calls():
-        if request.htmx:  # type: ignore[attr-defined]  # asks whether there is one by now
-            return HttpResponse(status=204)
         return _render_start(request, workspace)
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponse(headers={"HX-Refresh": "true"})
@@ -59,12 +58,19 @@ def overview(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 
 
 def _render_start(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    try:
+        refusal = next(iter(latest_refusals(workspace.tenant.code)), None)
+    except RedisDownError:
+        refusal = None
+    if request.htmx:  # type: ignore[attr-defined]  # the page asks whether there is one by now
+        return render(request, "overview/first.html", {"refusal": refusal})
     gate, holds = _gate_and_holds(workspace.tenant)
     context = {
         "tenant": workspace.tenant,
         "gate": gate,
         "holds": holds,
         "keys": working_keys(),
+        "refusal": refusal,
         "quickstart_model": QUICKSTART_MODEL,
     }
     return render(request, "overview/start.html", context)

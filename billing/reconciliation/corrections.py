@@ -47,8 +47,9 @@ UPDATE usage_dailyusage SET input_tokens = input_tokens + %(input_tokens)s,
  WHERE day = %(day)s AND key_id = %(key_id)s AND ai_model = %(ai_model)s"""
 # Of a call that was completed there is none.
 _ENDS = """
-UPDATE usage_hourlyends SET cost_nusd = cost_nusd + %(cost_nusd)s
- WHERE hour = date_trunc('hour', %(started_at)s::timestamptz, 'UTC') AND key_id = %(key_id)s
+UPDATE usage_usageends SET cost_nusd = cost_nusd + %(cost_nusd)s
+ WHERE start = date_trunc(CASE WHEN is_day THEN 'day' ELSE 'hour' END,
+                          %(started_at)s::timestamptz, 'UTC') AND key_id = %(key_id)s
    AND ai_model = %(ai_model)s AND "end" = %(status)s AND NOT is_refused"""
 _UPSTREAMS = """
 UPDATE usage_upstreamusage SET provider_cost_nusd = provider_cost_nusd + %(provider_cost_nusd)s

@@ -8,6 +8,15 @@ register = template.Library()
 
 
 @register.filter
+def usd_brief(amount_nusd: int) -> str:
+    """For large type: from a cent on no more than four digits after the point, cut."""
+    if abs(amount_nusd) < NUSD_PER_USD // 100:
+        return usd(amount_nusd)
+    sign = -1 if amount_nusd < 0 else 1
+    return usd(sign * (abs(amount_nusd) // 100_000 * 100_000))
+
+
+@register.filter
 def usd(amount_nusd: int | None) -> str:
     """Dollars with the digits that matter, cut and never rounded up: money is not shown
     that is not there.

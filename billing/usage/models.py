@@ -170,14 +170,16 @@ class UpstreamUsage(models.Model):
         return f"{self.day} {self.upstream} {self.upstream_model}"
 
 
-class HourlyEnds(models.Model):
-    """Calls that were not simply completed, by the hour, key, AI model and how they ended.
+class UsageEnds(models.Model):
+    """Calls that were not simply completed, by the hour, key, AI model and how they ended; and the
+    same by UTC day (`is_day`), so that a year of them is read at once.
 
     Those that ran (`end` is a Status) are among HourlyUsage's too; refused ones (`end` is the
     code that was answered) are nowhere else: nothing was held, and nothing is charged.
     """
 
-    hour = models.DateTimeField()
+    is_day = models.BooleanField()
+    start = models.DateTimeField()
     key_id = models.CharField(max_length=8)
     ai_model = models.CharField(max_length=80, blank=True, help_text="empty: refused")
     end = models.CharField(max_length=60)
@@ -188,13 +190,13 @@ class HourlyEnds(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["hour", "key_id", "ai_model", "end", "is_refused"],
-                name="ends_once_per_hour",
+                fields=["is_day", "start", "key_id", "ai_model", "end", "is_refused"],
+                name="ends_once_per_start",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H}h {self.end}"
+        return f"{self.start:%Y-%m-%d %H}h {self.end}"
 
 
 class UsageArchive(models.Model):

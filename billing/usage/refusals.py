@@ -1,7 +1,7 @@
 """Calls that were refused before anything was held. They cost nothing and leave no usage record.
 
 Counted by the hour, key and code in a hash of Redis for each partition, which a task takes to
-HourlyEnds; and the latest of each tenant are kept as they were told. A refusal costs one round
+UsageEnds; and the latest of each tenant are kept as they were told. A refusal costs one round
 trip to Redis, a call that is let through none. Statistics, not money: what Redis loses is lost.
 """
 
@@ -17,6 +17,7 @@ from django.db import DataError, Error, ProgrammingError, connection
 
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import RedisDownError, get_redis
+from billing.usage.ends import BOTH, ON_CONFLICT
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
@@ -30,15 +31,14 @@ local counts = redis.call('HGETALL', KEYS[1])
 redis.call('DEL', KEYS[1])
 return counts
 """
-_ADD = """
-INSERT INTO usage_hourlyends AS sums (hour, key_id, ai_model, "end", is_refused, calls, cost_nusd)
-SELECT hour, key_id, '', code, true, calls, 0
+_ADD = f"""
+INSERT INTO usage_usageends AS sums (is_day, start, key_id, ai_model, "end", is_refused, calls,
+    cost_nusd)
+SELECT is_day, date_trunc(width, hour, 'UTC'), key_id, '', code, true, sum(calls), 0
   FROM unnest(%(hours)s::timestamptz[], %(keys)s::text[], %(codes)s::text[], %(calls)s::bigint[])
-       AS refused (hour, key_id, code, calls)
- ORDER BY 1, 2, 4
-ON CONFLICT (hour, key_id, ai_model, "end", is_refused) DO UPDATE SET
-    calls = sums.calls + excluded.calls
-"""
+       AS refused (hour, key_id, code, calls), {BOTH}
+ GROUP BY 1, 2, 3, 5 ORDER BY 1, 2, 3, 5
+{ON_CONFLICT}"""  # noqa: S608  # words of ours alone
 
 
 @dataclass(frozen=True, slots=True)

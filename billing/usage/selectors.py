@@ -89,14 +89,20 @@ def end_buckets(
     ai_model: str = "",
 ) -> list[EndBucket]:
     """As `usage_buckets`. A refused call is of no AI model: asking for one leaves them out."""
+    parts: list[str] = [_ENDS_OF_HOURS]
+    values: list[Any] = [start, end]
+    first, last = _first_and_last_midnight(start, end)
+    if width != "hour" and first < last:
+        parts = [_ENDS_OF_HOURS, _ENDS_OF_DAYS, _ENDS_OF_HOURS]
+        values = [start, first, first, last, last, end]
     wanted, more = _wanted(key_ids, ai_model)
     query = f"""
-        SELECT extract(epoch FROM date_trunc(%s, hour, 'UTC'))::bigint, "end", is_refused,
+        SELECT extract(epoch FROM date_trunc(%s, start, 'UTC'))::bigint, "end", is_refused,
                sum(calls)::bigint, sum(cost_nusd)::bigint
-          FROM (SELECT * FROM usage_hourlyends WHERE hour >= %s AND hour < %s) AS rows{wanted}
+          FROM ({" UNION ALL ".join(parts)}) AS rows{wanted}
          GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608  # names of ours alone
     with connection.cursor() as cursor:
-        cursor.execute(query, [width, start, end, *more])
+        cursor.execute(query, [width, *values, *more])
         return [EndBucket._make(row) for row in cursor.fetchall()]
 
 
@@ -124,14 +130,21 @@ _DAYS = (
 )
 
 
+_ENDS = "SELECT * FROM usage_usageends WHERE {} AND start >= %s AND start < %s"
+_ENDS_OF_HOURS, _ENDS_OF_DAYS = _ENDS.format("NOT is_day"), _ENDS.format("is_day")
+
+
 def _whole_days(start: datetime, end: datetime) -> tuple[list[str], list[date | datetime]]:
     """Days from their own sums, and what is before the first and after the last from hours."""
-    first = _midnight(start + timedelta(days=1, microseconds=-1))
-    last = _midnight(end)
+    first, last = _first_and_last_midnight(start, end)
     if first >= last:
         return [_HOURS_OF_DAYS], [start, end]
     values = [start, first, first.date(), last.date(), last, end]
     return [_HOURS_OF_DAYS, _DAYS, _HOURS_OF_DAYS], values
+
+
+def _first_and_last_midnight(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    return _midnight(start + timedelta(days=1, microseconds=-1)), _midnight(end)
 
 
 def _midnight(moment: datetime) -> datetime:

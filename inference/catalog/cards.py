@@ -34,6 +34,7 @@ SORTS = {
     "context": "largest window first",
     "new": "newest first",
 }
+_SHORT = {"input_tokens": "M in", "output_tokens": "M out"}
 _OFTEN = ("input_tokens", "output_tokens")
 
 
@@ -240,7 +241,7 @@ def _unit_price(unit: str, rate_nusd: Decimal, cost_nusd: Decimal | None) -> Uni
         label=f"a million {name}" if times > 1 else f"for each: {name}",
         usd=plain_usd(rate_nusd * times) if rate_nusd else "free",
         neurons=neurons,
-        short=SHORT_UNITS.get(unit, name),
+        short=_SHORT.get(unit) or SHORT_UNITS.get(unit, name),
         short_usd=plain_usd(rate_nusd * times, digits=3) if rate_nusd else "free",
     )
 

@@ -13,7 +13,7 @@ from agentflare.errors import UpstreamError
 from agentflare.ids import uuid7
 from agentflare.partitions import partition_of
 from billing.usage import refusals
-from billing.usage.models import HourlyEnds
+from billing.usage.models import UsageEnds
 from billing.usage.refusals import find_refusal, latest_refusals, save_refusals
 from billing.usage.selectors import end_buckets
 from conftest import Cast, make_cast
@@ -23,7 +23,7 @@ from tenants.keys.lookup import resolve_key
 from tenants.keys.services import create_api_key, list_api_keys
 from tenants.registry.schemas import tenant_schema
 
-CHAT = {"model": "llama-3.3-70b-fast", "messages": [{"role": "user", "content": "Hello"}]}
+CHAT = {"model": "mistral-small-3.1", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def ask(cast: Any, body: Any = CHAT, *, key: str = "") -> Any:
 
 def ends(cast: Any) -> list[tuple[str, str, bool, int]]:
     with tenant_schema(cast.code):
-        rows = HourlyEnds.objects.order_by("end")
+        rows = UsageEnds.objects.filter(is_day=False).order_by("end")
         return [(row.key_id, row.end, row.is_refused, row.calls) for row in rows]
 
 

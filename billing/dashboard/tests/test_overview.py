@@ -264,9 +264,20 @@ def test_the_page_notices_the_first_call(acme: Any) -> None:
     settle(acme)
     after = client.get(path, headers={"HX-Request": "true"})
 
-    assert before.status_code == 204
+    assert text(before).startswith('<li class="card"')
     assert after.headers["HX-Refresh"] == "true"
     assert "Make your first call" not in overview(acme)
+
+
+def test_a_first_call_that_was_refused_is_told_with_what_to_do(acme: Any) -> None:
+    body = {"model": "gpt-nonsense", "messages": [{"role": "user", "content": "Hello"}]}
+    client = Client(HTTP_AUTHORIZATION=f"Bearer {acme.key}")
+    answer = client.post("/v1/chat/completions", body, content_type="application/json")
+
+    page = overview(acme)
+
+    assert "Your last call was refused" in page
+    assert f"/usage/calls/{answer['x-request-id']}/" in page
 
 
 def test_a_workspace_without_keys_leads_to_making_one(acme: Any) -> None:

@@ -29,7 +29,7 @@ from billing.dashboard.tests.builders import (
     text,
 )
 from billing.ledger.models import AccountCode, LedgerAccount
-from billing.usage.models import HourlyEnds
+from billing.usage.models import UsageEnds
 from billing.usage.refusals import note_refusal, refusal_now, save_refusals
 from tenants.audit.services import Actor
 from tenants.keys.services import create_api_key
@@ -234,8 +234,9 @@ def test_ends_are_summed_once_however_often_they_are_delivered(acme: Any) -> Non
     settle(acme)
 
     with tenant_schema(acme.code):
-        (row,) = HourlyEnds.objects.all()
-    assert (row.end, row.calls, row.cost_nusd) == ("client_gone", 1, USD)
+        hour, day = UsageEnds.objects.order_by("is_day")
+    for row in (hour, day):
+        assert (row.end, row.calls, row.cost_nusd) == ("client_gone", 1, USD)
 
 
 def test_more_series_than_colours_are_put_together(acme: Any) -> None:

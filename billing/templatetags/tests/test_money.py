@@ -1,6 +1,6 @@
 import pytest
 
-from billing.templatetags.money import usd
+from billing.templatetags.money import usd, usd_brief
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,18 @@ def test_money_has_the_digits_that_matter_and_is_never_rounded_up(
     amount_nusd: int | None, shown: str
 ) -> None:
     assert usd(amount_nusd) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount_nusd", "shown"),
+    [
+        (190_791_452, "$0.1907"),
+        (10_000_000, "$0.01"),
+        (9_999_999, "$0.009999999"),
+        (-190_791_452, "-$0.1907"),
+        (25_000_000_000, "$25.00"),
+        (0, "$0.00"),
+    ],
+)
+def test_large_type_has_four_digits_from_a_cent_on(amount_nusd: int, shown: str) -> None:
+    assert usd_brief(amount_nusd) == shown
