@@ -36,6 +36,7 @@ class JournalEntry(models.Model):
         GRANT = "grant"
         TOP_UP = "top_up"
         REFUND = "refund"
+        DISPUTE = "dispute"
         ADJUSTMENT = "adjustment"
 
     reference = models.CharField(
