@@ -29,6 +29,18 @@ class Quote:
         return self.credit_cents + self.fee_cents + self.tax_cents
 
     @property
+    def credit_nusd(self) -> int:
+        return self.credit_cents * NUSD_PER_CENT
+
+    @property
+    def fee_nusd(self) -> int:
+        return self.fee_cents * NUSD_PER_CENT
+
+    @property
+    def tax_nusd(self) -> int:
+        return self.tax_cents * NUSD_PER_CENT
+
+    @property
     def total_nusd(self) -> int:
         return self.total_cents * NUSD_PER_CENT
 
@@ -66,6 +78,11 @@ def range_of(tenant: Tenant) -> Range:
         settings.TOP_UP_LEAST_DOLLARS * 100 if least is None else least * 100,
         settings.TOP_UP_MOST_DOLLARS * 100 if most is None else most * 100,
     )
+
+
+def entry(cents: int) -> str:
+    """As a person would enter it: 25 or 12.50."""
+    return f"{cents // 100}.{cents % 100:02}".removesuffix(".00")
 
 
 def dollars(cents: int) -> str:

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from agentflare.ids import uuid7
-from billing.payments.amounts import NUSD_PER_CENT
+from billing.payments.amounts import NUSD_PER_CENT, entry
 
 
 class BillingAccount(models.Model):
@@ -194,6 +194,11 @@ class TopUp(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in self.OPEN
+
+    @property
+    def credit_entry(self) -> str:
+        """For a form that asks for the same once more."""
+        return entry(self.credit_cents)
 
 
 class Refund(models.Model):
