@@ -67,7 +67,7 @@ class TopUpForm(_Form):
 
     preset = forms.ChoiceField(widget=forms.RadioSelect, required=False, label="Amount")
     amount = DollarsField(required=False, label="Another amount, in dollars")
-    saves_card = forms.BooleanField(required=False, label="Save the card for auto-recharge")
+    saves_card = forms.BooleanField(required=False, label="Use this card for auto-recharge")
 
     def __init__(self, data: Any = None, *, bounds: Range, **kwargs: Any) -> None:
         self.bounds = bounds
@@ -178,8 +178,7 @@ class DetailsForm(_Form):
     country = forms.CharField(
         max_length=2,
         required=False,
-        label="Country",
-        help_text="Two letters, such as DE or US.",
+        label="Country, as DE or US",
         validators=[RegexValidator(r"^[A-Za-z]{2}$", "Two letters, such as DE or US.")],
     )
     tax_id_type = forms.ChoiceField(

@@ -20,7 +20,7 @@ from billing.payments.checkout import CheckoutError, start_top_up
 from billing.payments.forms import AlertForm, AutoRechargeForm, RefundForm, TopUpForm
 from billing.payments.models import TopUp
 from billing.payments.recharge import charged_this_month
-from billing.payments.selectors import open_top_ups, payments_page
+from billing.payments.selectors import open_disputes, open_top_ups, payments_page
 from billing.payments.sync import BusyPaymentError, PaymentMismatchError
 from billing.stripe.client import REFUSED, UNCERTAIN, PaymentsNotSetUpError, is_set_up
 from tenants.members.access import Workspace, workspace_page
@@ -56,6 +56,7 @@ def billing_page(
         "auto_form": AutoRechargeForm.of(account, bounds),
         "alert_form": AlertForm(initial={"amount": alert}),
         "open": open_top_ups(),
+        "disputes": open_disputes(),
         "page": payments_page(limit=5),
         "charged_nusd": charged_this_month() * NUSD_PER_CENT,
         "cap_nusd": account.auto_cap_cents * NUSD_PER_CENT,

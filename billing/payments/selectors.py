@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from billing.payments.models import TopUp
+from billing.payments.models import Dispute, TopUp
 
 PAGE_SIZE = 25
 
@@ -27,3 +27,8 @@ def payments_page(*, before: UUID | None = None, limit: int = PAGE_SIZE) -> Paym
 def open_top_ups() -> list[TopUp]:
     """What waits for somebody, newest first: a page of Stripe's, or a confirmation."""
     return list(TopUp.objects.filter(status__in=TopUp.OPEN).order_by("-id")[:10])
+
+
+def open_disputes() -> list[Dispute]:
+    """What banks have not decided yet."""
+    return list(Dispute.objects.filter(outcome=Dispute.Outcome.OPENED).order_by("created_at"))
