@@ -57,8 +57,11 @@ class DollarsField(forms.DecimalField):
 
 
 class _Form(forms.Form):
+    """Several stand on one page: each has ids of its own."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
+        kwargs.setdefault("auto_id", f"{type(self).__name__.removesuffix('Form').lower()}_%s")
         super().__init__(*args, **kwargs)
 
 

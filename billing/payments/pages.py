@@ -22,7 +22,7 @@ from billing.payments.models import TopUp
 from billing.payments.recharge import charged_this_month
 from billing.payments.selectors import open_disputes, open_top_ups, payments_page
 from billing.payments.sync import BusyPaymentError, PaymentMismatchError
-from billing.stripe.client import REFUSED, UNCERTAIN, PaymentsNotSetUpError, is_set_up
+from billing.stripe.client import REFUSED, UNCERTAIN, PaymentsNotSetUpError, hurried, is_set_up
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
 from tenants.registry.models import Tenant
@@ -232,7 +232,8 @@ def _find(top_up_id: UUID) -> TopUp:
 def _refreshed(tenant: Tenant, top_up: TopUp) -> TopUp:
     """As Stripe has it, or as we do where it does not answer."""
     try:
-        return upkeep.refresh(tenant, top_up)
+        with hurried():
+            return upkeep.refresh(tenant, top_up)
     except (*UNCERTAIN, *REFUSED, *RedisDownError, BusyPaymentError, PaymentsNotSetUpError):
         logger.warning("The state of %s of %s is not known", top_up.pk, tenant.slug, exc_info=True)
     except PaymentMismatchError:

@@ -69,7 +69,7 @@ def recharge_if_low(tenant: Tenant) -> TopUp | None:
     Safe to run at any time, by any number of workers. Raises Stripe's errors where it is not
     known what came of it: `resume_recharge` finds out.
     """
-    if not is_set_up():
+    if not is_set_up() or tenant.is_suspended:
         return None
     with tenant_schema(tenant.code):
         top_up, capped = _begin(tenant)

@@ -1,10 +1,13 @@
 """Pages that change how is paid: card, auto-recharge, details, alerts."""
 
+from contextlib import suppress
+
 import stripe
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from kombu.exceptions import OperationalError as BrokerError
 
 from billing.payments.accounts import TaxIdError, billing_account, remove_card, save_details
 from billing.payments.amounts import NUSD_PER_CENT, range_of
@@ -14,6 +17,7 @@ from billing.payments.low_balance import change_alert
 from billing.payments.pages import billing_page
 from billing.payments.recharge import change_auto_recharge
 from billing.payments.sync import sync_session
+from billing.payments.tasks import look_after_balance_task
 from billing.stripe.client import PaymentsNotSetUpError, is_set_up
 from billing.stripe.index import find
 from tenants.members.access import Workspace, workspace_page
@@ -41,9 +45,16 @@ def auto_recharge(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         cap_cents=data["cap"],
         actor=workspace.actor,
     )
+    _look_soon(workspace)
     state = "on" if data["enabled"] else "off"
     messages.success(request, f"Auto-recharge is {state}.")
     return redirect("billing", slug=workspace.slug)
+
+
+def _look_soon(workspace: Workspace) -> None:
+    """The balance may be low already. Without a broker the next round finds it."""
+    with suppress(BrokerError):
+        look_after_balance_task.delay(workspace.tenant.code)
 
 
 @workspace_page(Permission.MANAGE_BILLING)
@@ -58,6 +69,7 @@ def alert(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         alert_nusd=None if cents is None else cents * NUSD_PER_CENT,
         actor=workspace.actor,
     )
+    _look_soon(workspace)
     messages.success(request, "Saved." if cents else "There is no mail about low balances now.")
     return redirect("billing", slug=workspace.slug)
 

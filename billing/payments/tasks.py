@@ -33,6 +33,7 @@ def look_at_events_task() -> int:
 @shared_task
 def fetch_missed_events_task() -> int:
     """Keep what was missed while we could not be reached, and look at it. Returns how many."""
+    inbox.forget_old()
     missed = events.fetch_missed()
     if missed:
         look_at_events_task.delay()

@@ -1,5 +1,8 @@
 """The one way to Stripe: pinned version, timeouts, retries, and what its errors mean."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -15,6 +18,10 @@ API_VERSION = "2026-10-28.endive"
 CONNECT_TIMEOUT_S = 4
 READ_TIMEOUT_S = 10
 RETRIES = 2
+# For a page that can do without the answer, and somebody who waits for it.
+HURRIED_TIMEOUT_S = 4
+
+_is_hurried: ContextVar[bool] = ContextVar("is_hurried", default=False)
 
 
 class PaymentsNotSetUpError(Exception):
@@ -43,17 +50,32 @@ def client() -> Any:
     """Stripe's `v1` services. Raises PaymentsNotSetUpError."""
     if not is_set_up():
         raise PaymentsNotSetUpError("STRIPE_SECRET_KEY is not set")
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, _is_hurried.get()).v1
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """In here Stripe is asked once, and not waited for long."""
+    token = _is_hurried.set(True)
+    try:
+        yield
+    finally:
+        _is_hurried.reset(token)
 
 
 @cache
-def _client(key: str, api_base: str) -> stripe.StripeClient:
+def _client(key: str, api_base: str, is_hurried: bool) -> stripe.StripeClient:
+    timeout = (
+        (HURRIED_TIMEOUT_S, HURRIED_TIMEOUT_S)
+        if is_hurried
+        else (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+    )
     return stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
         base_addresses={"api": api_base} if api_base else {},
-        max_network_retries=RETRIES,
-        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)),
+        max_network_retries=0 if is_hurried else RETRIES,
+        http_client=stripe.RequestsClient(timeout=timeout),
     )
 
 

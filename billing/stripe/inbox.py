@@ -39,6 +39,8 @@ TYPES = (
 
 # An event that nobody has looked at after this: its task was lost.
 _LOST_AFTER = timedelta(seconds=60)
+# What came to an end is kept for so long, to be looked up.
+_KEPT = timedelta(days=90)
 # Waits after the first failure and each that follows: a day and a half in all.
 _WAITS_S = (10, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 43_200)
 
@@ -113,3 +115,12 @@ def replay(event: StripeEvent) -> None:
     event.state = StripeEvent.State.RECEIVED
     event.attempts, event.error, event.next_try_at = 0, "", timezone.now()
     event.save()
+
+
+def forget_old() -> int:
+    """Delete what was done long ago. Stripe sends and lists no event older than 30 days again."""
+    done = (StripeEvent.State.PROCESSED, StripeEvent.State.IGNORED)
+    deleted, _ = StripeEvent.objects.filter(
+        state__in=done, received_at__lt=timezone.now() - _KEPT
+    ).delete()
+    return deleted

@@ -32,6 +32,7 @@ from billing.settlement import services as settlement
 from billing.settlement.services import settle_partition
 from billing.stripe.models import BalanceWatch
 from tenants.registry.schemas import tenant_schema
+from tenants.registry.services import suspend_tenant
 
 States = BillingAccount.AutoState
 
@@ -82,6 +83,13 @@ def test_a_low_balance_charges_the_card_once(low: Any, shop: Shop) -> None:
     assert top_up.receipt_url
     assert available(low) == 25 * USD
     assert len(shop.api.payment_intents.list().data) == 1
+
+
+def test_a_suspended_workspace_is_charged_nothing(low: Any, shop: Shop) -> None:
+    suspend_tenant(tenant=low.tenant, reason="fraud", actor="test")
+
+    assert recharge_if_low(low.tenant) is None
+    assert recharges(low) == []
 
 
 def test_enough_is_enough(acme: Any, shop: Shop) -> None:

@@ -252,6 +252,23 @@ def test_a_list_that_breaks_off_is_read_again_from_where_it_began(acme: Any, sho
     assert EventCursor.objects.get().seen_until == long_ago
 
 
+def test_what_was_done_long_ago_is_forgotten_and_failures_are_not(shop: Shop) -> None:
+    texts = [fresh(), fresh(), fresh()]
+    for text in texts:
+        shop.send(text)
+    done, failed, new = (StripeEvent.objects.get(payload=text) for text in texts)
+    inbox.finish(done, tenant_code=None)
+    inbox.fail(failed, "a reason", for_good=True)
+    inbox.finish(new, tenant_code=None)
+    long_ago = timezone.now() - timedelta(days=91)
+    StripeEvent.objects.filter(pk__in=[done.pk, failed.pk]).update(received_at=long_ago)
+
+    inbox.forget_old()
+
+    left = StripeEvent.objects.filter(pk__in=[done.pk, failed.pk, new.pk])
+    assert set(left.values_list("pk", flat=True)) == {failed.pk, new.pk}
+
+
 # --- Payments that are not what was asked -----------------------------------------
 
 
