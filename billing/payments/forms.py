@@ -46,7 +46,7 @@ class DollarsField(forms.DecimalField):
         self.widget.attrs.update({"inputmode": "decimal", "autocomplete": "off"})
         self.error_messages["invalid"] = "Enter dollars, such as 25 or 12.50."
 
-    def to_python(self, value: Any) -> Decimal | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, str):
             value = value.strip().removeprefix("$").replace(",", "")
         return super().to_python(value)

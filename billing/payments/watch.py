@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agentflare.redis_store import RedisDownError
 from billing.admission import gate
-from billing.ledger.services import credit_account
+from billing.ledger.services import credit_account, sync_gate
 from billing.payments.models import BillingAccount
 from billing.stripe.models import BalanceWatch
 
@@ -70,13 +70,10 @@ def left_nusd(tenant_code: str) -> int:
     What running calls hold counts as there: most of it comes back, and nobody shall be charged
     for a burst of large holds. In the tenant's schema.
     """
-    account = credit_account()
     try:
-        gate.sync(
-            tenant_code=tenant_code, posted_nusd=account.balance_nusd, version=account.version
-        )
+        sync_gate(tenant_code)
         known = gate.read(tenant_code)
     except RedisDownError:
-        # Captures are booked at once meanwhile.
-        return account.balance_nusd
-    return known.posted - known.unsettled if known else account.balance_nusd
+        known = None
+    # Without the gate captures are booked at once.
+    return known.posted - known.unsettled if known else credit_account().balance_nusd

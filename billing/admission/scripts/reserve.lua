@@ -7,8 +7,8 @@ local gate, hold, holds = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('EXISTS', KEYS[4]) == 0 then
     return {'lost'}
 end
-local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled')
-if not books[1] then
+local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled', 'run')
+if not books[1] or books[4] ~= this_run() then
     return {'cold'}
 end
 if redis.call('EXISTS', hold) == 1 then
