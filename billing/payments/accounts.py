@@ -10,6 +10,7 @@ from django.db import transaction
 
 from billing.payments.facts import card_of
 from billing.payments.models import BillingAccount
+from billing.payments.recharging import drop_waiting
 from billing.payments.watch import watch
 from billing.stripe.client import REFUSED, UNCERTAIN, client, is_set_up, once, words_of
 from billing.stripe.index import find, remember
@@ -194,6 +195,7 @@ def remove_card(*, tenant: Tenant, actor: str) -> None:
             account = lock_account()
             if account.payment_method_id == method_id:
                 account.forget_card()
+                drop_waiting("Not confirmed; the card was removed.")
                 account.save()
                 watch(tenant.code, account)
                 audit.record(actor=actor, action="card.removed", subject=method_id)

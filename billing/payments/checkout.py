@@ -14,8 +14,7 @@ from agentflare.ids import uuid7
 from billing.payments.accounts import ensure_customer, lock_account
 from billing.payments.amounts import quote, range_of
 from billing.payments.models import TopUp
-from billing.payments.opened import open_payment
-from billing.payments.sync import close_if_over
+from billing.payments.opened import close_if_over, open_payment
 from billing.stripe.client import client, once, words_of
 from billing.stripe.index import remember
 from billing.stripe.models import OpenPayment

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from billing.payments.models import TopUp
 from billing.stripe.models import OpenPayment
 
 # Whoever began it is likely at it for so long.
@@ -17,6 +18,12 @@ def open_payment(kind: OpenPayment.Kind, ours: UUID, tenant_code: str) -> None:
     OpenPayment.objects.create(
         id=ours, kind=kind, tenant_code=tenant_code, look_at=timezone.now() + FIRST_LOOK
     )
+
+
+def close_if_over(top_up: TopUp) -> None:
+    """In the same transaction as the change that ended it."""
+    if not top_up.is_open:
+        OpenPayment.objects.filter(pk=top_up.pk).delete()
 
 
 def due_payments() -> list[OpenPayment]:

@@ -19,9 +19,9 @@ from billing.payments.accounts import lock_account
 from billing.payments.amounts import quote
 from billing.payments.facts import note_in
 from billing.payments.models import BillingAccount, TopUp
-from billing.payments.opened import open_payment
-from billing.payments.recharging import note_failed_recharge
-from billing.payments.sync import close_if_over, sync_payment
+from billing.payments.opened import close_if_over, open_payment
+from billing.payments.recharging import drop_waiting, note_failed_recharge
+from billing.payments.sync import sync_payment
 from billing.payments.watch import left_nusd, watch
 from billing.stripe.client import REFUSED, client, is_set_up, once, words_of
 from billing.stripe.index import remember
@@ -49,7 +49,9 @@ def change_auto_recharge(
         account.auto_enabled = enabled and account.has_card
         account.auto_threshold_nusd = threshold_nusd
         account.auto_amount_cents, account.auto_cap_cents = amount_cents, cap_cents
-        if account.auto_state != BillingAccount.AutoState.NEEDS_ACTION or not enabled:
+        if not account.auto_enabled:
+            drop_waiting("Not confirmed; auto-recharge was switched off.")
+        if not account.auto_enabled or account.auto_state != BillingAccount.AutoState.NEEDS_ACTION:
             account.reset_auto()
         account.save()
         watch(tenant.code, account)

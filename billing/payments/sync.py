@@ -24,11 +24,12 @@ from billing.payments import booking, mails
 from billing.payments.accounts import lock_account, note_card
 from billing.payments.facts import Facts, card_of, facts_of, intent_of, note_in
 from billing.payments.models import BillingAccount, Dispute, TopUp
-from billing.payments.recharging import note_failed_recharge
+from billing.payments.opened import close_if_over
+from billing.payments.recharging import drop_waiting, note_failed_recharge
 from billing.payments.watch import watch
 from billing.stripe.client import client
 from billing.stripe.index import find, remember
-from billing.stripe.models import OpenPayment, StripeObject
+from billing.stripe.models import StripeObject
 from tenants.audit import services as audit
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -93,6 +94,9 @@ def _send(letters: list[Callable[[], None]]) -> None:
 def _first_seen(payment_intent_id: str) -> StripeObject | None:
     """Whose is it? By what we wrote into it when it was asked for, and by its customer."""
     intent = intent_of(payment_intent_id)
+    if intent.latest_charge and intent.latest_charge.refunded:
+        # Paid back before we ever heard of it: nothing is left to do.
+        return None
     code, ours = note_in(intent, "tenant"), note_in(intent, "top_up")
     owner = find(intent.customer)
     customer = owner.tenant_code if owner else None
@@ -146,18 +150,10 @@ def _state_of(top_up: TopUp) -> list[Any]:
     return [model_to_dict(row, exclude=["version"]) for row in rows]
 
 
-def close_if_over(top_up: TopUp) -> None:
-    if not top_up.is_open:
-        OpenPayment.objects.filter(pk=top_up.pk).delete()
-
-
 def _apply(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts) -> _News:
     news = _News()
     if mismatch := _mismatch(tenant, account, top_up, facts):
-        news.mismatch = mismatch
-        if top_up.status != TopUp.Status.CREDITED:
-            top_up.status, top_up.failure = TopUp.Status.MISMATCH, mismatch[:300]
-            top_up.payment_intent_id = top_up.payment_intent_id or facts.intent.id
+        _note_mismatch(top_up, facts, mismatch, news)
         return news
     top_up.payment_intent_id = facts.intent.id
     if not facts.is_paid:
@@ -193,6 +189,18 @@ def _mismatch(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Fac
     return ""
 
 
+def _note_mismatch(top_up: TopUp, facts: Facts, mismatch: str, news: _News) -> None:
+    """Nothing is credited, and a person must look, until it is paid back at Stripe."""
+    is_over = bool(facts.charge and facts.charge.refunded)
+    if not is_over:
+        news.mismatch = mismatch
+    # Its own payment may still come: this one's name is in the words alone.
+    if top_up.status != TopUp.Status.CREDITED:
+        top_up.status = TopUp.Status.FAILED if is_over else TopUp.Status.MISMATCH
+        after = " It was paid back." if is_over else ""
+        top_up.failure = f"{facts.intent.id}: {mismatch}.{after}"[:300]
+
+
 def _note_papers(top_up: TopUp, facts: Facts) -> None:
     if charge := facts.charge:
         top_up.charge_id = charge.id
@@ -216,22 +224,12 @@ def _credit(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts
         subject=top_up.reference,
         credit_nusd=str(top_up.credit_nusd),
     )
-    _supersede(top_up)
+    drop_waiting("Not confirmed; another payment took its place.", but=top_up)
     booking.reset_after_payment(account)
     if account.alert_nusd is not None and credit_account().balance_nusd >= account.alert_nusd:
         account.alert_told_at = None
     if facts.card is not None and facts.card.customer == account.customer_id:
         note_card(tenant, account, facts.card)
-
-
-def _supersede(paid: TopUp) -> None:
-    """A recharge that waits for the cardholder is not needed any more once something was paid."""
-    waiting = TopUp.objects.filter(status=TopUp.Status.NEEDS_ACTION).exclude(pk=paid.pk)
-    for top_up in waiting:
-        top_up.status = TopUp.Status.FAILED
-        top_up.failure = "Not confirmed; another payment took its place."
-        top_up.save(update_fields=["status", "failure"])
-        close_if_over(top_up)
 
 
 def _note_unpaid(
@@ -302,6 +300,8 @@ def _take_saved_card(tenant: Tenant, session: Any) -> None:
             return
         if account.payment_method_id != method.id:
             note_card(tenant, account, method)
+            if drop_waiting("Not confirmed; another card was saved."):
+                account.reset_auto()
             account.save()
             watch(tenant.code, account)
             audit.record(actor="stripe", action="card.saved", subject=method.id)

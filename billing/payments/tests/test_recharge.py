@@ -229,6 +229,34 @@ def test_the_cardholder_is_asked_where_the_bank_wants_it(acme: Any, shop: Shop) 
     assert replaced.status == TopUp.Status.FAILED
 
 
+@pytest.mark.parametrize("how", ["another card", "switched off", "card removed"])
+def test_what_waits_for_the_cardholder_ends_when_it_is_not_wanted_any_more(
+    acme: Any, shop: Shop, how: str
+) -> None:
+    shop.save_card(acme)
+    turn_on(acme)
+    spend(acme, 20)
+    method = account(acme).payment_method_id
+    shop.control("POST", f"payment_methods/{method}/card", number=THREE_D_SECURE)
+    recharge_if_low(acme.tenant)
+
+    match how:
+        case "another card":
+            shop.save_card(acme)
+        case "switched off":
+            turn_on(acme, enabled=False)
+        case "card removed":
+            remove_card(tenant=acme.tenant, actor="test")
+
+    (waiting,) = recharges(acme)
+    assert waiting.status == TopUp.Status.FAILED
+    assert account(acme).auto_state == States.OK
+    shop.deliver_all()
+    assert account(acme).auto_state == States.OK
+    recharge_if_low(acme.tenant)
+    assert len(recharges(acme)) == (2 if how == "another card" else 1)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["error", "drop"])
 def test_an_answer_that_got_lost_is_found_and_charged_once(

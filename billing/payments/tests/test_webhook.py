@@ -10,8 +10,10 @@ from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
+from billing import invariants
 from billing.payments import events, webhook
 from billing.payments.models import TopUp
+from billing.payments.sync import sync_session
 from billing.payments.tasks import look_at_events_task
 from billing.payments.tests.shop import (
     USD,
@@ -300,15 +302,39 @@ def test_another_amount_or_currency_is_not_credited_and_seen(
     shop.deliver(*shop.events("payment_intent.succeeded"))
 
     with tenant_schema(acme.code):
-        top_up = TopUp.objects.get(payment_intent_id=intent)
+        top_up = TopUp.objects.get()
     assert top_up.status == TopUp.Status.MISMATCH
     assert words in top_up.failure
+    assert intent in top_up.failure
     assert balances(acme)["credit"] == 25 * USD
+    assert "every payment is what was asked for" in "".join(invariants.check_ledger(acme.tenant))
     event = StripeEvent.objects.filter(type="payment_intent.succeeded").first()
     assert event is not None
     assert event.state == StripeEvent.State.FAILED
     assert event.next_try_at is None
     assert "ALARM" in caplog.text
+
+
+def test_what_was_paid_by_mistake_is_over_once_it_is_paid_back(acme: Any, shop: Shop) -> None:
+    intent = paid_by_hand(shop, acme, amount=2499)
+    shop.deliver(*shop.events("payment_intent.succeeded"))
+    event = StripeEvent.objects.get(event_id=shop.events("payment_intent.succeeded")[0].id)
+    shop.api.refunds.create({"payment_intent": intent})
+
+    shop.deliver(*shop.events("charge.refunded"))
+    inbox.replay(event)
+
+    assert process(event.event_id).state == StripeEvent.State.PROCESSED
+    with tenant_schema(acme.code):
+        top_up = TopUp.objects.get()
+    assert top_up.status == TopUp.Status.FAILED
+    assert "paid back" in top_up.failure
+    assert list(invariants.check_ledger(acme.tenant)) == []
+    assert balances(acme)["credit"] == 25 * USD
+    # And its own payment would still be credited.
+    shop.pay(top_up)
+    sync_session(top_up.session_id)
+    assert balances(acme)["credit"] == 50 * USD
 
 
 def test_a_payment_of_another_tenants_customer_is_credited_to_nobody(
