@@ -24,6 +24,8 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from sandbox.embedded.postgres import Postgres, start_postgres
 from sandbox.embedded.valkey import Valkey, start_valkey
+from sandbox.stripe.tests import stand_in
+from sandbox.stripe.tests.stand_in import StandIn
 from sandbox.testing import RunningSandbox, start_sandbox
 
 USD = 1_000_000_000
@@ -140,6 +142,16 @@ class Gateway:
         answer = requests.get(f"{standin}/__sandbox/calls", params={"match": match}, timeout=5)
         calls = answer.json()
         return list(calls["calls"] if isinstance(calls, dict) else calls)
+
+
+@pytest.fixture
+def stripe_stand_in(settings: Any) -> Iterator[StandIn]:
+    """A Stripe of this test's own, in this process; nobody takes its webhooks."""
+    with stand_in.running() as running:
+        settings.STRIPE_SECRET_KEY = stand_in.SECRET_KEY
+        settings.STRIPE_WEBHOOK_SECRET = stand_in.WEBHOOK_SECRET
+        settings.STRIPE_API_BASE = running.url
+        yield running
 
 
 @pytest.fixture(scope="session")

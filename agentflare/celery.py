@@ -13,6 +13,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
         "billing.archive",
+        "billing.payments",
         "billing.settlement",
         "billing.usage",
         "inference.images",

@@ -42,6 +42,17 @@ def nusd(name: str, default: str) -> int:
     return int(amount * 10**9)
 
 
+def percent(name: str, default: str) -> Decimal:
+    value = text(name, default)
+    try:
+        share = Decimal(value)
+    except InvalidOperation:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+    if not 0 <= share <= 100:
+        raise ImproperlyConfigured(f"{name} must be between 0 and 100.")
+    return share
+
+
 def flag(name: str, default: bool = False) -> bool:
     value = os.environ.get(name, "").strip().lower()
     if not value:

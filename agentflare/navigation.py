@@ -29,6 +29,26 @@ NAVIGATION: dict[str, list[Page]] = {
         Page("models", "Models", "cpu-chip", section=("model",)),
         Page("quickstart", "Quickstart", "rocket-launch"),
     ],
+    "Money": [
+        Page(
+            "billing",
+            "Billing",
+            "credit-card",
+            right="VIEW_BILLING",
+            section=(
+                "billing_top_up",
+                "billing_auto",
+                "billing_alert",
+                "billing_payments",
+                "billing_payment",
+                "billing_pay",
+                "billing_card",
+                "billing_refund",
+                "billing_statement",
+                "billing_details",
+            ),
+        ),
+    ],
 }
 
 

@@ -27,6 +27,7 @@ SIDEBAR = {
     "Money": [
         Page("Reconciliation", "balance", "reconciliation", "upstreamday"),
         Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
+        Page("Stripe events", "webhook", "stripe", "stripeevent"),
     ],
     "Offer": [
         Page("AI models", "neurology", "catalog", "aimodel"),

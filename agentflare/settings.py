@@ -79,6 +79,7 @@ SHARED_APPS = [
     "billing.admission",
     "billing.reconciliation",
     "billing.onboarding",
+    "billing.stripe",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -103,6 +104,7 @@ TENANT_APPS = [
     "tenants.audit",
     "billing.ledger",
     "billing.usage",
+    "billing.payments",
 ]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
@@ -403,6 +405,24 @@ if not 1 <= RECONCILE_DAYS <= 30:
 # Of each account's calls, in one run, at most so many are looked up in AI Gateway's log.
 RECONCILE_LOGS_AT_ONCE = 50
 
+# --- Payments -------------------------------------------------------------------
+
+# None: the billing page says that payments are not set up.
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", " ").strip()
+# Of the webhook endpoint, <AGENTFLARE_URL>/webhooks/stripe.
+STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET", " ").strip()
+# Another server that speaks Stripe's API.
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", " ").strip().rstrip("/")
+# Added to what credit costs, and shown before it is paid. The tax is on credit and fee.
+TOP_UP_FEE_PERCENT = env.percent("TOP_UP_FEE_PERCENT", "0")
+TOP_UP_TAX_PERCENT = env.percent("TOP_UP_TAX_PERCENT", "0")
+TOP_UP_TAX_NAME = env.text("TOP_UP_TAX_NAME", "Tax")
+# What can be bought at once, where a tenant's plan has no bounds of its own.
+TOP_UP_LEAST_DOLLARS = env.integer("TOP_UP_LEAST_DOLLARS", 5)
+TOP_UP_MOST_DOLLARS = env.integer("TOP_UP_MOST_DOLLARS", 1000)
+# How long after its payment unused credit can be paid back.
+REFUND_DAYS = env.integer("REFUND_DAYS", 60)
+
 # --- Upstream -------------------------------------------------------------------
 
 # None: the pool is what the operator has added (`manage.py upstream`).
@@ -458,6 +478,26 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inference.images.tasks.delete_expired_images_task",
         "schedule": 60.0,
         "options": {"expires": 50},
+    },
+    "look-at-stripe-events": {
+        "task": "billing.payments.tasks.look_at_events_task",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "fetch-missed-stripe-events": {
+        "task": "billing.payments.tasks.fetch_missed_events_task",
+        "schedule": 300.0,
+        "options": {"expires": 200},
+    },
+    "look-after-payments": {
+        "task": "billing.payments.tasks.look_after_payments_task",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "look-after-balances": {
+        "task": "billing.payments.tasks.look_after_balances_task",
+        "schedule": 30.0,
+        "options": {"expires": 30},
     },
     "archive-usage": {
         "task": "billing.archive.tasks.archive_usage_task",

@@ -22,6 +22,8 @@ from billing.admission.selectors import holds_of_partition
 from billing.archive.selectors import faults_of_files
 from billing.ledger.models import JournalEntry
 from billing.ledger.services import credit_account
+from billing.payments.rules import RULES as PAYMENT_RULES
+from billing.payments.rules import check_events
 from billing.reconciliation.comparing import find_drift
 from billing.usage.records import ARRIVAL
 from tenants.registry.models import Tenant
@@ -212,6 +214,7 @@ _RULES = {
                    coalesce(sum(balance_nusd) FILTER (WHERE code = 'credit'), 0) AS left_over
               FROM ledger_ledgeraccount) AS sums
          WHERE given <> spent + left_over""",
+    **PAYMENT_RULES,
 }
 
 
@@ -229,6 +232,7 @@ def check_all(*, since: datetime | None = None, reads_archives: bool = False) ->
     yield from check_holds()
     yield from check_dead_letters()
     yield from find_drift()
+    yield from check_events()
 
 
 def check_ledger(tenant: Tenant, *, since: datetime | None = None) -> Iterator[str]:

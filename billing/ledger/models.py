@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 
@@ -36,6 +37,7 @@ class JournalEntry(models.Model):
         GRANT = "grant"
         TOP_UP = "top_up"
         REFUND = "refund"
+        DISPUTE = "dispute"
         ADJUSTMENT = "adjustment"
 
     reference = models.CharField(
@@ -49,6 +51,10 @@ class JournalEntry(models.Model):
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "journal entries"
+        # Of the statement's months. Entries come in the order of time: a few pages of it do.
+        indexes: ClassVar[list[models.Index]] = [
+            BrinIndex(fields=["created_at"], name="entry_by_time", pages_per_range=16),
+        ]
 
     def __str__(self) -> str:
         return self.reference

@@ -23,6 +23,8 @@ from billing.admission import gate
 from billing.admission.gate import Spent
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
+from billing.payments.tasks import look_after_balance_task
+from billing.payments.watch import note_balance
 from billing.reconciliation.awaited import await_figures
 from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
@@ -152,6 +154,8 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
         push_facts(partition_of(tenant_code), [delivery.event for delivery in deliveries])
     if has_alerts:
         tell_alerts_task.delay(tenant_code)
+    if note_balance(tenant_code, credit.balance_nusd):
+        look_after_balance_task.delay(tenant_code)
     return left
 
 

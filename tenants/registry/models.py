@@ -16,6 +16,12 @@ class Plan(LimitedModel):
     is_default = models.BooleanField(
         default=False, help_text="for tenants that were given none; exactly one plan is it"
     )
+    least_top_up_dollars = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The least that can be bought at once. Empty: the default."
+    )
+    most_top_up_dollars = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The most that can be bought at once. Empty: the default."
+    )
 
     class Meta:
         ordering = ("slug",)

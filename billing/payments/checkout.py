@@ -1,0 +1,180 @@
+"""Buying credit and saving a card on Stripe's own page."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import stripe
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from agentflare.ids import uuid7
+from billing.payments.accounts import ensure_customer, lock_account
+from billing.payments.amounts import quote, range_of
+from billing.payments.models import TopUp
+from billing.payments.opened import close_if_over, open_payment
+from billing.stripe.client import client, once, words_of
+from billing.stripe.index import remember
+from billing.stripe.models import OpenPayment
+from tenants.audit import services as audit
+from tenants.registry.models import Tenant
+from tenants.registry.schemas import tenant_schema
+
+logger = logging.getLogger(__name__)
+
+# How long Stripe's page can be paid.
+SESSION_LIFE = timedelta(hours=2)
+
+
+class CheckoutError(Exception):
+    """Stripe's page could not be opened; nothing was charged. Its text is for the reader."""
+
+
+def start_top_up(
+    *, tenant: Tenant, credit_cents: int, actor: str, saves_card: bool = False
+) -> TopUp:
+    """Begin to buy credit: `session_url` of what is returned is where it is paid.
+
+    saves_card: keep the card for auto-recharge. Raises AmountError, PaymentsNotSetUpError and
+    CheckoutError; then nothing can be paid.
+    """
+    range_of(tenant).check(credit_cents)
+    client()  # set up at all?
+    sums = quote(credit_cents)
+    with tenant_schema(tenant.code):
+        with transaction.atomic():
+            lock_account()
+            top_up = TopUp.objects.create(
+                kind=TopUp.Kind.CHECKOUT,
+                credit_cents=sums.credit_cents,
+                fee_cents=sums.fee_cents,
+                tax_cents=sums.tax_cents,
+                saves_card=saves_card,
+                created_by=actor,
+                expires_at=timezone.now() + SESSION_LIFE,
+            )
+            open_payment(OpenPayment.Kind.TOP_UP, top_up.pk, tenant.code)
+            audit.record(
+                actor=actor,
+                action="credit.ordered",
+                subject=str(top_up.pk),
+                total_cents=top_up.total_cents,
+            )
+        try:
+            session = _open_session(tenant, top_up)
+        except stripe.StripeError as exc:
+            logger.warning("Checkout for %s of %s: %s", top_up.pk, tenant.slug, exc)
+            give_up(top_up.pk, words_of(exc))
+            raise CheckoutError(_apology(exc)) from exc
+        return _keep_session(tenant, top_up.pk, session)
+
+
+def _apology(exc: stripe.StripeError) -> str:
+    if isinstance(exc, stripe.InvalidRequestError):
+        return f"Stripe did not accept this: {words_of(exc)}"
+    return "Stripe does not answer at the moment. Nothing was charged; try again in a minute."
+
+
+def _open_session(tenant: Tenant, top_up: TopUp) -> Any:
+    account = ensure_customer(tenant)
+    page = f"{settings.AGENTFLARE_URL}/t/{tenant.slug}/billing"
+    notes = {"tenant": tenant.code, "top_up": str(top_up.pk)}
+    payment: dict[str, Any] = {
+        "description": f"AgentFlare credit, {top_up.pk}",
+        "metadata": notes,
+    }
+    if top_up.saves_card:
+        payment["setup_future_usage"] = "off_session"
+    assert top_up.expires_at is not None
+    return client().checkout.sessions.create(
+        {
+            "mode": "payment",
+            "customer": account.customer_id,
+            "client_reference_id": str(top_up.pk),
+            "allowed_payment_method_types": ["card"],
+            "line_items": _lines(top_up),
+            "payment_intent_data": payment,
+            "invoice_creation": {"enabled": True, "invoice_data": {"metadata": notes}},
+            "metadata": notes,
+            "expires_at": int(top_up.expires_at.timestamp()),
+            "success_url": f"{page}/payments/{top_up.pk}/",
+            "cancel_url": f"{page}/",
+        },
+        once("top_up", top_up.pk, "session"),
+    )
+
+
+def _lines(top_up: TopUp) -> list[dict[str, Any]]:
+    """Credit, fee and tax, each by itself."""
+    lines = [
+        ("AgentFlare credit", top_up.credit_cents),
+        ("Fee", top_up.fee_cents),
+        (settings.TOP_UP_TAX_NAME, top_up.tax_cents),
+    ]
+    return [
+        {
+            "quantity": 1,
+            "price_data": {
+                "currency": top_up.currency,
+                "unit_amount": cents,
+                "product_data": {"name": name},
+            },
+        }
+        for name, cents in lines
+        if cents
+    ]
+
+
+def _keep_session(tenant: Tenant, top_up_id: UUID, session: Any) -> TopUp:
+    with transaction.atomic():
+        lock_account()
+        top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
+        top_up.session_id, top_up.session_url = session.id, session.url or ""
+        top_up.save(update_fields=["session_id", "session_url"])
+        remember(session.id, tenant.code, top_up_id)
+    return top_up
+
+
+def give_up(top_up_id: UUID, failure: str) -> None:
+    """Nobody has the address of a page that may be there: it cannot be paid."""
+    with transaction.atomic():
+        lock_account()
+        top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
+        if top_up.is_open:
+            top_up.status, top_up.failure = TopUp.Status.FAILED, failure
+            top_up.version += 1
+            top_up.save()
+            close_if_over(top_up)
+
+
+def start_card_setup(*, tenant: Tenant, actor: str) -> str:
+    """Begin to save a card without paying. Returns the address of Stripe's page.
+
+    Raises PaymentsNotSetUpError and CheckoutError.
+    """
+    page = f"{settings.AGENTFLARE_URL}/t/{tenant.slug}/billing"
+    setup = uuid7()
+    notes = {"tenant": tenant.code}
+    try:
+        account = ensure_customer(tenant)
+        session = client().checkout.sessions.create(
+            {
+                "mode": "setup",
+                "customer": account.customer_id,
+                "allowed_payment_method_types": ["card"],
+                "setup_intent_data": {"metadata": notes},
+                "metadata": notes,
+                "success_url": f"{page}/card/saved/?session={{CHECKOUT_SESSION_ID}}",
+                "cancel_url": f"{page}/",
+            },
+            once("card", setup, "session"),
+        )
+    except stripe.StripeError as exc:
+        logger.warning("Checkout for a card of %s: %s", tenant.slug, exc)
+        raise CheckoutError(_apology(exc)) from exc
+    remember(session.id, tenant.code, "")
+    with tenant_schema(tenant.code):
+        audit.record(actor=actor, action="card.setup_started", subject=session.id[:100])
+    return str(session.url)

@@ -1,0 +1,74 @@
+"""What happens when a balance falls: a mail, a recharge."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.payments import mails
+from billing.payments.accounts import billing_account, lock_account
+from billing.payments.recharge import recharge_if_low
+from billing.payments.watch import left_nusd, watch
+from billing.stripe.models import BalanceWatch
+from tenants.audit import services as audit
+from tenants.registry.models import Tenant
+from tenants.registry.schemas import tenant_schema
+
+
+def change_alert(*, tenant: Tenant, alert_nusd: int | None, actor: str) -> None:
+    """Tell by mail when less than this is left; None: never."""
+    with tenant_schema(tenant.code), transaction.atomic():
+        account = lock_account()
+        account.alert_nusd, account.alert_told_at = alert_nusd, None
+        account.save()
+        watch(tenant.code, account)
+        audit.record(
+            actor=actor,
+            action="balance_alert.changed",
+            alert_nusd=None if alert_nusd is None else str(alert_nusd),
+        )
+
+
+def look_after_balance(tenant: Tenant) -> None:
+    """Recharge if that is due, and tell of a low balance, once for each fall.
+
+    Safe to run at any time. Raises Stripe's errors, and OSError when a mail was not sent.
+    """
+    try:
+        recharge_if_low(tenant)
+    finally:
+        _alert(tenant)
+
+
+def _alert(tenant: Tenant) -> None:
+    with tenant_schema(tenant.code):
+        left = left_nusd(tenant.code)
+        alert_nusd = _note_fall(tenant, left)
+        if alert_nusd is None:
+            return
+        try:
+            mails.tell_low_balance(tenant, alert_nusd=alert_nusd, left_nusd=left)
+        except OSError:
+            with transaction.atomic():
+                account = lock_account()
+                account.alert_told_at = None
+                account.save(update_fields=["alert_told_at"])
+            raise
+
+
+def _note_fall(tenant: Tenant, left: int) -> int | None:
+    """The alert that is to be told now; None where there is none, or it was told."""
+    account = billing_account()
+    is_low = account.alert_nusd is not None and left < account.alert_nusd
+    is_watched = is_low or (account.auto_enabled and left < account.auto_threshold_nusd)
+    BalanceWatch.objects.filter(tenant_code=tenant.code).exclude(is_low=is_watched).update(
+        is_low=is_watched
+    )
+    if is_low == (account.alert_told_at is not None):
+        return None
+    with transaction.atomic():
+        account = lock_account()
+        was_told = account.alert_told_at is not None
+        if account.alert_nusd is None or is_low == was_told:
+            return None
+        account.alert_told_at = timezone.now() if is_low else None
+        account.save(update_fields=["alert_told_at"])
+    return account.alert_nusd if is_low else None
