@@ -28,7 +28,7 @@ def told(request_id: str, *options: str) -> str:
 @pytest.fixture
 def hold(acme: Any) -> Hold:
     price = set_price(
-        ai_model="llama-3.3-70b-fast",
+        ai_model="explained-model",
         neurons={"output_tokens": Decimal("0.2")},
         markup_percent=Decimal(20),
         source=PriceVersion.Source.OPERATOR,
@@ -39,6 +39,7 @@ def hold(acme: Any) -> Hold:
             5_000,
             key_id=resolve_key(acme.key).key_id,
             price_version_id=price.pk,
+            ai_model="explained-model",
             attempts=2,
             upstream="environment",
             route="fast",
@@ -67,7 +68,7 @@ def test_a_running_call_tells_what_it_holds_and_has_used(hold: Hold, acme: Any) 
     assert "running: its money is held" in story
     assert "estimate, held       $0.000005000" in story
     assert "cost so far          $0.000000000" in story
-    assert "the route fast, answered by llama-3.3-70b-fast" in story
+    assert "the route fast, answered by explained-model" in story
     assert "environment, attempt 2" in story
     assert f"{acme.key[:17]}… “test”" in story
     assert acme.key not in story
