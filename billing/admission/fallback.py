@@ -14,24 +14,18 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from agentflare import errors
-from billing.admission import outage, peers
+from billing.admission import gate, outage, peers, recent
 from billing.admission.models import FallbackHold
-from billing.admission.refusals import refusal_of
-from billing.admission.rules import WINDOW_S, Rules
+from billing.admission.refusals import limit_in_doubt, refusal_of
+from billing.admission.rules import WINDOW_S, Count, Place, Rules
 from billing.ledger.models import AccountCode
 from billing.ledger.services import lock_accounts
 from billing.settlement.services import book_and_sum
 from billing.usage.budgets import spent_by
 from billing.usage.events import UsageEvent
 from billing.usage.models import UsageRecord
-from tenants.limits import Limits
 from tenants.registry.schemas import tenant_schema
 
-_OPEN = """
-INSERT INTO admission_gatestanding AS standing (redis, down_since) VALUES (%s, clock_timestamp())
-ON CONFLICT (redis) DO UPDATE
-   SET down_since = coalesce(standing.down_since, clock_timestamp())
-"""
 # Shared: admissions do not wait for each other here, and recovery waits for them all, in turn.
 _LOCK = "SELECT pg_advisory_xact_lock_shared(hashtext('gate'), hashtext(%s))"
 _DOWN_FOR = """
@@ -44,27 +38,32 @@ SELECT coalesce(sum(amount_nusd) FILTER (WHERE cost_nusd IS NULL), 0),
        coalesce(sum(coalesce(cost_nusd, amount_nusd)) FILTER (WHERE NOT is_carried), 0)
   FROM admission_fallbackhold WHERE redis = %(redis)s AND tenant_code = %(tenant)s
 """
-# As in a window: everything of it is counted that is not a minute old.
+# As in a window: everything of it is counted that is not a minute old. What Redis had admitted is
+# in CountedSecond; of its calls the rows tell here only which of them still run.
 _WINDOWS = """
 WITH calls AS (
-    SELECT line_id = %(line)s AS own, line_id = %(line)s AND asked_model = %(model)s AS own_model,
-           admitted_at > clock_timestamp() - make_interval(secs => %(window)s) AS counts,
-           cost_nusd IS NULL AS runs, tokens
-      FROM admission_fallbackhold WHERE redis = %(redis)s AND tenant_code = %(tenant)s)
-SELECT count(*) FILTER (WHERE counts), coalesce(sum(tokens) FILTER (WHERE counts), 0),
-       count(*) FILTER (WHERE runs),
-       count(*) FILTER (WHERE counts AND own),
-       coalesce(sum(tokens) FILTER (WHERE counts AND own), 0),
-       count(*) FILTER (WHERE runs AND own),
-       count(*) FILTER (WHERE counts AND own_model),
-       coalesce(sum(tokens) FILTER (WHERE counts AND own_model), 0),
-       count(*) FILTER (WHERE runs AND own_model)
-  FROM calls
+    SELECT line_id, asked_model, NOT is_carried AS is_ours, cost_nusd IS NULL AS runs,
+           is_counted::int AS requests, CASE WHEN is_counted THEN tokens ELSE 0 END AS tokens
+      FROM admission_fallbackhold, LATERAL (SELECT NOT is_carried AND
+           admitted_at > clock_timestamp() - make_interval(secs => %(window)s)) AS age (is_counted)
+     WHERE redis = %(redis)s AND tenant_code = %(tenant)s
+     UNION ALL
+    SELECT line_id, asked_model, FALSE, FALSE, requests, tokens
+      FROM admission_countedsecond
+     WHERE redis = %(redis)s AND tenant_code = %(tenant)s
+       AND second >= floor(extract(epoch FROM clock_timestamp())) - %(window)s)
+SELECT coalesce(sum(requests), 0), coalesce(sum(tokens), 0), count(*) FILTER (WHERE runs),
+       coalesce(sum(requests) FILTER (WHERE is_ours), 0),
+       coalesce(sum(tokens) FILTER (WHERE is_ours), 0), count(*) FILTER (WHERE runs AND is_ours)
+  FROM (VALUES (1, '', ''), (2, %(line)s, ''), (3, %(line)s, %(model)s))
+       AS scope (number, line, model)
+  LEFT JOIN calls ON (number = 1 OR line_id = line) AND (number < 3 OR asked_model = model)
+ GROUP BY number ORDER BY number
 """
 _HOLD = """
 INSERT INTO admission_fallbackhold AS held (request_id, redis, tenant_code, line_id, asked_model,
-    amount_nusd, tokens, cost_nusd, is_carried, event, admitted_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())
+    amount_nusd, tokens, cost_nusd, is_carried, windows, second, event, admitted_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())
 ON CONFLICT (request_id) DO UPDATE SET
     cost_nusd = excluded.cost_nusd, event = excluded.event,
     tokens = CASE WHEN excluded.cost_nusd IS NULL THEN held.tokens ELSE excluded.tokens END
@@ -89,8 +88,7 @@ class _Sums:
 
 def open_outage() -> None:
     """PostgreSQL admits from now on. Repeats change nothing."""
-    with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [outage.redis_name()])
+    peers.note_down()
     outage.note_told()
 
 
@@ -105,12 +103,14 @@ def admit(*, event: UsageEvent, tokens: int, rules: Rules) -> int:
         credit = lock_accounts([AccountCode.CREDIT])[AccountCode.CREDIT]
         if FallbackHold.objects.filter(pk=event.request_id).exists():
             return credit.balance_nusd - _sums(event).held
-        _check_limits(event, tokens, rules)
+        all_is_told = peers.all_have_told(down_for_s=down_for_s)
+        wait_s = 0 if all_is_told else max(1, settings.FALLBACK_GRACE_S - down_for_s)
+        _check_limits(event, tokens, rules, wait_s=wait_s)
         sums = _sums(event)
         _check_budgets(event, rules, sums)
         _check_money(event, tokens, sums, balance_nusd=credit.balance_nusd)
-        _check_allowance(event, sums, balance_nusd=credit.balance_nusd, down_for_s=down_for_s)
-        _write([_row(event, tokens=tokens)])
+        _check_allowance(event, sums, balance_nusd=credit.balance_nusd, wait_s=wait_s)
+        _write([_row(event, place_of(rules, tokens))])
         return credit.balance_nusd - sums.held - event.estimated_nusd
 
 
@@ -122,16 +122,18 @@ def capture(event: UsageEvent) -> int:
     with tenant_schema(event.tenant_code), transaction.atomic():
         book_and_sum([event])
         cost_nusd = UsageRecord.objects.values_list("cost_nusd", flat=True).get(pk=event.request_id)
-        _write([_row(event, tokens=event.tokens, cost_nusd=cost_nusd)])
+        # Whatever PostgreSQL has admitted has a row already.
+        place = Place(tokens=event.tokens)
+        _write([_row(event, place, cost_nusd=cost_nusd, is_carried=True)])
     return int(cost_nusd)
 
 
-def carry_over(events: Sequence[UsageEvent]) -> None:
+def carry_over(calls: Sequence[tuple[UsageEvent, Place]]) -> None:
     """Tell PostgreSQL what this process' running calls hold, and how far they are.
 
     Those that have ended meanwhile stay ended. Calls admitted here are renewed so.
     """
-    _write([_row(event, is_carried=True) for event in events])
+    _write([_row(event, place, is_carried=True) for event, place in calls])
 
 
 def book_early(events: Iterable[UsageEvent]) -> None:
@@ -153,7 +155,7 @@ def book_early(events: Iterable[UsageEvent]) -> None:
                 [
                     _row(
                         event,
-                        tokens=event.tokens,
+                        Place(tokens=event.tokens),
                         cost_nusd=costs[event.request_id],
                         is_carried=True,
                     )
@@ -187,30 +189,71 @@ def _names(event: UsageEvent) -> dict[str, str]:
     }
 
 
-def _check_limits(event: UsageEvent, tokens: int, rules: Rules) -> None:
-    """Coarse: what Redis admitted in the minute before the outage is not known here."""
+def _check_limits(event: UsageEvent, tokens: int, rules: Rules, *, wait_s: float) -> None:
+    """wait_s: until all is told; 0: it is."""
     if not any(rules.limits):
         return
     with connection.cursor() as cursor:
         cursor.execute(_WINDOWS, {**_names(event), "window": WINDOW_S})
-        counts = [int(value) for value in cursor.fetchone()]
-    for number, limits in enumerate(rules.limits, start=1):
-        requests, sum_of_tokens, running = counts[3 * number - 3 : 3 * number]
-        _check_window(number, limits, tokens, requests, sum_of_tokens, running)
-
-
-def _check_window(
-    number: int, limits: Limits, tokens: int, requests: int, sum_of_tokens: int, running: int
-) -> None:
-    for kind, limit, used, need in (
-        ("concurrent", limits.concurrent_calls, running, 1),
-        ("requests", limits.requests_per_minute, requests, 1),
-        ("tokens", limits.tokens_per_minute, sum_of_tokens, tokens),
+        rows = cursor.fetchall()
+    is_in_doubt = wait_s > 0 and peers.others_are_silent()
+    windows = gate.window_keys(event.tenant_code, event.spender, event.asked_model)
+    for number, (limits, key, counts) in enumerate(
+        zip(rules.limits, windows, rows, strict=True), start=1
     ):
-        if limit is not None and used + need > limit:
-            wait_ms = -1 if need > limit else _RETRY_S * 1000
-            facts = [str(value) for value in (number, kind, limit, used, wait_ms)]
-            raise refusal_of("limited", facts, amount_nusd=0, tokens=tokens)
+        used, admitted = (Count(limits, *map(int, part)) for part in (counts[:3], counts[3:]))
+        seen = recent.fill_of(key) if wait_s else Count(limits, 0, 0)
+        for kind, limit, need in (
+            ("running", limits.concurrent_calls, 1),
+            ("requests", limits.requests_per_minute, 1),
+            ("tokens", limits.tokens_per_minute, tokens),
+        ):
+            if limit is None:
+                continue
+            count = _Counted(
+                getattr(used, kind), getattr(admitted, kind), getattr(seen, kind), need, limit
+            )
+            # Of the calls that run nobody but their processes knows, and they know for sure.
+            least = count.least(by_sight=is_in_doubt or kind != "running")
+            if least + need > limit:
+                wait_ms = -1 if need > limit else round(1000 * (wait_s or _RETRY_S))
+                name = "concurrent" if kind == "running" else kind
+                facts = [str(value) for value in (number, name, limit, least, wait_ms)]
+                raise refusal_of("limited", facts, amount_nusd=0, tokens=tokens)
+            if is_in_doubt and count.may_be_over(is_by_minute=kind != "running"):
+                raise limit_in_doubt(number, kind, retry_after_s=wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Of one kind, in one window. admitted: the part of `used` that PostgreSQL let through in this
+    outage; seen: what Redis told this process last.
+    """
+
+    used: int
+    admitted: int
+    seen: int
+    need: int
+    limit: int
+
+    def least(self, *, by_sight: bool) -> int:
+        """What it has for sure."""
+        return max(self.used, self.admitted + self.seen) if by_sight else self.used
+
+    def may_be_over(self, *, is_by_minute: bool) -> bool:
+        """Others may have admitted as much again since, or all of it where we saw nothing: until
+        they have told, no more than a part is admitted on it.
+        """
+        if self.admitted + 2 * self.seen + self.need > self.limit:
+            return True
+        part = (self.admitted + self.need) * settings.FALLBACK_GRACE_PART
+        return is_by_minute and part > self.limit
+
+
+def place_of(rules: Rules, tokens: int) -> Place:
+    """Of a call that PostgreSQL admits: Redis will count it where its row says."""
+    windows = "".join("1" if limits else "0" for limits in rules.limits)
+    return Place(windows=windows, tokens=tokens)
 
 
 def _check_budgets(event: UsageEvent, rules: Rules, sums: _Sums) -> None:
@@ -233,9 +276,7 @@ def _check_money(event: UsageEvent, tokens: int, sums: _Sums, *, balance_nusd: i
         raise refusal_of(verdict, facts, amount_nusd=amount_nusd, tokens=tokens)
 
 
-def _check_allowance(
-    event: UsageEvent, sums: _Sums, *, balance_nusd: int, down_for_s: float
-) -> None:
+def _check_allowance(event: UsageEvent, sums: _Sums, *, balance_nusd: int, wait_s: float) -> None:
     """Raises ServiceUnavailableError: refused for now, and not for want of credit."""
     wanted_nusd = sums.admitted + event.estimated_nusd
     if wanted_nusd > settings.FALLBACK_ALLOWANCE_NUSD:
@@ -244,7 +285,7 @@ def _check_allowance(
             "used up. Please retry later.",
             retry_after_s=_RETRY_S,
         )
-    if peers.all_have_told(down_for_s=down_for_s):
+    if not wait_s:
         return
     # Not every process has carried over what its calls hold, and one may still have Redis:
     # credit may be gone that is free as far as is known here. Who has little must wait.
@@ -256,12 +297,12 @@ def _check_allowance(
         raise errors.ServiceUnavailableError(
             "One of the service's stores has just failed, and it is not known yet what your "
             "running calls hold of your credit. Please retry in a moment.",
-            retry_after_s=max(1, settings.FALLBACK_GRACE_S - down_for_s),
+            retry_after_s=wait_s,
         )
 
 
 def _row(
-    event: UsageEvent, *, tokens: int = 0, cost_nusd: int | None = None, is_carried: bool = False
+    event: UsageEvent, place: Place, *, cost_nusd: int | None = None, is_carried: bool = False
 ) -> tuple[object, ...]:
     return (
         UUID(event.request_id),
@@ -270,9 +311,11 @@ def _row(
         event.spender,
         event.asked_model[:120],
         event.estimated_nusd,
-        tokens,
+        place.tokens,
         cost_nusd,
         is_carried,
+        place.windows,
+        place.second,
         event.dumps(),
     )
 

@@ -19,8 +19,7 @@ from redis.commands.core import Script
 
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import get_redis
-from billing.admission.outage import mark_key
-from billing.admission.rules import Rules
+from billing.admission.rules import NOT_COUNTED, Place, Rules
 from billing.usage.events import UsageEvent
 from tenants.registry.status import status_key
 
@@ -110,6 +109,11 @@ def holds_key(partition: int) -> str:
     return partition_key(partition, "holds")
 
 
+def mark_key(partition: int) -> str:
+    """The run of Redis that knows all of the partition: see marks.py."""
+    return partition_key(partition, "mark")
+
+
 def outbox_key(partition: int) -> str:
     """Stream: usage events that the ledger has not booked yet."""
     return partition_key(partition, "outbox")
@@ -176,11 +180,15 @@ def renew(
     amount_nusd: int,
     cost_nusd: int,
     event: str,
+    place: Place = NOT_COUNTED,
     client: Any = None,
 ) -> Any:
-    """1, or 0 when the hold has ended; nothing yet when `client` is a pipeline."""
+    """1, or 0 when the hold has ended; nothing yet when `client` is a pipeline.
+
+    place: where the call is counted, if Redis has lost its hold and makes it again.
+    """
     return script("renew")(
-        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.spend],
+        keys=[keys.gate, keys.hold, keys.holds, keys.done, keys.spend, *keys.windows],
         args=[
             request_id,
             tenant_code,
@@ -188,9 +196,22 @@ def renew(
             settings.HOLD_TTL_S * 1000,
             cost_nusd,
             event,
+            place.windows,
+            place.second,
+            place.tokens,
         ],
         client=client,
     )
+
+
+def count_again(window: str, seconds: Mapping[int, Sequence[int]], *, client: Any) -> None:
+    """Tell a window what was admitted, as in count_again.lua. Queued in a pipeline.
+
+    seconds: requests and tokens as the processes remember them, and as PostgreSQL admitted them.
+    """
+    flat = [value for second, counts in seconds.items() for value in (second, *counts)]
+    again = window.replace(":window:", ":again:", 1)
+    script("count_again")(keys=[window, again], args=flat, client=client)
 
 
 def capture(

@@ -20,9 +20,10 @@ from django.db import InterfaceError, OperationalError, connection
 
 from agentflare.connections import patiently
 from agentflare.redis_store import RedisDownError, breaker, get_redis
-from billing.admission import fallback, gate, outage, peers, recovery
+from billing.admission import fallback, gate, outage, peers, recent, recovery, told
 from billing.admission.late_captures import take_in_spool
-from billing.admission.rules import Count
+from billing.admission.marks import has_marks
+from billing.admission.rules import NOT_COUNTED, Count, Place
 from billing.usage.events import UsageEvent
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ class Hold:
     available_nusd: int
     # The windows that counted it.
     counts: list[Count] = field(default_factory=list)
+    place: Place = NOT_COUNTED
+    # What this process remembers it in, until its tokens are corrected.
+    counted: recent.Counted | None = None
     progress: Callable[[], UsageEvent] | None = None
     lost: bool = False
     renewed_at: float = field(default_factory=time.monotonic)
@@ -73,11 +77,19 @@ def remove(hold: Hold) -> None:
     _holds.pop(hold.request_id, None)
 
 
+def correct(hold: Hold) -> None:
+    """Its tokens are what its event says now. Once."""
+    counted, hold.counted = hold.counted, None
+    if counted is not None:
+        recent.correct(counted, by_tokens=hold.event.tokens - hold.place.tokens)
+
+
 def forget_all() -> None:
     """As a process that has just started."""
     global _redis_run_id, _seen_at
     _holds.clear()
     _sent.clear()
+    recent.forget_all()
     _redis_run_id, _seen_at = "", 0.0
 
 
@@ -126,7 +138,7 @@ def _keep() -> None:
         outage.woken.clear()
         # Each by itself: whatever goes wrong in one, the holds must be renewed.
         duties = (live_without_redis,) if outage.is_on() else (renew_all, look_at_redis, live)
-        for duty in (*duties, forget_old_captures, take_in_spool):
+        for duty in (*duties, forget_old_captures, recent.forget_old, take_in_spool):
             try:
                 duty()
             except RedisDownError as exc:
@@ -152,7 +164,7 @@ def live_without_redis() -> None:
             return
     except (OperationalError, InterfaceError):
         # Where PostgreSQL knows nothing of it, Redis has missed nothing.
-        if outage.is_told() or not is_back or not outage.has_marks():
+        if outage.is_told() or not is_back or not has_marks():
             raise
     outage.leave()
     renew_all()
@@ -165,11 +177,12 @@ def _tell_postgresql(*, is_back: bool) -> None:
         patiently(fallback.open_outage)
     # Before that a call may still get its hold, or its capture, from Redis.
     is_settled = outage.is_settled()
-    running = [_event_so_far(hold) for hold in list(_holds.values())]
+    running = [(_event_so_far(hold), hold.place) for hold in list(_holds.values())]
     patiently(lambda: fallback.carry_over(running))
     if not outage.has_told_all():
         captured = unsettled_captures()
         patiently(lambda: fallback.book_early(captured))
+    patiently(told.tell)
     if is_settled:
         outage.note_told_all()
         patiently(lambda: peers.note_alive(has_told=True))
@@ -180,6 +193,7 @@ def live() -> None:
     global _seen_at
     if time.monotonic() - _seen_at > peers.TELL_S:
         patiently(peers.note_alive)
+        patiently(told.forget_old)
         _seen_at = time.monotonic()
 
 
@@ -214,6 +228,7 @@ def _renew(holds: Sequence[Hold]) -> None:
             amount_nusd=event.estimated_nusd,
             cost_nusd=event.cost_nusd,
             event=event.dumps(),
+            place=hold.place,
             client=pipeline,
         )
     for hold, alive in zip(holds, pipeline.execute(raise_on_error=False), strict=True):
@@ -243,8 +258,8 @@ def _event_so_far(hold: Hold) -> UsageEvent:
 def look_at_redis() -> None:
     """Has it restarted, or been emptied?"""
     global _redis_run_id
-    if not outage.has_marks() and not patiently(recovery.is_new_redis):
-        outage.enter("Redis has lost everything")
+    if not has_marks() and not patiently(recovery.is_new_redis):
+        outage.enter("Redis has been emptied, or started anew")
         return
     run_id = get_redis().info("server")["run_id"]
     if _redis_run_id and run_id != _redis_run_id:
@@ -269,7 +284,7 @@ def forget_old_captures() -> None:
         return
     waiting_s = _waiting_s({hold.keys.outbox for hold in list(_sent)})
     # An outbox that has just been emptied with all the rest is not one that was settled.
-    if not outage.has_marks():
+    if not has_marks():
         return
     now = time.monotonic()
     for _ in range(len(_sent)):

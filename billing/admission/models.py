@@ -47,6 +47,16 @@ class FallbackHold(models.Model):
     tokens = models.BigIntegerField(default=0)
     cost_nusd = models.BigIntegerField(null=True)
     is_carried = models.BooleanField(default=False)
+    # Processes of the version before leave these two out.
+    windows = models.CharField(
+        max_length=3,
+        default="",
+        db_default="",
+        help_text="that count it, '1' or '0': tenant, key, key at model",
+    )
+    second = models.BigIntegerField(
+        default=0, db_default=0, help_text="as Redis counted it; 0: not known"
+    )
     event = models.TextField()
     admitted_at = models.DateTimeField(auto_now_add=True)
 
@@ -57,3 +67,30 @@ class FallbackHold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.request_id.hex} {self.amount_nusd}"
+
+
+class CountedSecond(models.Model):
+    """What was admitted in one second of the last minute, as told in an outage: see told.py.
+
+    process: whose; empty: what PostgreSQL admitted.
+    """
+
+    pk = models.CompositePrimaryKey(
+        "redis", "process", "tenant_code", "line_id", "asked_model", "second"
+    )
+    redis = models.CharField(max_length=200)
+    process = models.CharField(max_length=240, blank=True)
+    tenant_code = models.CharField(max_length=20)
+    line_id = models.CharField(max_length=8)
+    asked_model = models.CharField(max_length=120)
+    second = models.BigIntegerField(help_text="since 1970, by Redis' clock")
+    requests = models.BigIntegerField()
+    tokens = models.BigIntegerField()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["redis", "tenant_code", "second"], name="counted_by_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_code} {self.second}: {self.requests}"

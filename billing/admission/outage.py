@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from agentflare import degraded
-from agentflare.partitions import PARTITIONS, partition_key
-from agentflare.redis_store import get_redis
 
 logger = logging.getLogger(__name__)
 _MEMORY_SIZE = 20_000
@@ -114,27 +112,3 @@ def redis_name() -> str:
     """Whose gate this is, without its password."""
     url = urlsplit(settings.REDIS_URL)
     return f"{url.hostname or ''}:{url.port or ''}{url.path}"[:200]
-
-
-# --- what a Redis that has lost everything does not have -------------------------
-
-
-def mark_key(partition: int) -> str:
-    """Set for good; gone with everything else when a Redis is flushed or starts empty."""
-    return partition_key(partition, "mark")
-
-
-def has_marks() -> bool:
-    """Whether Redis is as we left it. Raises RedisDownError."""
-    pipeline = get_redis().pipeline(transaction=False)
-    for partition in range(PARTITIONS):
-        pipeline.exists(mark_key(partition))
-    return all(pipeline.execute())
-
-
-def set_marks() -> None:
-    """Raises RedisDownError."""
-    pipeline = get_redis().pipeline(transaction=False)
-    for partition in range(PARTITIONS):
-        pipeline.set(mark_key(partition), "1")
-    pipeline.execute()

@@ -33,15 +33,26 @@ _SILENT = """
 SELECT count(*) FROM admission_gateprocess process
   JOIN admission_gatestanding standing USING (redis)
  WHERE redis = %(redis)s AND seen_at > down_since - make_interval(secs => %(alive)s)
-   AND (told_at IS NULL OR told_at < down_since)
+   AND (told_at IS NULL OR told_at < down_since) AND name <> %(but)s
+"""
+_OPEN = """
+INSERT INTO admission_gatestanding AS standing (redis, down_since) VALUES (%s, clock_timestamp())
+ON CONFLICT (redis) DO UPDATE
+   SET down_since = coalesce(standing.down_since, clock_timestamp())
 """
 _own: tuple[int, str] = (0, "")
+
+
+def note_down() -> None:
+    """An outage begins, for all processes, if there is none. Repeats change nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [outage.redis_name()])
 
 
 def note_alive(*, has_told: bool = False) -> None:
     """This process may hold credit. has_told: PostgreSQL knows of all of it."""
     facts: dict[str, str | int] = {
-        "name": _own_name(),
+        "name": own_name(),
         "redis": outage.redis_name(),
         "told": has_told,
         "alive": _ALIVE_S,
@@ -61,13 +72,23 @@ def all_have_told(*, down_for_s: float) -> bool:
         return False
     if down_for_s >= settings.FALLBACK_GRACE_S + settings.HOLD_TTL_S:
         return True
+    return _silent() == 0
+
+
+def others_are_silent() -> bool:
+    """Whether another living process has not told."""
+    return _silent(but=own_name()) > 0
+
+
+def _silent(*, but: str = "") -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_SILENT, {"redis": outage.redis_name(), "alive": _ALIVE_S})
+        facts: dict[str, str | int] = {"redis": outage.redis_name(), "alive": _ALIVE_S, "but": but}
+        cursor.execute(_SILENT, facts)
         (silent,) = cursor.fetchone()
-    return int(silent) == 0
+    return int(silent)
 
 
-def _own_name() -> str:
+def own_name() -> str:
     """Of this process at this gate; a forked process is another."""
     global _own
     if _own[0] != os.getpid():

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from django.db import connection, transaction
 
 from agentflare.redis_store import get_redis
-from billing.admission import gate, outage, peers
+from billing.admission import gate, outage, peers, told
+from billing.admission.marks import has_marks, set_marks
 from billing.admission.models import FallbackHold, GateStanding
+from billing.admission.rules import Place
 from billing.admission.warmth import warm_up
 from billing.usage.budgets import sync_spend
 from billing.usage.events import UsageEvent
 
 logger = logging.getLogger(__name__)
+_AT_ONCE = 500
 _FIRST_SEEN = """
 INSERT INTO admission_gatestanding (redis, down_since) VALUES (%s, NULL)
 ON CONFLICT (redis) DO NOTHING
@@ -42,31 +45,37 @@ def is_needed() -> bool:
 def recover() -> bool:
     """Tell Redis all that it has missed; admission is its own again. False: not yet.
 
-    A Redis that has lost everything is told only when all processes have carried over what
-    their calls hold. Safe at any time, and by several at once.
+    A Redis that has lost everything, or may have lost something, is told only when all
+    processes have told what their calls hold, and what they admitted in the last minute. Safe at
+    any time, and by several at once.
     Raises RedisDownError or OperationalError; then PostgreSQL goes on.
     """
-    has_marks = outage.has_marks()
-    if not is_needed():
-        return has_marks or is_new_redis()
+    if not is_needed() and (has_marks() or is_new_redis()):
+        return True
     name = outage.redis_name()
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_LOCK, [name])
             cursor.execute(_DOWN_FOR, [name])
             (down_for_s,) = cursor.fetchone() or (None,)
-        if not has_marks and (
-            down_for_s is None or not peers.all_have_told(down_for_s=float(down_for_s))
-        ):
-            return False
-        # Locked: an end that comes now waits, and makes a row of its own after this one.
+        # Locked: somebody else may have just told it.
+        if not has_marks():
+            if down_for_s is None:
+                # Also where no process admits any more: else nobody would ever tell it.
+                peers.note_down()
+                return False
+            if not peers.all_have_told(down_for_s=float(down_for_s)):
+                return False
+        # An end that comes now waits, and makes a row of its own after this one.
         rows = list(FallbackHold.objects.select_for_update().filter(redis=name).order_by("pk"))
         by_tenant = defaultdict(list)
         for row in rows:
             by_tenant[row.tenant_code].append(row)
+        told.take_over_fallback()
+        _count_again(told.all_windows())
         for tenant_code, own in by_tenant.items():
             _tell(tenant_code, own)
-        outage.set_marks()
+        set_marks()
         FallbackHold.objects.filter(pk__in=[row.pk for row in rows]).delete()
         GateStanding.objects.filter(redis=name).update(down_since=None)
     if rows:
@@ -80,8 +89,18 @@ def is_new_redis() -> bool:
         cursor.execute(_FIRST_SEEN, [outage.redis_name()])
         is_new: bool = cursor.rowcount == 1
     if is_new:
-        outage.set_marks()
+        set_marks()
     return is_new
+
+
+def _count_again(windows: told.Windows) -> None:
+    """Before its holds: what these correct when they end must be there."""
+    names = list(windows)
+    for at in range(0, len(names), _AT_ONCE):
+        pipeline = get_redis().pipeline(transaction=False)
+        for name in names[at : at + _AT_ONCE]:
+            gate.count_again(name, windows[name], client=pipeline)
+        pipeline.execute()
 
 
 def _tell(tenant_code: str, rows: Sequence[FallbackHold]) -> None:
@@ -100,6 +119,7 @@ def _tell(tenant_code: str, rows: Sequence[FallbackHold]) -> None:
                 amount_nusd=event.estimated_nusd,
                 cost_nusd=event.cost_nusd,
                 event=row.event,
+                place=_place_of(row),
                 client=pipeline,
             )
         else:
@@ -111,3 +131,8 @@ def _tell(tenant_code: str, rows: Sequence[FallbackHold]) -> None:
                 client=pipeline,
             )
     pipeline.execute()
+
+
+def _place_of(row: FallbackHold) -> Place:
+    second = row.second if row.is_carried else int(row.admitted_at.timestamp())
+    return Place(windows=row.windows, second=second, tokens=row.tokens)

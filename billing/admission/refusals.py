@@ -65,6 +65,17 @@ def _limited(facts: Sequence[str], tokens: int) -> errors.RateLimitError:
     )
 
 
+def limit_in_doubt(number: int, kind: str, *, retry_after_s: float) -> errors.RateLimitError:
+    """Not all that was admitted in the last minute is known. kind: as a window counts."""
+    scope, units = SCOPES[number - 1], _UNITS.get(kind, "concurrent calls")
+    return errors.RateLimitError(
+        f"One of the service's stores has just failed, and it is not known yet how much of the "
+        f"limit of this {scope} on {units} is used. Please try again in {retry_after_s:.3g}s.",
+        kind="tokens" if kind == "tokens" else "requests",
+        retry_after_s=retry_after_s,
+    )
+
+
 def _over_budget(facts: Sequence[str], amount_nusd: int) -> errors.KeyBudgetError:
     period, *amounts = facts
     budget, spent, held = (int(amount) for amount in amounts)

@@ -29,19 +29,36 @@ NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call is counted: in which windows ('1' or '0' for each of SCOPES), and as what.
+
+    second: of Redis' clock; 0: not known, its tokens are not corrected when it ends.
+    """
+
+    windows: str = ""
+    second: int = 0
+    tokens: int = 0
+
+
+NOT_COUNTED = Place()
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """What a window had, the call itself included, and its limits."""
 
     limits: Limits
     requests: int
     tokens: int
+    running: int = 0
 
 
 def counts_of(rules: Rules, facts: Sequence[str | int]) -> list[Count]:
     """From admit.lua's answer: the window's number, requests, tokens and calls, and again."""
     quads = zip(*(iter(int(fact) for fact in facts),) * 4, strict=True)
     return [
-        Count(rules.limits[number - 1], requests, tokens) for number, requests, tokens, _ in quads
+        Count(rules.limits[number - 1], requests, tokens, running)
+        for number, requests, tokens, running in quads
     ]
 
 

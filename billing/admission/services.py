@@ -16,11 +16,11 @@ from agentflare import errors
 from agentflare.connections import patiently
 from agentflare.redis_store import RedisDownError, breaker
 from billing import spool
-from billing.admission import fallback, gate, live_holds, outage, peers, recovery
+from billing.admission import fallback, gate, live_holds, outage, peers, recent, recovery, told
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.refusals import refusal_of
-from billing.admission.rules import NO_RULES, Rules, counts_of
+from billing.admission.rules import NO_RULES, Place, Rules, counts_of
 from billing.admission.warmth import warm_up
 from billing.ledger.services import LedgerError
 from billing.usage.budgets import sync_spend
@@ -83,7 +83,7 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
 
 
 class _RedisLostError(Exception):
-    """Redis answers, and has nothing of what it had."""
+    """Redis answers, and may not have what it had."""
 
 
 def _join() -> None:
@@ -116,7 +116,7 @@ def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     verdict, *facts = _ask_gate(keys, event, tokens, rules)
     if verdict == "lost":
         if not patiently(recovery.is_new_redis):
-            raise _RedisLostError("Redis has lost everything")
+            raise _RedisLostError("Redis has been emptied, or started anew")
         verdict = "cold"
     if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
         try:
@@ -126,15 +126,22 @@ def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
             if verdict == "cold":
                 raise
     if verdict != "held":
+        if verdict == "limited":
+            number, kind, _, used, _ = facts
+            recent.note_refusal(keys.windows[int(number) - 1], kind=kind, used=int(used))
         raise refusal_of(verdict, facts, amount_nusd=event.estimated_nusd, tokens=tokens)
-    available_nusd, *windows = facts
+    available_nusd, second, windows, *counts = facts
     outage.note_available(event.tenant_code, int(available_nusd))
     hold = Hold(
         keys=keys,
         event=event,
         available_nusd=int(available_nusd),
-        counts=counts_of(rules, windows),
+        counts=counts_of(rules, counts),
+        place=Place(windows, int(second), tokens),
     )
+    if "1" in windows:
+        hold.counted = recent.note(event, second=int(second), tokens=tokens)
+        recent.note_fills(keys.windows, windows, hold.counts)
     live_holds.add(hold)
     return hold
 
@@ -167,6 +174,8 @@ def _soon(lock: threading.Semaphore) -> Iterator[None]:
 def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     """Raises OutageOverError when it must be seen anew who admits."""
     try:
+        # What we know ourselves is known, at least.
+        patiently(told.tell)
         available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     except fallback.OutageOverError:
         # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
@@ -175,7 +184,12 @@ def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
         elif outage.is_on():
             patiently(fallback.open_outage)
         raise
-    hold = Hold(keys=gate.HoldKeys.of(event), event=event, available_nusd=available_nusd)
+    hold = Hold(
+        keys=gate.HoldKeys.of(event),
+        event=event,
+        available_nusd=available_nusd,
+        place=fallback.place_of(rules, tokens),
+    )
     live_holds.add(hold)
     return hold
 
@@ -190,6 +204,7 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
     event.dumps()
     hold.event = event
     live_holds.remove(hold)
+    live_holds.correct(hold)
     if not outage.is_on():
         try:
             cost_nusd, available_nusd = live_holds.send_capture(hold)

@@ -5,20 +5,22 @@
 -- ARGV request id, tenant code, amount (nUSD), time to live (ms), event if it dies now,
 --      tokens at most, UTC day, UTC month, budgets by day, month and life (nUSD; empty: none),
 --      then for each window: requests, tokens, calls at once (empty: no limit)
--- Returns {verdict, facts …}: {'held', available, then for each window with a limit: its
---      number, requests, tokens and calls in it, this one counted};
+-- Returns {verdict, facts …}: {'held', available, the second that it counts in, the windows that
+--      count it ('1' or '0' each), then for each of these: its number, requests, tokens and
+--      calls in it, this one counted};
 --      {'limited', window's number, kind, limit, used, wait (ms; -1: never)};
 --      {'budget', period, budget, spent, held}; {'insufficient' or 'credit_held', available, held};
---      {'cold'}: tenant or key are not known, or from an earlier run of Redis; {'lost'}: nothing is, this Redis has been emptied
+--      {'cold'}: tenant or key are not known, or from an earlier run of Redis;
+--      {'lost'}: nothing is for sure, this Redis has been emptied, or started anew
 local gate, standing, hold, holds, done, spend = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local amount, tokens = tonumber(ARGV[3]), tonumber(ARGV[6])
 
-if redis.call('EXISTS', KEYS[10]) == 0 then
+local run = this_run()
+if redis.call('GET', KEYS[10]) ~= run then
     return {'lost'}
 end
 local suspended = redis.call('HGET', standing, 'suspended')
 local books = redis.call('HMGET', gate, 'posted', 'held', 'unsettled', 'run')
-local run = this_run()
 if not suspended or not books[1] or books[4] ~= run then
     return {'cold'}
 end
@@ -29,12 +31,12 @@ end
 local posted, held = tonumber(books[1]), tonumber(books[2] or '0')
 local unsettled = tonumber(books[3] or '0')
 local available = posted - held - unsettled
+local now_s, now_ms = clock()
 -- A retry of an answer that got lost: the hold stands already.
 if redis.call('EXISTS', hold) == 1 or redis.call('EXISTS', done) == 1 then
-    return {'held', whole(available)}
+    local place = redis.call('HMGET', hold, 'second', 'windows')
+    return {'held', whole(available), place[1] or now_s, place[2] or ''}
 end
-
-local now_s, now_ms = clock()
 
 -- How long until so much has left the window that `need` fits under the limit.
 local function wait_ms(window, prefix, sum, limit, need)
@@ -48,7 +50,7 @@ local function wait_ms(window, prefix, sum, limit, need)
     return -1
 end
 
-local counted, windows, facts = {}, '', {'held', whole(available - amount)}
+local counted, windows, facts = {}, '', {'held', whole(available - amount), now_s, ''}
 for i = 1, 3 do
     local window, at = KEYS[6 + i], 11 + 3 * (i - 1)
     local most_requests, most_tokens = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -104,6 +106,7 @@ if amount > available then
     return {verdict, whole(available), whole(held)}
 end
 
+facts[4] = windows
 redis.call('HINCRBY', gate, 'held', ARGV[3])
 redis.call('HINCRBY', spend, 'held', ARGV[3])
 redis.call('EXPIRE', spend, 2592000)

@@ -49,13 +49,15 @@ local function slide(window, now_s)
 end
 
 -- A call of this window has ended: it runs no more, and its tokens are what it really used.
--- A second that has left the window is past correcting.
+-- A second that has left the window is past correcting, and none has less than nothing: where
+-- Redis was told again what it had lost, the correction may have been known already.
 local function leave(window, second, counted, used)
-    local fields = redis.call('HMGET', window, 'running', 'tail')
+    local fields = redis.call('HMGET', window, 'running', 'tail', 't' .. second)
     if tonumber(fields[1] or '0') > 0 then
         redis.call('HINCRBY', window, 'running', '-1')
     end
     local change = used and tonumber(used) - tonumber(counted) or 0
+    change = math.max(change, -tonumber(fields[3] or '0'))
     if change ~= 0 and fields[2] and tonumber(second) >= tonumber(fields[2]) then
         redis.call('HINCRBY', window, 't' .. second, whole(change))
         redis.call('HINCRBY', window, 'tokens', whole(change))

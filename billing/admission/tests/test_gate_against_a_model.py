@@ -18,7 +18,8 @@ from agentflare.ids import BASE36, random_code, uuid7
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.admission.gate import Gate, HoldKeys, Spent
-from billing.admission.rules import Rules
+from billing.admission.marks import set_marks
+from billing.admission.rules import NOT_COUNTED, Place, Rules
 from billing.usage.events import UsageEvent
 from tenants.limits import Budgets, Limits
 from tenants.registry.status import status_key
@@ -36,7 +37,8 @@ class Call:
     amount: int
     tokens: int
     is_held: bool = True
-    is_counted: bool = True
+    place: Place = NOT_COUNTED
+    is_remade: bool = False
     cost_so_far: int = 0
     captured: int | None = None
 
@@ -64,7 +66,7 @@ class Model:
 
     @property
     def running(self) -> int:
-        return sum(call.is_held and call.is_counted for call in self.calls)
+        return sum(call.is_held for call in self.calls)
 
     def of_key(self, key_id: str) -> int:
         """Spent, held and not booked yet."""
@@ -103,6 +105,8 @@ class GateMachine(RuleBasedStateMachine):
         )
         call = Call(event, HoldKeys.of(event), amount, tokens)
         verdict = self._admit(call)
+        if verdict[0] == "held":
+            call.place = Place(verdict[3], int(verdict[2]), tokens)
 
         assert verdict[0] == self._expected(call)
         call.is_held = verdict[0] == "held"
@@ -129,14 +133,15 @@ class GateMachine(RuleBasedStateMachine):
             amount_nusd=call.amount,
             cost_nusd=cost,
             event=call.event.dumps(),
+            place=call.place,
         )
         if call.is_held:
             assert alive
             call.cost_so_far = cost
         elif call.captured is None:
-            # Redis had lost the hold: the call runs, and its money is held anew.
+            # Redis had lost the hold: the call runs, its money is held anew, its place taken.
             assert alive
-            call.is_held, call.is_counted, call.cost_so_far = True, False, cost
+            call.is_held, call.is_remade, call.cost_so_far = True, True, cost
         else:
             assert not alive
 
@@ -187,9 +192,7 @@ class GateMachine(RuleBasedStateMachine):
         redis.zrem(call.keys.holds, call.event.request_id)
         redis.hincrby(call.keys.gate, "held", -call.amount)
         redis.hincrby(call.keys.spend, "held", -call.amount)
-        if call.is_counted:
-            for window in call.keys.windows[:1]:
-                redis.hincrby(window, "running", -1)
+        redis.hincrby(call.keys.windows[0], "running", -1)
         call.is_held = False
 
     @rule(amount=st.integers(1, 200))
@@ -255,7 +258,7 @@ class GateMachine(RuleBasedStateMachine):
     def nothing_is_admitted_beyond_the_credit(self) -> None:
         """Only a capture above its hold can go below zero, by what it is above."""
         above = sum(max(0, (c.captured or 0) - c.amount) for c in self.model.calls)
-        above += sum(c.amount for c in self.model.calls if c.is_held and not c.is_counted)
+        above += sum(c.amount for c in self.model.calls if c.is_held and c.is_remade)
         assert self._books().available >= -above
 
     @invariant()
@@ -315,7 +318,7 @@ class GateMachine(RuleBasedStateMachine):
         return "held"
 
     def _end(self, call: Call, cost: int, used: int | None) -> None:
-        if call.is_held and call.is_counted and used is not None:
+        if call.is_held and used is not None:
             self.model.tokens += used - call.tokens
         call.captured, call.is_held = cost, False
         self.model.outbox.append(call)
@@ -354,6 +357,7 @@ class GateMachine(RuleBasedStateMachine):
 
 @pytest.mark.usefixtures("_database")
 def test_any_interleaving_keeps_the_books() -> None:
+    set_marks()
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         GateMachine,
         settings=settings(

@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 
-from agentflare.errors import InsufficientCreditError, KeyBudgetError, TenantSuspendedError
+from agentflare.errors import (
+    InsufficientCreditError,
+    KeyBudgetError,
+    RateLimitError,
+    TenantSuspendedError,
+)
 from agentflare.partitions import partition_of
 from agentflare.redis_store import breaker
-from billing.admission import gate, outage
+from billing.admission import gate, live_holds, outage
 from billing.admission.gate import Gate
 from billing.admission.rules import Rules
 from billing.admission.services import admit, books, capture, require_credit
 from billing.admission.tests.builders import USD, event
 from billing.invariants import check_gate
 from billing.settlement.services import settle_partition
-from tenants.limits import Budgets
+from tenants.limits import Budgets, Limits
 from tenants.registry.services import suspend_tenant
 
 BUDGETED = Rules(budgets=Budgets(life_nusd=10 * USD))
@@ -32,12 +37,15 @@ class Copy:
         self._copy = folder / "copy"
         shutil.copytree(self._data, self._copy)
 
-    def put_back(self) -> None:
+    def put_back(self, *, is_told: bool = True) -> None:
         self._server.kill()
         shutil.rmtree(self._data / "appendonlydir")
         shutil.copytree(self._copy / "appendonlydir", self._data / "appendonlydir")
         self._server.start_again()
-        # The thread that renews holds may have seen that it was away.
+        if not is_told:
+            assert breaker.ask()
+            return
+        live_holds.look_at_redis()
         deadline = time.monotonic() + 15
         while not breaker.ask() or outage.is_on():
             assert time.monotonic() < deadline, "Redis does not admit again"
@@ -85,6 +93,17 @@ def test_who_was_suspended_since_stays_suspended(acme: Any, earlier: Copy) -> No
         admit(event=event(acme, 1))
 
 
+def test_a_minute_that_was_used_since_is_not_free_again(acme: Any, earlier: Copy) -> None:
+    rules = Rules(tenant=Limits(requests_per_minute=3))
+    for _ in range(3):
+        spend(acme, 1, rules=rules)
+
+    earlier.put_back()
+
+    with pytest.raises(RateLimitError):
+        spend(acme, 1, rules=rules)
+
+
 def test_the_books_are_told_from_the_ledger_to_whoever_reads_them(acme: Any, earlier: Copy) -> None:
     spend(acme, 25 * USD - 1)
 
@@ -100,7 +119,7 @@ def test_what_the_ledger_said_before_the_restart_is_not_trusted_after_it(
     acme: Any, earlier: Copy
 ) -> None:
     run = gate.run_of(acme.code)
-    earlier.put_back()
+    earlier.put_back(is_told=False)
 
     gate.sync(tenant_code=acme.code, posted_nusd=25 * USD, version=99, run=run)
 
