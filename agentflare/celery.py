@@ -13,6 +13,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
         "billing.archive",
+        "billing.closing",
+        "billing.exports",
         "billing.payments",
         "billing.settlement",
         "billing.usage",
@@ -21,6 +23,7 @@ app.autodiscover_tasks(
         "inference.tokens",
         "tenants.keys",
         "tenants.users",
+        "tenants.webhooks",
     ]
 )
 

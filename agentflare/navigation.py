@@ -21,6 +21,16 @@ class Page:
     section: tuple[str, ...] = ()
 
 
+_WEBHOOKS = ("webhook", "webhook_new", "webhook_change", "webhook_rotate", "webhook_delivery")
+_SETTINGS = (
+    "settings_limits",
+    "settings_alerts",
+    "webhooks",
+    *_WEBHOOKS,
+    "settings_data",
+    "settings_export",
+    "settings_close",
+)
 NAVIGATION: dict[str, list[Page]] = {
     "": [
         Page("overview", "Overview", "home"),
@@ -49,7 +59,38 @@ NAVIGATION: dict[str, list[Page]] = {
             ),
         ),
     ],
+    "Workspace": [
+        Page("team", "Team", "users", section=("team_invite", "member", "member_role")),
+        Page("settings", "Settings", "cog-6-tooth", right="MANAGE_SETTINGS", section=_SETTINGS),
+        Page("audit", "Audit trail", "clipboard-document-list", right="VIEW_AUDIT"),
+    ],
 }
+
+# The tabs of the settings: name of the page, label, right, names of other pages that belong to it.
+_TABS = (
+    Page("settings", "General", "", "MANAGE_SETTINGS"),
+    Page("settings_limits", "Limits", "", "MANAGE_SETTINGS"),
+    Page("settings_alerts", "Alerts", "", "MANAGE_SETTINGS"),
+    Page("webhooks", "Webhooks", "", "MANAGE_SETTINGS", section=_WEBHOOKS),
+    Page("settings_data", "Data", "", "MANAGE_SETTINGS"),
+    Page("settings_close", "Close", "", "OWN"),
+)
+
+
+def settings_tabs(request: HttpRequest, workspace: Any) -> list[dict[str, Any]]:
+    """Where one of them is open; else none."""
+    here = request.resolver_match.url_name if request.resolver_match else None
+    if here not in ("settings", *_SETTINGS):
+        return []
+    return [
+        {
+            "label": tab.label,
+            "url": reverse(tab.name, kwargs={"slug": workspace.slug}),
+            "is_here": here == tab.name or here in tab.section,
+        }
+        for tab in _TABS
+        if workspace.rights[tab.right]
+    ]
 
 
 def navigation_of(request: HttpRequest, workspace: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from agentflare import api
 from agentflare.errors import NotFoundError
 from agentflare.middleware import GetResponse, is_api
-from agentflare.navigation import navigation_of
+from agentflare.navigation import navigation_of, settings_tabs
 from agentflare.redis_store import RedisDownError
 
 # A page that needs a store which does not answer: not our fault, and it passes.
@@ -52,6 +52,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "base_url": f"{settings.AGENTFLARE_URL}/v1",
         "workspace": workspace,
         "navigation": navigation_of(request, workspace) if workspace else [],
+        "settings_tabs": settings_tabs(request, workspace) if workspace else [],
     }
 
 

@@ -75,8 +75,11 @@ SHARED_APPS = [
     "unfold",  # before django_tenants and django.contrib.admin, whose templates it replaces
     "django_tenants",
     "tenants.users",
+    "tenants.members",
+    "tenants.workspaces",
     "billing.prices",
     "billing.admission",
+    "billing.exports",
     "billing.reconciliation",
     "billing.onboarding",
     "billing.stripe",
@@ -102,6 +105,7 @@ SHARED_APPS = [
 TENANT_APPS = [
     "tenants.keys",
     "tenants.audit",
+    "tenants.webhooks",
     "billing.ledger",
     "billing.usage",
     "billing.payments",
@@ -254,6 +258,8 @@ MFA_FORMS = {
     "add_webauthn": "tenants.users.account_forms.NewPasskeyForm",
     "edit_webauthn": "tenants.users.account_forms.PasskeyNameForm",
 }
+# Mails that invite people, of one workspace and of one person.
+INVITATIONS_PER_HOUR = env.integer("INVITATIONS_PER_HOUR", 20)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -357,6 +363,8 @@ REMOTE_IMAGES_MAX_COUNT = 8
 REMOTE_IMAGES_MAX_BYTES = 20 * 1024 * 1024
 # Networks that are not public, and may be asked for images all the same.
 REMOTE_IMAGE_ALLOWED_NETWORKS = env.networks("REMOTE_IMAGE_ALLOWED_NETWORKS")
+# The same for tenants' webhooks.
+WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS")
 # How long an image that we made can be fetched by its URL.
 IMAGE_URL_TTL_S = 3600
 # What one tenant's images may take of PostgreSQL meanwhile.
@@ -390,6 +398,8 @@ SPOOL_DIR = Path(env.text("SPOOL_DIR", str(BASE_DIR / ".spool")))
 USAGE_RETENTION_DAYS = env.integer("USAGE_RETENTION_DAYS", 0)
 if USAGE_RETENTION_DAYS and USAGE_RETENTION_DAYS < 30:
     raise ImproperlyConfigured("USAGE_RETENTION_DAYS must be 0 (for ever) or at least 30.")
+# Exports of whole workspaces, for a day. Workers write them, web processes read them.
+EXPORT_DIR = env.text("EXPORT_DIR", str(BASE_DIR / ".exports"))
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(BASE_DIR / "archive"))
 
 # How far Cloudflare's own count of a day's neurons may be from ours, for each AI model: so many
@@ -528,6 +538,26 @@ CELERY_BEAT_SCHEDULE = {
         "task": "tenants.users.tasks.clear_people_task",
         "schedule": crontab(hour=4, minute=7),
         "options": {"expires": 3600},
+    },
+    "look-after-exports": {
+        "task": "billing.exports.tasks.look_after_exports_task",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
+    "delete-closed": {
+        "task": "billing.closing.tasks.delete_closed_task",
+        "schedule": crontab(hour=4, minute=27),
+        "options": {"expires": 3600},
+    },
+    "close-day": {
+        "task": "billing.usage.tasks.close_day_task",
+        "schedule": crontab(hour=0, minute=20),
+        "options": {"expires": 3600},
+    },
+    "wake-up-webhooks": {
+        "task": "tenants.webhooks.tasks.wake_up_task",
+        "schedule": 2.0,
+        "options": {"expires": 5},
     },
     "save-last-used": {
         "task": "tenants.keys.tasks.save_last_used_task",

@@ -17,6 +17,8 @@ urlpatterns = [
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
     path("", include("billing.onboarding.urls")),
+    path("", include("tenants.members.urls")),
+    path("", include("tenants.workspaces.urls")),
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator

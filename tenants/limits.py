@@ -29,6 +29,11 @@ class Limits:
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Limits(*(other if own is None else own for own, other in pairs))
 
+    def at_most(self, other: "Limits") -> "Limits":
+        """Of each two the lower one."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Limits(*(min((x for x in pair if x is not None), default=None) for pair in pairs))
+
     @property
     def has_windows(self) -> bool:
         """Whether anything is limited by the minute."""

@@ -14,8 +14,9 @@ from billing.onboarding.selectors import may_own_another
 from billing.usage.refusals import latest_refusals
 from billing.usage.selectors import recent_calls
 from tenants.members.access import Workspace, workspace_page
+from tenants.members.invitations import waiting_for
 from tenants.registry.models import Tenant
-from tenants.users.models import User
+from tenants.users.models import Membership, User
 
 _SHOWN = 10
 
@@ -24,13 +25,23 @@ _SHOWN = 10
 def home(request: HttpRequest) -> HttpResponse:
     """The only workspace, or the list of them; who has none makes one, where that is open."""
     tenants = tenants_of(request)
-    if len(tenants) == 1:
-        return redirect("overview", slug=tenants[0].slug)
     assert isinstance(request.user, User)
+    invitations = waiting_for(request.user)
+    if len(tenants) == 1 and not invitations:
+        return redirect("overview", slug=tenants[0].slug)
     may_make_one = may_own_another(request.user)
-    if not tenants and may_make_one:
+    if not tenants and not invitations and may_make_one:
         return redirect("new_workspace")
-    return render(request, "home.html", {"tenants": tenants, "may_make_one": may_make_one})
+    roles = {
+        row.tenant_id: row.get_role_display()
+        for row in Membership.objects.filter(user=request.user)
+    }
+    context = {
+        "tenants": [{"tenant": tenant, "role": roles.get(tenant.pk)} for tenant in tenants],
+        "invitations": invitations,
+        "may_make_one": may_make_one,
+    }
+    return render(request, "home.html", context)
 
 
 @workspace_page()

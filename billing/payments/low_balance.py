@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from billing.ledger.models import JournalEntry
 from billing.payments import mails
 from billing.payments.accounts import billing_account, lock_account
 from billing.payments.recharge import recharge_if_low
@@ -11,6 +12,9 @@ from billing.stripe.models import BalanceWatch
 from tenants.audit import services as audit
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
+from tenants.webhooks.outbox import emit
+
+_CREDIT_COMES = (JournalEntry.Kind.TOP_UP, JournalEntry.Kind.GRANT)
 
 
 def change_alert(*, tenant: Tenant, alert_nusd: int | None, actor: str) -> None:
@@ -54,6 +58,17 @@ def _alert(tenant: Tenant) -> None:
             raise
 
 
+def _emit(tenant: Tenant, *, alert_nusd: int, left: int) -> None:
+    """Once for each fall, though its mail is tried again: since credit came last."""
+    came = JournalEntry.objects.filter(kind__in=_CREDIT_COMES).order_by("-id").first()
+    emit(
+        tenant_code=tenant.code,
+        event="balance.low",
+        cause=f"{alert_nusd}:{came.pk if came else 0}",
+        data={"left_nusd": str(left), "alert_nusd": str(alert_nusd)},
+    )
+
+
 def _note_fall(tenant: Tenant, left: int) -> int | None:
     """The alert that is to be told now; None where there is none, or it was told."""
     account = billing_account()
@@ -71,4 +86,6 @@ def _note_fall(tenant: Tenant, left: int) -> int | None:
             return None
         account.alert_told_at = timezone.now() if is_low else None
         account.save(update_fields=["alert_told_at"])
+        if is_low:
+            _emit(tenant, alert_nusd=account.alert_nusd, left=left)
     return account.alert_nusd if is_low else None

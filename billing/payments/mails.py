@@ -7,9 +7,7 @@ from agentflare.money import format_usd
 from billing.payments.amounts import dollars
 from billing.payments.models import BillingAccount, Dispute, TopUp
 from tenants.registry.models import Tenant
-from tenants.users.models import Role, User
-
-_ROLES = (Role.OWNER, Role.ADMIN, Role.BILLING)
+from tenants.workspaces.alerts import alert_addresses
 
 
 def page_of(tenant: Tenant, path: str = "") -> str:
@@ -17,10 +15,7 @@ def page_of(tenant: Tenant, path: str = "") -> str:
 
 
 def people_of(tenant: Tenant) -> list[str]:
-    people = User.objects.filter(
-        memberships__tenant=tenant, memberships__role__in=_ROLES, is_active=True
-    )
-    return sorted({person.email for person in people})
+    return alert_addresses(tenant)
 
 
 def _send(tenant: Tenant, subject: str, message: str) -> None:

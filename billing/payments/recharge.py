@@ -21,7 +21,7 @@ from billing.payments.facts import note_in
 from billing.payments.models import BillingAccount, TopUp
 from billing.payments.opened import close_if_over, open_payment
 from billing.payments.recharging import drop_waiting, note_failed_recharge
-from billing.payments.sync import sync_payment
+from billing.payments.sync import sync_payment, tell_servers
 from billing.payments.watch import left_nusd, watch
 from billing.stripe.client import REFUSED, client, is_set_up, once, words_of
 from billing.stripe.index import remember
@@ -71,7 +71,7 @@ def recharge_if_low(tenant: Tenant) -> TopUp | None:
     Safe to run at any time, by any number of workers. Raises Stripe's errors where it is not
     known what came of it: `resume_recharge` finds out.
     """
-    if not is_set_up() or tenant.is_suspended:
+    if not is_set_up() or tenant.is_suspended or tenant.closed:
         return None
     with tenant_schema(tenant.code):
         top_up, capped = _begin(tenant)
@@ -182,6 +182,7 @@ def _note_refusal(tenant: Tenant, top_up_id: UUID, exc: stripe.StripeError) -> N
         account.save()
         watch(tenant.code, account)
         close_if_over(top_up)
+        tell_servers(tenant, top_up)
     mails.tell_recharge_failed(tenant, account, top_up)
 
 

@@ -34,6 +34,7 @@ from tenants.audit import services as audit
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.selectors import TenantNotFoundError, tenant_by_code
+from tenants.webhooks.outbox import emit
 
 logger = logging.getLogger(__name__)
 _TRIES = 8
@@ -133,7 +134,7 @@ def _take_over(tenant: Tenant, top_up_id: UUID, payment_intent_id: str) -> _News
             top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
             if top_up.version != seen.version:
                 return None
-            before = _state_of(top_up)
+            before, was = _state_of(top_up), top_up.status
             news = _apply(tenant, account, top_up, facts)
             # A state that changes nothing cannot be newer than another.
             top_up.version += _state_of(top_up) != before
@@ -141,7 +142,28 @@ def _take_over(tenant: Tenant, top_up_id: UUID, payment_intent_id: str) -> _News
             account.save()
             watch(tenant.code, account)
             close_if_over(top_up)
+            if top_up.status != was:
+                tell_servers(tenant, top_up)
     return news
+
+
+def tell_servers(tenant: Tenant, top_up: TopUp) -> None:
+    """Credited, or failed: once for each payment. One that needs its holder has failed so far."""
+    events = {
+        TopUp.Status.CREDITED: "top_up.credited",
+        TopUp.Status.FAILED: "top_up.failed",
+        TopUp.Status.NEEDS_ACTION: "top_up.failed",
+    }
+    event = events.get(TopUp.Status(top_up.status))
+    if event is None:
+        return
+    data = {
+        "id": str(top_up.pk),
+        "kind": top_up.kind,
+        "credit_nusd": str(top_up.credit_nusd),
+        "failure": top_up.failure,
+    }
+    emit(tenant_code=tenant.code, event=event, cause=str(top_up.pk), data=data)
 
 
 def _state_of(top_up: TopUp) -> list[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db import transaction
 from django.utils import timezone
 
 from agentflare.money import format_usd
@@ -13,11 +14,10 @@ from billing.usage.models import SpendAlert
 from tenants.keys.models import ApiKey
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
-from tenants.users.models import Role, User
+from tenants.webhooks.outbox import emit
+from tenants.workspaces.alerts import alert_addresses
 
 logger = logging.getLogger(__name__)
-# Who is told.
-_ROLES = (Role.OWNER, Role.ADMIN, Role.BILLING)
 
 
 def note_alerts(spent: Mapping[str, Spent]) -> int:
@@ -81,10 +81,10 @@ def tell_alerts(tenant: Tenant) -> int:
     for alert in alerts:
         if alert.percent > highest[alert.line_id, alert.period].percent:
             highest[alert.line_id, alert.period] = alert
-    people = User.objects.filter(
-        memberships__tenant=tenant, memberships__role__in=_ROLES, is_active=True
-    )
-    addresses = sorted({person.email for person in people})
+    with tenant_schema(tenant.code), transaction.atomic():
+        for alert in highest.values():
+            _emit(alert, tenant, names)
+    addresses = alert_addresses(tenant)
     for alert in highest.values():
         name = names.get(alert.line_id, alert.line_id)
         logger.info("%s: key %s has spent %d %%", tenant.slug, alert.line_id, alert.percent)
@@ -99,6 +99,19 @@ def tell_alerts(tenant: Tenant) -> int:
         ids = [alert.pk for alert in alerts]
         SpendAlert.objects.filter(pk__in=ids).update(told_at=timezone.now())
     return len(alerts)
+
+
+def _emit(alert: SpendAlert, tenant: Tenant, names: Mapping[str, str]) -> None:
+    data = {
+        "key": names.get(alert.line_id, alert.line_id),
+        "line_id": alert.line_id,
+        "period": alert.period,
+        "percent": alert.percent,
+        "budget_nusd": str(alert.budget_nusd),
+        "spent_nusd": str(alert.spent_nusd),
+    }
+    cause = f"{alert.line_id}:{alert.period}:{alert.percent}"
+    emit(tenant_code=tenant.code, event="key.budget_reached", cause=cause, data=data)
 
 
 def _text(alert: SpendAlert, tenant: Tenant, name: str) -> str:

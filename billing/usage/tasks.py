@@ -1,10 +1,14 @@
-"""Telling people what keys have spent, and counting what was refused."""
+"""Telling people and their servers what was spent, and counting what was refused."""
+
+from datetime import UTC, date, datetime, timedelta
 
 from celery import shared_task
 
 from agentflare.partitions import PARTITIONS
 from billing.usage.alerts import tell_alerts
+from billing.usage.closed_days import tell_day
 from billing.usage.refusals import save_refusals
+from tenants.registry.models import Tenant
 from tenants.registry.selectors import tenant_by_code
 
 
@@ -18,3 +22,19 @@ def tell_alerts_task(tenant_code: str) -> int:
 def save_refusals_task() -> int:
     """Take the counts of refused calls from Redis to the tenants' sums. Returns how many calls."""
     return sum(save_refusals(partition) for partition in range(PARTITIONS))
+
+
+@shared_task
+def close_day_task() -> int:
+    """Tell every tenant's servers of the UTC day before. Returns how many tenants."""
+    day = (datetime.now(UTC) - timedelta(days=1)).date()
+    codes = list(Tenant.objects.filter(closure=None).values_list("code", flat=True))
+    for code in codes:
+        tell_day_task.delay(code, day.isoformat())
+    return len(codes)
+
+
+@shared_task
+def tell_day_task(tenant_code: str, day: str) -> int:
+    """Safe to run twice. Returns how many endpoints are told."""
+    return tell_day(tenant_code, date.fromisoformat(day))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from agentflare.errors import InvalidRequestError
+from agentflare.outside.request import Deadline, OutsideError
 from billing.admission.services import require_credit
-from inference.images.download import Deadline, DownloadError, download
+from inference.images.download import download
 from inference.images.formats import media_type_of
 
 
@@ -80,11 +81,11 @@ class _Allowance:
         self._lock = threading.Lock()
 
     def take(self, count: int) -> None:
-        """Raises DownloadError when there is not so much left."""
+        """Raises OutsideError when there is not so much left."""
         with self._lock:
             self._left_bytes -= count
             if self._left_bytes < 0:
-                raise DownloadError(
+                raise OutsideError(
                     f"the images of a request may have {self._limit_bytes} bytes together."
                 )
 
@@ -102,7 +103,7 @@ def _fetch(url: str, deadline: Deadline, allowance: _Allowance) -> FetchedImage:
     )
     media_type = media_type_of(content)
     if media_type is None:
-        raise DownloadError("what the server sent is no PNG, JPEG, GIF or WebP image.")
+        raise OutsideError("what the server sent is no PNG, JPEG, GIF or WebP image.")
     return FetchedImage(content, media_type)
 
 
@@ -111,7 +112,7 @@ def _result(future: "Future[FetchedImage]", deadline: Deadline, *, param: str) -
         return future.result(timeout=deadline.left_s())
     except TimeoutError:
         raise _refusal("it took too long.", param=param) from None
-    except DownloadError as exc:
+    except OutsideError as exc:
         raise _refusal(str(exc), param=param) from None
 
 

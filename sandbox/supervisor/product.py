@@ -32,10 +32,13 @@ def product_environment(choices: Choices, state: State, urls: Mapping[str, str])
         "SECRET_KEY": state.secret_key,
         "AGENTFLARE_URL": choices.url,
         "AGENTFLARE_SANDBOX": "1",
+        # Webhooks of the person at this machine end at this machine.
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         "WEB_CONCURRENCY": "2",
         "WEB_GRACEFUL_TIMEOUT_S": str(WEB_GRACE_S),
         # Two sandboxes would take in each other's captures, which are lost to both then.
         "SPOOL_DIR": str(choices.folder / "spool"),
+        "EXPORT_DIR": str(choices.folder / "exports"),
         "PYTHONUNBUFFERED": "1",
     }
     if "CLOUDFLARE_ACCOUNT_ID" not in choices.environment:

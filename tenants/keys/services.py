@@ -14,6 +14,7 @@ from tenants.keys.models import ApiKey
 from tenants.keys.settings import SETTINGS, KeySettingError, check_settings
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
+from tenants.webhooks.outbox import emit
 
 MAX_OVERLAP_S = 90 * 24 * 3600
 
@@ -39,6 +40,7 @@ def create_api_key(
             subject=row.prefix,
             **{field: _plain(value) for field, value in checked.items()},
         )
+        _emit(tenant, "key.created", row)
     return row, key
 
 
@@ -116,6 +118,9 @@ def rotate_api_key(
                 to=new.prefix,
                 ends_at=_plain(old.expires_at),
             )
+            _emit(tenant, "key.created", new, takes_the_place_of=old.prefix)
+            if not overlap_s:
+                _emit(tenant, "key.revoked", old)
         _tell(old, tenant)
     return new, key
 
@@ -133,6 +138,7 @@ def revoke_api_key(*, tenant: Tenant, key_id: str, actor: str | Actor) -> ApiKey
                 row.revoked_at = timezone.now()
                 row.save(update_fields=["revoked_at"])
                 audit.record(actor=actor, action="api_key.revoked", subject=row.prefix)
+                _emit(tenant, "key.revoked", row)
         _tell(row, tenant)
     return row
 
@@ -159,6 +165,11 @@ def _insert(
         **settings,
     )
     return row, key
+
+
+def _emit(tenant: Tenant, event: str, row: ApiKey, **more: str) -> None:
+    data = {"id": row.key_id, "prefix": row.prefix, "name": row.name, **more}
+    emit(tenant_code=tenant.code, event=event, cause=row.key_id, data=data)
 
 
 def _lock(key_id: str) -> ApiKey:

@@ -6,15 +6,18 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 
 from agentflare.client_ip import client_ip
 from tenants.audit.services import Actor
+from tenants.members.models import note_visit
 from tenants.members.permissions import Permission, is_granted, roles_with
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.users.models import Membership, User
+from tenants.workspaces.models import PastSlug
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., An
         @wraps(view)
         @login_required
         def page(request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponseBase:
-            workspace = find_workspace(request, slug)
+            try:
+                workspace = find_workspace(request, slug)
+            except Http404:
+                if moved := moved_to(request, slug):
+                    return moved
+                raise
             request.workspace = workspace  # type: ignore[attr-defined]
             if not workspace.may(permission):
                 return forbidden(request, workspace, permission)
@@ -79,16 +87,32 @@ def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., An
     return decorate
 
 
+def moved_to(request: HttpRequest, slug: str) -> HttpResponse | None:
+    """A redirect to where a workspace of this person, with its address changed, is now."""
+    past = PastSlug.objects.filter(slug=slug, tenant__memberships__user=request.user.pk)
+    if (found := past.select_related("tenant").first()) is None:
+        return None
+    match = request.resolver_match
+    assert match is not None
+    path = reverse(str(match.view_name), kwargs={**match.kwargs, "slug": found.tenant.slug})
+    query = request.META.get("QUERY_STRING", "")
+    # 307: what was posted is posted there again.
+    return HttpResponseRedirect(f"{path}?{query}" if query else path, preserve_request=True)
+
+
 def find_workspace(request: HttpRequest, slug: str) -> Workspace:
     """Raises Http404 for a workspace that is not there, or not this person's."""
     assert isinstance(request.user, User)
     membership = (
-        Membership.objects.select_related("tenant", "tenant__plan")
+        Membership.objects.select_related("tenant", "tenant__plan", "tenant__closure", "visit")
         .filter(tenant__slug=slug, user=request.user)
         .first()
     )
     if membership is None:
         raise Http404
+    if membership.tenant.closed and membership.tenant.closed.deleted_at:
+        raise Http404
+    note_visit(membership)
     return Workspace(membership.tenant, membership, request.user)
 
 

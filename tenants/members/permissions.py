@@ -40,3 +40,24 @@ def is_granted(role: str, permission: Permission) -> bool:
 def roles_with(permission: Permission) -> list[Role]:
     """Whom to ask: the roles that have it, the most powerful first."""
     return [role for role in Role if is_granted(role, permission)]
+
+
+def may_give(own_role: str, role: str) -> bool:
+    """Whether who has `own_role` may make others `role`, or change those who are it: nobody
+    gives or takes a right that they do not have."""
+    own, other = GRANTED.get(own_role, frozenset()), GRANTED.get(role, frozenset())
+    return Permission.MANAGE_TEAM in own and other <= own
+
+
+def roles_given_by(own_role: str) -> list[Role]:
+    return [role for role in Role if may_give(own_role, role)]
+
+
+# For people who choose one.
+ABOUT_ROLES: dict[str, str] = {
+    Role.OWNER: "everything, also transfer and close the workspace",
+    Role.ADMIN: "everything but that",
+    Role.DEVELOPER: "playground and API keys",
+    Role.BILLING: "payments, invoices and the statement",
+    Role.VIEWER: "sees balance, usage and models",
+}

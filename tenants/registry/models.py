@@ -1,11 +1,14 @@
 """Tenants, their plans and their domains: shared schema."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenants.limits import LimitedModel, Limits
+
+if TYPE_CHECKING:
+    from tenants.workspaces.models import Closure
 
 
 class Plan(LimitedModel):
@@ -83,10 +86,21 @@ class Tenant(TenantMixin, LimitedModel):  # type: ignore[django-manager-missing]
         return self.suspended_at is not None
 
     @property
-    def limits(self) -> Limits:
-        """Its own, and its plan's where it has none."""
+    def granted_limits(self) -> Limits:
+        """Those the operator gave it, and its plan's where there are none."""
         plan = self.plan or Plan.objects.filter(is_default=True).first()
         return self.own_limits.or_else(plan.own_limits) if plan else self.own_limits
+
+    @property
+    def limits(self) -> Limits:
+        """Those that hold: the granted ones, or lower ones that its people have chosen."""
+        chosen = getattr(self, "preferences", None)
+        return self.granted_limits.at_most(chosen.own_limits) if chosen else self.granted_limits
+
+    @property
+    def closed(self) -> "Closure | None":
+        """By its owner; such a tenant is served no more than a suspended one."""
+        return getattr(self, "closure", None)
 
 
 class Domain(DomainMixin):

@@ -16,6 +16,8 @@ from tenants.registry.schemas import create_schema, schema_name
 from tenants.registry.slugs import SLUG
 from tenants.users.models import Role
 from tenants.users.services import add_member
+from tenants.webhooks.outbox import emit
+from tenants.workspaces.models import PastSlug
 
 
 class TenantExistsError(Exception):
@@ -40,7 +42,7 @@ def create_tenant(
             f"{slug!r} is not a slug: small letters, digits and hyphens between them, up to 40"
         )
     with schema_context("public"), transaction.atomic():
-        if Tenant.objects.filter(slug=slug).exists():
+        if is_slug_taken(slug):
             raise TenantExistsError(f"there is already a tenant {slug}")
         code = random_code(6, BASE36)
         tenant = Tenant(slug=slug, name=name, code=code, schema_name=schema_name(code), plan=plan)
@@ -54,6 +56,15 @@ def create_tenant(
             add_member(tenant=tenant, email=owner_email, role=Role.OWNER, password=owner_password)
         transaction.on_commit(lambda: status.publish(tenant))
     return tenant
+
+
+def is_slug_taken(slug: str, *, by_others_than: Tenant | None = None) -> bool:
+    """Whether a tenant has it as its address, or had it: that leads to where it is now."""
+    present, past = Tenant.objects.filter(slug=slug), PastSlug.objects.filter(slug=slug)
+    if by_others_than is not None:
+        present = present.exclude(pk=by_others_than.pk)
+        past = past.exclude(tenant=by_others_than)
+    return present.exists() or past.exists()
 
 
 def suspend_tenant(*, tenant: Tenant, reason: str, actor: str) -> None:
@@ -120,5 +131,12 @@ def _change_status(tenant: Tenant, *, suspended: bool, reason: str, actor: str) 
         with schema_context(row.schema_name):
             action = "tenant.suspended" if suspended else "tenant.resumed"
             audit.record(actor=actor, action=action, subject=row.slug, reason=reason)
+            if suspended:
+                emit(
+                    tenant_code=row.code,
+                    event="workspace.suspended",
+                    cause=str(row.status_version),
+                    data={"reason": reason},
+                )
     tenant.refresh_from_db()
     status.publish(tenant)

@@ -42,6 +42,8 @@ def standing_of(tenant: Tenant) -> Standing:
     reason = ""
     if tenant.is_suspended:
         reason = tenant.suspension_reason or "No reason was given."
+    elif tenant.closed:
+        reason = "Its owner has closed it, and can open it again in the dashboard."
     return Standing(reason, tenant.limits, tenant.shrink_to_fit)
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from agentflare.errors import InvalidRequestError
-from inference.images import download, remote, resolve
+from agentflare.outside import request as outside
+from agentflare.outside import resolve
+from inference.images import remote
 from inference.images.remote import FetchedImage, as_data_url, fetch_image, fetch_images
 from inference.images.tests.server import CERTIFICATE, PNG, Server, answer, redirect, send
 
@@ -64,9 +66,9 @@ def lead(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
     def look_up(host: str, port: int, *, timeout_s: float) -> list[Any]:
         asked.append(host)
         found = answers[min(len(asked), len(answers)) - 1]
-        return [download.networks.parse(address) for address in found]
+        return [outside.networks.parse(address) for address in found]
 
-    monkeypatch.setattr(download, "resolve", look_up)
+    monkeypatch.setattr(outside, "resolve", look_up)
     return asked
 
 
@@ -193,7 +195,7 @@ def test_addresses_that_are_not_public_are_not_even_asked(
     def connect(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError(args)
 
-    monkeypatch.setattr(download.socket, "create_connection", connect)
+    monkeypatch.setattr(outside.socket, "create_connection", connect)
     assert "not on the public internet" in refusal(f"http://{host}/")
 
 
@@ -291,7 +293,7 @@ def test_a_name_that_leads_elsewhere_at_the_redirect_is_refused(
 def secure(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Server]) -> Server:
     """images.test, with a certificate that is trusted here."""
     context = ssl.create_default_context(cafile=str(CERTIFICATE))
-    monkeypatch.setattr(download, "tls_context", lambda: context)
+    monkeypatch.setattr(outside, "tls_context", lambda: context)
     lead(monkeypatch, ["127.0.0.1"])
     return start(tls=True)
 

@@ -23,7 +23,7 @@ django.setup()
 from django.conf import settings
 
 from agentflare.errors import InvalidRequestError
-from inference.images import resolve
+from agentflare.outside import resolve
 from inference.images.remote import fetch_image, fetch_images
 from inference.images.tests.server import PNG, Server
 

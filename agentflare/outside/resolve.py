@@ -7,10 +7,10 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original, is_module_patched
 
-from inference.images.networks import Address, parse
+from agentflare.outside.networks import Address, parse
 
-# Of a web worker, for images alone. gevent's own threads also look up our providers and count
-# tokens: names whose servers never answer must not take those.
+# Of a web worker, for such requests alone. gevent's own threads also look up our providers and
+# count tokens: names whose servers never answer must not take those.
 _LOOKUP_THREADS = 8
 
 

@@ -1,14 +1,21 @@
-"""Which addresses an image may be fetched from: the public internet's, and no others.
+"""Which addresses may be reached: the public internet's, and those the operator has named.
 
 A host's name says nothing: it may lead to our own machines, to the metadata service of the
 cloud we run in, or to a customer's neighbour. What is decided upon is the address itself.
 """
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-
-from django.conf import settings
+from collections.abc import Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 Address = IPv4Address | IPv6Address
+Networks = Sequence[IPv4Network | IPv6Network]
 
 # IANA's registry of special addresses, read 2026-11; `is_global` of older Pythons has holes.
 _SPECIAL_IPV4 = [
@@ -47,14 +54,14 @@ def parse(text: str) -> Address:
     return ip_address(text)
 
 
-def may_fetch_from(address: Address) -> bool:
-    return _is_public(address) or is_allowed_by_settings(address)
+def may_reach(address: Address, *, allowed: Networks = ()) -> bool:
+    return _is_public(address) or is_allowed(address, allowed)
 
 
-def is_allowed_by_settings(address: Address) -> bool:
+def is_allowed(address: Address, allowed: Networks) -> bool:
     """Whether the operator has named its network, public or not."""
     inner = _inner(address)
-    return any(inner in network for network in settings.REMOTE_IMAGE_ALLOWED_NETWORKS)
+    return any(inner in network for network in allowed)
 
 
 def _is_public(address: Address) -> bool:

@@ -1,0 +1,1 @@
+"""Requests to addresses that strangers have chosen: images by URL, webhooks."""

@@ -1,0 +1,1 @@
+"""Everything of a workspace as one file, made in the background."""

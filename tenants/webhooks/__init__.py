@@ -1,0 +1,1 @@
+"""Webhooks to a workspace's own servers, signed as Standard Webhooks are."""

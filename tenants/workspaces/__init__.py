@@ -1,0 +1,1 @@
+"""A workspace's own settings, its former addresses, its end."""
