@@ -16,6 +16,7 @@ urlpatterns = [
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
+    path("", include("inference.playground.urls")),
     path("", include("billing.onboarding.urls")),
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
