@@ -40,6 +40,7 @@ NAVIGATION: dict[str, list[Page]] = {
         ),
         Page("models", "Models", "cpu-chip", section=("model",)),
         Page("quickstart", "Quickstart", "rocket-launch"),
+        Page("guides", "Docs", "book-open", section=("guide",)),
     ],
     "Money": [
         Page(

@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
     path("", include("inference.playground.urls")),
+    path("", include("inference.guides.urls")),
     path("", include("billing.onboarding.urls")),
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),

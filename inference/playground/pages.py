@@ -11,25 +11,10 @@ from agentflare.pages import CONTENT_SECURITY_POLICY
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from inference.catalog.selectors import Catalogue, catalogue
 from inference.playground import offered
+from inference.playground.kinds import TABS
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
 
-TABS = {
-    "playground": "Chat",
-    "playground_images": "Images",
-    "playground_speech": "Speech",
-    "playground_transcription": "Transcription",
-    "playground_embeddings": "Embeddings",
-}
-# Kind → the page where it can be tried.
-PAGE_OF_KIND = {
-    "chat": "playground",
-    "image-to-text": "playground",
-    "text-to-image": "playground_images",
-    "tts": "playground_speech",
-    "asr": "playground_transcription",
-    "embeddings": "playground_embeddings",
-}
 # Sounds are played from where the script has put them: a blob of this page.
 _POLICY = f"{CONTENT_SECURITY_POLICY}; media-src 'self' blob:"
 

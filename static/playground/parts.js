@@ -64,3 +64,6 @@ export function readAsDataUrl(file) {
 export function say(text) {
   byId("told").textContent = text;
 }
+
+// On a phone the row of tabs is wider than the page.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
