@@ -122,7 +122,7 @@ def _text(inline: Token) -> str:
 
 
 def _mark_headings(tokens: list[Token]) -> list[Heading]:
-    headings = []
+    headings: list[Heading] = []
     for token, inline in pairwise(tokens):
         if token.type == "heading_open":
             title = _text(inline)

@@ -1,7 +1,7 @@
 // What the pages of single calls share: a form that is sent, one call at a time, and its results.
 
 import { CallError, FieldError, clearFaults, faultAt, markField, notice } from "./calls.js";
-import { byId, readJson, say } from "./parts.js";
+import { byId, element, readJson, say } from "./parts.js";
 import { offerCode } from "./programs.js";
 
 export const models = new Map(readJson("models").map((model) => [model.name, model]));
@@ -65,7 +65,10 @@ export function runTask({ prepare, run, busy, showModel = () => {} }) {
       say("Done.");
     } catch (error) {
       if (error.name === "AbortError") {
-        say("Stopped.");
+        // Only a stream can be called back; the rest is made to its end.
+        const note = "Not waited for. The call may have been made to its end, and charged: usage tells.";
+        byId("trouble").replaceChildren(element("p", { class: "answer-note" }, note));
+        say(note);
       } else {
         troubled(error, go);
       }

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from inference.audio.tests.sounds import wav
-from inference.images.tests.drawn import png
+from inference.images.tests.drawn import drawn
 
 
 def start(gateway: Any, visit: Any, path: str = "", **cast_options: Any) -> tuple[Any, Page]:
@@ -116,7 +116,7 @@ def test_a_picture_is_sent_to_a_model_that_sees(gateway: Any, visit: Any) -> Non
     _, page = start(gateway, visit)
     expect(page.get_by_role("button", name="Add a picture")).to_be_hidden()
     page.get_by_label("Model", exact=True).select_option("llama-4-scout")
-    file = {"name": "red.png", "mimeType": "image/png", "buffer": png(8, 8)}
+    file = {"name": "red.png", "mimeType": "image/png", "buffer": drawn()}
     page.locator("#picture-file").set_input_files(file)
     expect(page.get_by_role("img", name="red.png")).to_be_visible()
     visit.expect_good_page()
@@ -157,10 +157,12 @@ def test_without_credit_it_says_what_to_do(gateway: Any, any_visit: Any) -> None
 
 
 def test_a_limit_says_when_to_try_again(gateway: Any, visit: Any) -> None:
+    from tenants.limits import Limits
     from tenants.registry.services import change_limits
 
     cast, page = start(gateway, visit)
-    change_limits(tenant=cast.tenant, actor="test", requests_per_minute=1)
+    limits = Limits(requests_per_minute=1)
+    change_limits(tenant=cast.tenant, plan=None, limits=limits, shrink_to_fit=False, actor="test")
     send(page, "one")
     expect(answers(page)).to_contain_text("Credit left")
     send(page, "two")
