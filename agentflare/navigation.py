@@ -36,8 +36,21 @@ NAVIGATION: dict[str, list[Page]] = {
         Page("overview", "Overview", "home"),
         Page("keys", "API keys", "key", section=("key_new", "key", "key_change", "key_rotate")),
         Page("usage", "Usage", "chart-bar", section=("calls", "call", "refusals")),
+        Page(
+            "playground",
+            "Playground",
+            "chat-bubble-left-right",
+            right="CALL",
+            section=(
+                "playground_images",
+                "playground_speech",
+                "playground_transcription",
+                "playground_embeddings",
+            ),
+        ),
         Page("models", "Models", "cpu-chip", section=("model",)),
         Page("quickstart", "Quickstart", "rocket-launch"),
+        Page("guides", "Docs", "book-open", section=("guide",)),
     ],
     "Money": [
         Page(

@@ -16,6 +16,8 @@ urlpatterns = [
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
+    path("", include("inference.playground.urls")),
+    path("", include("inference.guides.urls")),
     path("", include("billing.onboarding.urls")),
     path("", include("tenants.members.urls")),
     path("", include("tenants.workspaces.urls")),

@@ -8,6 +8,7 @@ from agentflare.redis_store import RedisDownError
 from billing.admission.gate import Gate
 from billing.admission.selectors import RunningHold, running_holds
 from billing.admission.services import books
+from billing.dashboard.keys import KeyRow
 from billing.dashboard.overview import alerts, has_calls, spend_chart, spending, working_keys
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.onboarding.selectors import may_own_another
@@ -63,9 +64,14 @@ def overview(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "alerts": alerts(tenant=tenant, gate=gate, spent=spent, keys=keys),
         "chart": spend_chart(),
         "calls": recent_calls(limit=_SHOWN),
-        "key_count": len(keys),
+        "key_count": len(_of_programs(keys)),
     }
     return render(request, "overview.html", context)
+
+
+def _of_programs(keys: list[KeyRow]) -> list[KeyRow]:
+    """Without the members' own of the playground, which no program can use."""
+    return [row for row in keys if not row.key.is_of_playground]
 
 
 def _render_start(request: HttpRequest, workspace: Workspace) -> HttpResponse:
@@ -80,7 +86,7 @@ def _render_start(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "tenant": workspace.tenant,
         "gate": gate,
         "holds": holds,
-        "keys": working_keys(),
+        "keys": _of_programs(working_keys()),
         "refusal": refusal,
         "quickstart_model": QUICKSTART_MODEL,
     }

@@ -92,13 +92,18 @@ def keep_promise(promise: TrialGrant) -> None:
     promise.save(update_fields=["booked_at"])
 
 
+def has_had_key() -> bool:
+    """Whether a program's key was ever made. Call it inside the tenant's schema."""
+    return bool(ApiKey.objects.filter(source=ApiKey.Source.MADE).exists())
+
+
 def make_first_key(*, tenant: Tenant, actor: Actor) -> str | None:
     """The first API key of a workspace. None: it has had one, and nobody can see that again."""
     with transaction.atomic():
         # Two requests at once would both find none.
         Tenant.objects.select_for_update().get(pk=tenant.pk)
         with tenant_schema(tenant.code):
-            if ApiKey.objects.exists():
+            if has_had_key():
                 return None
         _, key = create_api_key(tenant=tenant, name="First key", actor=actor)
     return key

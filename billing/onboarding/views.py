@@ -19,12 +19,12 @@ from billing.onboarding.models import TrialGrant
 from billing.onboarding.selectors import first_call_after, may_own_another, trial_left
 from billing.onboarding.services import (
     TooManyWorkspacesError,
+    has_had_key,
     keep_promise,
     make_first_key,
     open_workspace,
 )
 from tenants.audit.services import Actor
-from tenants.keys.models import ApiKey
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
 from tenants.registry.services import TenantExistsError
@@ -108,7 +108,7 @@ def quickstart(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """How to make a call; right after the workspace was made, with its first key."""
     for promise in TrialGrant.objects.filter(tenant=workspace.tenant, booked_at=None):
         keep_promise(promise)
-    has_key = ApiKey.objects.exists()
+    has_key = has_had_key()
     may_make_key = workspace.may(Permission.MANAGE_KEYS)
     is_new = request.session.get(WELCOME) == workspace.slug
     context = {

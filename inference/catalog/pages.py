@@ -17,6 +17,7 @@ from inference.catalog.models import AIModel
 from inference.catalog.selectors import catalogue
 from inference.catalog.snippets import snippets_of
 from inference.catalog.table import KINDS
+from inference.playground.kinds import PAGE_OF_KIND
 from tenants.members.access import Workspace, workspace_page
 
 
@@ -49,7 +50,11 @@ def model(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse
     card = _all_cards().get(name)
     if card is None:
         raise Http404
-    context = {"card": card, "snippets": None if card.why_not else snippets_of(card)}
+    context = {
+        "card": card,
+        "snippets": None if card.why_not else snippets_of(card),
+        "playground": PAGE_OF_KIND.get(card.kind),
+    }
     return render(request, "models/detail.html", context)
 
 

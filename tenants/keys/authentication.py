@@ -30,19 +30,27 @@ class ApiKeyAuthentication(BaseAuthentication):
                 "The headers Authorization and x-api-key hold different keys. Send one of them."
             )
         record = resolve_key(keys.pop())
-        # Whose refusal it is, where what follows is one.
-        request._request.api_key = record  # type: ignore[attr-defined]
-        ip = client_ip(request._request)
-        if record.ip_ranges and not is_within(ip, record.ip_ranges):
-            raise IpNotAllowedError(ip)
-        scope = getattr(request.parser_context["view"], "scope", None)
-        if scope is not None and scope not in record.scopes:
-            raise InsufficientScopeError(scope)
-        note_use(record, ip=ip or "")
+        let_in(request, record)
         return None, record
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def let_in(request: Request, record: KeyRecord) -> None:
+    """What a valid key may not do, and when it was used.
+
+    Raises IpNotAllowedError or InsufficientScopeError.
+    """
+    # Whose refusal it is, where what follows is one.
+    request._request.api_key = record  # type: ignore[attr-defined]
+    ip = client_ip(request._request)
+    if record.ip_ranges and not is_within(ip, record.ip_ranges):
+        raise IpNotAllowedError(ip)
+    scope = getattr(request.parser_context["view"], "scope", None)
+    if scope is not None and scope not in record.scopes:
+        raise InsufficientScopeError(scope)
+    note_use(record, ip=ip or "")
 
 
 def is_within(ip: str | None, ranges: tuple[str, ...]) -> bool:

@@ -1,6 +1,6 @@
 """API keys: tenant's schema."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -37,6 +37,10 @@ def _budget_field(period: str) -> Any:
 class ApiKey(LimitedModel):
     """A key's digest, and what it may do. The key itself was shown once and is kept nowhere."""
 
+    class Source(models.TextChoices):
+        MADE = "made", "made for a program"
+        PLAYGROUND = "playground", "a member's own in the playground: nobody has it"
+
     key_id = models.CharField(max_length=8, unique=True, editable=False)
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=17, editable=False)
@@ -47,6 +51,9 @@ class ApiKey(LimitedModel):
         null=True,
         editable=False,
         help_text="id of the person who made it; empty: a program or a command did",
+    )
+    source = models.CharField(
+        max_length=12, choices=Source.choices, default=Source.MADE, editable=False
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -97,9 +104,20 @@ class ApiKey(LimitedModel):
     class Meta:
         ordering = ("-created_at",)
         verbose_name = "API key"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["member_id"],
+                condition=models.Q(source="playground", revoked_at=None),
+                name="one_playground_key_per_member",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_of_playground(self) -> bool:
+        return self.source == self.Source.PLAYGROUND
 
     @property
     def is_active(self) -> bool:

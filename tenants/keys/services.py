@@ -97,6 +97,10 @@ def rotate_api_key(
             old = _lock(key_id)
             if old.rotated_to:
                 raise KeyEndedError("The API key has been rotated already.")
+            if old.is_of_playground:
+                raise KeyEndedError(
+                    "This is a member's key of the playground: it has no secret to be rotated."
+                )
             settings = {field: getattr(old, field) for field in SETTINGS}
             new, key = _insert(
                 tenant,
