@@ -59,7 +59,7 @@ class RunningSandbox:
     def log(self, name: str) -> str:
         return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
-    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_until_ready(self, timeout_s: float = 110.0) -> None:
         """Raises AssertionError with what the supervisor printed if it ends before."""
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
