@@ -4,6 +4,7 @@ Debian's Chromium, or any other that is installed. Where there is none the tests
 the end of the run says so loudly; with BROWSER_REQUIRED set (CI) they fail.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_HIDDEN = pytest.StashKey[Any]()
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -35,8 +37,32 @@ def chromium() -> str | None:
 
 
 def pytest_configure() -> None:
-    # Playwright keeps an event loop in this thread until the end; our ORM calls are not in it.
+    # In a test of pages Playwright's event loop runs in our thread; our ORM calls are not in it.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Hide Playwright's event loop, which runs until the end, from tests that need none or their
+    own."""
+    loop = asyncio._get_running_loop()
+    if loop is None or "playwright" in getattr(item, "fixturenames", ()):
+        return (yield)
+    item.config.stash[_HIDDEN] = loop
+    asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio._set_running_loop(loop)
+        del item.config.stash[_HIDDEN]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """With the last test the browser is closed."""
+    if nextitem is None:
+        asyncio._set_running_loop(item.config.stash.get(_HIDDEN, asyncio._get_running_loop()))
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

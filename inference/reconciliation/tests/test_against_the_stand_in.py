@@ -146,6 +146,9 @@ def test_streams_that_clients_leave_add_up_once_the_log_was_read(
 
 @pytest.mark.usefixtures("today_is_over")
 def test_the_command_tells_of_drift_and_of_its_end(gateway: Any, cast: Any) -> None:
+    name = "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
+    # Other tests have called it, and not all of that is corrected yet.
+    before = differences().get(name, Decimal(0))
     gateway.chat(cast, say(tokens=2000), model=NATIVE, max_tokens=3000)
     settled_record(cast)
     drift(gateway, percent=-50)
@@ -154,13 +157,12 @@ def test_the_command_tells_of_drift_and_of_its_end(gateway: Any, cast: Any) -> N
     with pytest.raises(CommandError, match="beyond tolerance"):
         call_command("reconcile", "--day", today().isoformat(), stdout=out)
 
-    assert "environment @cf/meta/llama-3.3-70b-instruct-fp8-fast: Cloudflare" in out.getvalue()
+    assert f"environment {name}: Cloudflare" in out.getvalue()
     faults = [line for line in invariants.check_all() if "reconciliation" in line]
     assert any("llama-3.3-70b" in line for line in faults)
     drift(gateway, "DELETE")
-    reconcile(days=[today()], account="environment")
-    row = UpstreamDay.objects.get(upstream_model="@cf/meta/llama-3.3-70b-instruct-fp8-fast")
-    assert abs(row.difference or 0) < (row.cloudflare_neurons or 0) / 4
+    # The call alone was of 400 neurons.
+    assert abs(differences()[name] - before) < 40
 
 
 def test_figures_that_lag_arrive_at_a_later_look(gateway: Any, cast: Any) -> None:
