@@ -161,6 +161,9 @@ def test_given_servers_are_used_and_left_running(start: Starter, tmp_path: Path)
             DATABASE_URL=postgres.url,
             REDIS_URL=valkey.url,
             CLOUDFLARE_BASE_URL="http://127.0.0.1:9/client/v4",
+            STRIPE_SECRET_KEY="sk_test_of_somebody",
+            STRIPE_WEBHOOK_SECRET="whsec_of_somebody",
+            EMAIL_URL="smtp://127.0.0.1:9",
         )
         sandbox.wait_until_ready()
         wait_until(lambda: sandbox.pids().keys() == {"supervisor", "web", "worker", "beat"})

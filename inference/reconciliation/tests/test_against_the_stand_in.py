@@ -171,7 +171,7 @@ def test_figures_that_lag_arrive_at_a_later_look(gateway: Any, cast: Any) -> Non
     gateway.chat(cast, say(tokens=2000), model=NATIVE, max_tokens=3000)
     name = settled_record(cast).upstream_model
     assert differences()[name] < before.get(name, 0) - 10
-    row = UpstreamDay.objects.get(upstream_model=name, day=today())
+    row = UpstreamDay.objects.get(upstream="environment", upstream_model=name, day=today())
     assert row.state == "waiting"
 
     drift(gateway, "DELETE")
