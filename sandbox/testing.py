@@ -123,7 +123,7 @@ def start_sandbox(
     return RunningSandbox(folder, port, process)
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Raises AssertionError when the condition does not come true in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -251,7 +251,7 @@ def test_it_stops_in_time_with_streams_running(ready: RunningSandbox, sign: sign
 
     began_at = time.monotonic()
     ready.process.send_signal(sign)
-    output, _ = ready.process.communicate(timeout=10)
+    output, _ = ready.process.communicate(timeout=20)
 
     assert time.monotonic() - began_at < STOPPED_WITHIN_S
     assert ready.process.returncode == 0
@@ -270,7 +270,7 @@ def test_a_second_ctrl_c_does_not_wait(ready: RunningSandbox) -> None:
     time.sleep(0.7)
     began_at = time.monotonic()
     ready.process.send_signal(signal.SIGINT)
-    ready.process.wait(timeout=10)
+    ready.process.wait(timeout=20)
 
     assert time.monotonic() - began_at < 1.0
     assert still_alive(family) == {}
@@ -281,7 +281,7 @@ def test_a_signal_that_arrives_twice_at_once_is_no_second_ctrl_c(ready: RunningS
     """`timeout make run`: the signal comes from timeout, and again from make."""
     ready.process.send_signal(signal.SIGTERM)
     ready.process.send_signal(signal.SIGTERM)
-    ready.process.communicate(timeout=10)
+    ready.process.communicate(timeout=20)
 
     assert "database system is shut down" in ready.log("postgres")
 
@@ -324,7 +324,7 @@ def test_it_stops_when_only_make_gets_the_signal(
     make.send_signal(sign)
 
     wait_until(lambda: not still_alive(family), timeout_s=STOPPED_WITHIN_S)
-    printed, _ = make.communicate(timeout=1)
+    printed, _ = make.communicate(timeout=20)
     assert printed.endswith("same data.\n\nStopping.\n")
 
 
