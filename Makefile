@@ -15,7 +15,7 @@ help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
 	@echo 'make models     small models for embeddings and speech in the stand-in (590 MB)'
-	@echo 'make test       all tests (make test-fast: the apps alone, in under a minute)'
+	@echo 'make test       all tests (make test-fast: the apps alone, without whole sandboxes)'
 	@echo 'make test-chaos load while everything is killed and stopped, then the sums; SEED, SECONDS'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
@@ -34,7 +34,8 @@ test: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-fast: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest -m "not slow and not gateway" agentflare tenants billing inference
+	@exec $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup \
+		-m "not slow and not gateway" agentflare tenants billing inference
 
 # SEED=7 SECONDS=600 choose the disasters, and for how long they go on.
 test-chaos: $(VENV)/.installed-dev
