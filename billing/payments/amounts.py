@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from django.conf import settings
 
@@ -16,33 +17,42 @@ class AmountError(Exception):
     """An amount that cannot be bought. Its text is for the reader."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """What is paid for so much credit. Fee and tax buy no credit."""
+class Sums:
+    """What is paid, and what of it is credit, in cents and in nUSD. Fee and tax buy no credit."""
 
-    credit_cents: int
-    fee_cents: int
-    tax_cents: int
+    __slots__ = ()
+    credit_cents: Any
+    fee_cents: Any
+    tax_cents: Any
 
     @property
     def total_cents(self) -> int:
-        return self.credit_cents + self.fee_cents + self.tax_cents
+        return int(self.credit_cents + self.fee_cents + self.tax_cents)
 
     @property
     def credit_nusd(self) -> int:
-        return self.credit_cents * NUSD_PER_CENT
+        return int(self.credit_cents * NUSD_PER_CENT)
 
     @property
     def fee_nusd(self) -> int:
-        return self.fee_cents * NUSD_PER_CENT
+        return int(self.fee_cents * NUSD_PER_CENT)
 
     @property
     def tax_nusd(self) -> int:
-        return self.tax_cents * NUSD_PER_CENT
+        return int(self.tax_cents * NUSD_PER_CENT)
 
     @property
     def total_nusd(self) -> int:
         return self.total_cents * NUSD_PER_CENT
+
+
+@dataclass(frozen=True, slots=True)
+class Quote(Sums):
+    """What is paid for so much credit."""
+
+    credit_cents: int
+    fee_cents: int
+    tax_cents: int
 
 
 @dataclass(frozen=True, slots=True)

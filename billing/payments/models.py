@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from agentflare.ids import uuid7
-from billing.payments.amounts import NUSD_PER_CENT, entry
+from billing.payments.amounts import NUSD_PER_CENT, Sums, entry
 
 
 class BillingAccount(models.Model):
@@ -97,7 +97,7 @@ class BillingAccount(models.Model):
         )
 
 
-class TopUp(models.Model):
+class TopUp(Sums, models.Model):
     """Credit that is bought: one payment at Stripe."""
 
     class Kind(models.TextChoices):
@@ -165,26 +165,6 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
-
-    @property
-    def total_cents(self) -> int:
-        return self.credit_cents + self.fee_cents + self.tax_cents
-
-    @property
-    def credit_nusd(self) -> int:
-        return self.credit_cents * NUSD_PER_CENT
-
-    @property
-    def total_nusd(self) -> int:
-        return self.total_cents * NUSD_PER_CENT
-
-    @property
-    def fee_nusd(self) -> int:
-        return self.fee_cents * NUSD_PER_CENT
-
-    @property
-    def tax_nusd(self) -> int:
-        return self.tax_cents * NUSD_PER_CENT
 
     @property
     def reference(self) -> str:
