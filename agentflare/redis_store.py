@@ -30,7 +30,8 @@ class RedisRefusesError(exceptions.ResponseError):
 
 
 # What a caller catches when Redis does not do its work: away or loading, too slow, full, a
-# replica. It passes; an error of a script of ours does not, and is none of these.
+# replica, emptied between the loading of a script and its use. It passes; an error of a script of
+# ours does not, and is none of these.
 RedisDownError = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -38,6 +39,7 @@ RedisDownError = (
     exceptions.ReadOnlyError,
     exceptions.MasterDownError,
     exceptions.ClusterDownError,
+    exceptions.NoScriptError,
     RedisRefusesError,
 )
 _Parser = type(

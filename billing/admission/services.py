@@ -114,10 +114,6 @@ def _is_outage() -> bool:
 def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     keys = gate.HoldKeys.of(event)
     verdict, *facts = _ask_gate(keys, event, tokens, rules)
-    if verdict == "lost":
-        if not patiently(recovery.is_new_redis):
-            raise _RedisLostError("Redis has been emptied, or started anew")
-        verdict = "cold"
     if verdict == "cold" or (verdict == "insufficient" and _may_be_stale(event.tenant_code)):
         try:
             patiently(lambda: _warm_up(event, rules))
@@ -125,6 +121,9 @@ def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
         except (OperationalError, InterfaceError):
             if verdict == "cold":
                 raise
+    if verdict == "cold":
+        # It forgot between the telling and the asking.
+        raise errors.ServiceUnavailableError
     if verdict != "held":
         if verdict == "limited":
             number, kind, _, used, _ = facts
@@ -279,6 +278,7 @@ def _may_be_stale(tenant_code: str) -> bool:
 
 
 def _ask_gate(keys: gate.HoldKeys, event: UsageEvent, tokens: int, rules: Rules) -> tuple[str, ...]:
+    """Raises _RedisLostError."""
     verdict = gate.admit(
         keys,
         request_id=event.request_id,
@@ -288,4 +288,8 @@ def _ask_gate(keys: gate.HoldKeys, event: UsageEvent, tokens: int, rules: Rules)
         tokens=tokens,
         rules=rules,
     )
+    if verdict[0] == "lost":
+        if not patiently(recovery.is_new_redis):
+            raise _RedisLostError("Redis has been emptied, or started anew")
+        return ("cold",)
     return tuple(verdict)

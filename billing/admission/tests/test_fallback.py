@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from redis.exceptions import NoScriptError
 
 from agentflare.errors import (
     CreditError,
@@ -26,13 +27,14 @@ from agentflare.errors import (
     ServiceUnavailableError,
 )
 from agentflare.redis_store import breaker, get_redis
-from billing.admission import fallback, gate, live_holds, outage, peers, recovery
+from billing.admission import fallback, gate, live_holds, outage, peers, recovery, services
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
 from billing.admission.models import FallbackHold, GateProcess, GateStanding
 from billing.admission.rules import Rules
 from billing.admission.services import admit, books, capture
 from billing.admission.tests.builders import USD, event, outbox_of
+from billing.admission.warmth import warm_up
 from billing.invariants import check_gate, check_ledger
 from billing.ledger.services import credit_account
 from billing.settlement.services import settle_partition
@@ -395,6 +397,41 @@ def test_a_process_that_starts_in_an_outage_keeps_nobody_waiting(acme: Any, own_
     assert outage.is_on()
     GateProcess.objects.filter(name="other").delete()
     assert peers.all_have_told(down_for_s=1)
+
+
+def test_a_redis_that_is_emptied_while_the_ledger_is_asked_is_no_fault_of_ours(
+    acme: Any, own_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(admit(event=event(acme, 1 * USD)), 0)
+
+    def warm_up_in_vain(tenant_code: str) -> None:
+        warm_up(tenant_code)
+        get_redis().flushall()
+
+    monkeypatch.setattr(services, "warm_up", warm_up_in_vain)
+    with pytest.raises(InsufficientCreditError):
+        admit(event=event(acme, 26 * USD))
+    assert outage.is_on()
+
+
+def test_a_script_that_redis_has_just_forgotten_counts_as_an_outage(
+    acme: Any, own_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def forgetful(*args: Any, **options: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 1:
+            raise NoScriptError("No matching script. Please use EVAL.")
+        return ask(*args, **options)
+
+    ask = gate.admit
+    monkeypatch.setattr(gate, "admit", forgetful)
+    hold = admit(event=event(acme, 1 * USD))
+    assert len(asked) > 1
+    end(hold, 1 * USD)
+    settle(acme)
+    assert_all_agrees(acme, spent_nusd=1 * USD)
 
 
 def test_an_emptied_redis_is_noticed_without_a_call(acme: Any, own_redis: Any) -> None:
