@@ -66,9 +66,11 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
 
 def _made_before(request: HttpRequest, user: User) -> str:
     """The slug, when the form was only sent twice."""
-    slug = request.POST.get("slug", "")
+    slug = str(request.session.get(WELCOME, ""))
+    if request.POST.get("slug") != slug:
+        return ""
     is_ours = Membership.objects.filter(user=user, role=Role.OWNER, tenant__slug=slug).exists()
-    return slug if is_ours and request.session.get(WELCOME) == slug else ""
+    return slug if is_ours else ""
 
 
 def _no_more(request: HttpRequest) -> HttpResponse:
@@ -151,7 +153,7 @@ def first_call(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     since = _moment(request.GET.get("since", ""))
     look = request.GET.get("look", "0")
     call = first_call_after(since)
-    context = {"call": call, **_watching(since, int(look) if look.isdecimal() else LOOKS)}
+    context = {"call": call, **_watching(since, int(look[:6]) if look.isdecimal() else LOOKS)}
     return render(request, "onboarding/call.html", context)
 
 
@@ -178,4 +180,4 @@ def _granted(workspace: Workspace) -> int:
 
 def _actor(request: HttpRequest) -> Actor:
     assert isinstance(request.user, User)
-    return Actor(request.user.email, client_ip(request))
+    return Actor(request.user.email, client_ip(request), request.user.pk)

@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from tenants.limits import Limits
+from tenants.limits import MOST, Limits
 from tenants.registry.models import Tenant
 from tenants.registry.slugs import complaint_about
 from tenants.users.forms import PlainForm
@@ -40,12 +40,16 @@ class GeneralForm(PlainForm):
         return slug
 
 
+def _limit(label: str) -> forms.IntegerField:
+    return forms.IntegerField(label=label, required=False, min_value=1, max_value=MOST)
+
+
 class LimitsForm(PlainForm):
     """Empty: what the plan says."""
 
-    requests_per_minute = forms.IntegerField(label="Requests a minute", required=False, min_value=1)
-    tokens_per_minute = forms.IntegerField(label="Tokens a minute", required=False, min_value=1)
-    concurrent_calls = forms.IntegerField(label="Calls at once", required=False, min_value=1)
+    requests_per_minute = _limit("Requests a minute")
+    tokens_per_minute = _limit("Tokens a minute")
+    concurrent_calls = _limit("Calls at once")
     shrink_to_fit = forms.BooleanField(
         label="Shorten an answer to what the credit pays for, instead of refusing the call",
         required=False,
