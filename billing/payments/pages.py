@@ -66,8 +66,7 @@ def billing_page(
     }
     form = context["top_up_form"]
     assert isinstance(form, TopUpForm)
-    initial_cents = form["preset"].value() or bounds.least_cents
-    context.setdefault("quote", quote(int(initial_cents)))
+    context.setdefault("quote", quote(form.chosen_cents))
     return render(request, "billing/overview.html", context, status=status)
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
-from django.conf import settings as django_settings
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
 
 from conftest import USD, make_cast
 from inference.tests.furnished import (
@@ -171,11 +170,9 @@ def others() -> list[Address]:
 def acme_and_globex(
     _database: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Furnished, Furnished]]:
-    folder = django_settings.EXPORT_DIR
-    django_settings.EXPORT_DIR = str(tmp_path_factory.mktemp("exports"))
-    casts = [make_cast(name, credit_nusd=25 * USD) for name in ("acme", "globex")]
-    yield furnish(casts[0]), furnish(casts[1])
-    django_settings.EXPORT_DIR = folder
+    with override_settings(EXPORT_DIR=str(tmp_path_factory.mktemp("exports"))):
+        acme, globex = (make_cast(name, credit_nusd=25 * USD) for name in ("acme", "globex"))
+        yield furnish(acme), furnish(globex)
 
 
 @pytest.fixture
@@ -248,11 +245,11 @@ def test_who_is_not_signed_in_is_led_to_where_one_signs_in(ours: Furnished) -> N
 
 def test_for_others_there_is_no_such_workspace(ours: Furnished, theirs: Furnished) -> None:
     before, ids = rows_of(ours.cast), {**ours.ours, **ours.shared}
-    nobody = Client()
+    nobody, stranger = Client(), theirs.client_of(Role.OWNER)
     nobody.force_login(person(ours.cast, "nobody"))
 
     for address in workspace_addresses():
-        for client in (nobody, theirs.client_of(Role.OWNER)):
+        for client in (nobody, stranger):
             for method in METHODS:
                 answer = ask(client, method, address.at(ours.slug, ids))
                 assert answer.status_code in (404, NO), (address, method)

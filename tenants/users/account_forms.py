@@ -15,7 +15,6 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
-from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
@@ -129,33 +128,6 @@ class FirstCodeForm(PlainForm, ActivateTOTPForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].widget.attrs |= {"inputmode": "numeric"}
-
-
-class NewPasskeyForm(PlainForm, AddWebAuthnForm):
-    labels: ClassVar[dict[str, str]] = {
-        "name": "Name",
-        "passwordless": "Sign in with it alone, without a password",
-    }
-    help_texts: ClassVar[dict[str, str]] = {
-        "name": "For your eyes: the device it is on.",
-        "passwordless": "It asks for a fingerprint, a face or a PIN then. Without this it is a "
-        "second factor beside the password.",
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["passwordless"].initial = True
-        self.fields["name"].widget.attrs["maxlength"] = 60
-        for name, text in self.help_texts.items():
-            self.fields[name].help_text = text
-
-
-class PasskeyNameForm(PlainForm, EditWebAuthnForm):
-    labels: ClassVar[dict[str, str]] = {"name": "Name"}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].widget.attrs["maxlength"] = 60
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
