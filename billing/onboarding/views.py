@@ -1,5 +1,6 @@
 """From sign-up to the first call: name the workspace, get a key, watch the call arrive."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from agentflare import throttle
 from agentflare.client_ip import client_ip
+from agentflare.redis_store import RedisDownError
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.onboarding.forms import TAKEN, WorkspaceForm, trouble_with
 from billing.onboarding.models import TrialGrant
@@ -35,6 +38,12 @@ from tenants.users.models import Membership, Role, User
 LOOKS = 300
 # The session's note that this person has just made this workspace.
 WELCOME = "onboarding.welcome"
+# How many workspaces a person may make in a day; each has a schema of its own.
+MOST_A_DAY = 10
+
+
+class TooOftenError(Exception):
+    pass
 
 
 @login_required
@@ -46,9 +55,12 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         slug = form.cleaned_data["slug"]
         try:
+            _check_rate(user)
             open_workspace(
                 user=user, name=form.cleaned_data["name"], slug=slug, actor=_actor(request)
             )
+        except TooOftenError:
+            form.add_error(None, f"At most {MOST_A_DAY} workspaces in a day. Try tomorrow.")
         except TenantExistsError:
             form.add_error("slug", TAKEN)
         except TooManyWorkspacesError:
@@ -62,6 +74,13 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
         return _no_more(request)
     context = {"form": form, "trial_nusd": trial_left(user)}
     return render(request, "onboarding/new.html", context)
+
+
+def _check_rate(user: User) -> None:
+    """Raises TooOftenError. Those that were handed over, or closed, count here too."""
+    with suppress(*RedisDownError):
+        if not throttle.allows("new-workspace", str(user.pk), most=MOST_A_DAY, in_s=86_400):
+            raise TooOftenError
 
 
 def _made_before(request: HttpRequest, user: User) -> str:

@@ -11,17 +11,20 @@ from allauth.account.forms import (
 )
 from allauth.account.forms import ResetPasswordForm as AskForResetForm
 from allauth.account.models import EmailAddress
+from allauth.core import context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
+from django.conf import settings
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
+from tenants.members.invitations import invited_address
 from tenants.users.addresses import mark_verified
-from tenants.users.forms import PlainForm
+from tenants.users.forms import NameField, PlainForm
 from tenants.users.models import User
 
 # A code is valid for its own 30 seconds, and those before and after them.
@@ -34,6 +37,8 @@ class SignUpForm(PlainForm, SignupForm):
     def clean_email(self) -> str:
         """An address to which somebody merely wishes to change is still free."""
         email = str(super().clean_email())
+        if not settings.SIGNUP_OPEN and email.lower() != invited_address(context.request):
+            raise forms.ValidationError("Sign up with the address that was invited.")
         self.account_already_exists = User.objects.filter(email=email).exists()
         return email
 
@@ -134,6 +139,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("name",)
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {"name": NameField}
         labels: ClassVar[dict[str, str]] = {"name": "Your name"}
         help_texts: ClassVar[dict[str, str]] = {
             "name": "Shown to the people of your workspaces. May be left empty."

@@ -9,14 +9,14 @@ from django.core.validators import validate_email
 from tenants.limits import MOST, Limits
 from tenants.registry.models import Tenant
 from tenants.registry.slugs import complaint_about
-from tenants.users.forms import PlainForm
+from tenants.users.forms import NameField, PlainForm
 from tenants.users.models import Role
 
 _MOST_ADDRESSES = 20
 
 
 class GeneralForm(PlainForm):
-    name = forms.CharField(label="Name", max_length=100)
+    name = NameField(label="Name", max_length=100)
     slug = forms.CharField(
         label="Address",
         max_length=40,
@@ -28,9 +28,6 @@ class GeneralForm(PlainForm):
         super().__init__(*args, **options)
         self._slug = tenant.slug
         self.initial = {"name": tenant.name, "slug": tenant.slug}
-
-    def clean_name(self) -> str:
-        return " ".join(str(self.cleaned_data["name"]).split())
 
     def clean_slug(self) -> str:
         slug = str(self.cleaned_data["slug"])
