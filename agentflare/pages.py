@@ -41,6 +41,33 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
+class PageMiddleware:
+    """What no page may forget: nobody keeps those of who is signed in, and none is blank."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if is_api(request):
+            return response
+        if response.status_code == 405 and request.method in ("GET", "HEAD"):
+            response = form_only(request, response)
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            # The next person at this browser does not go back to it, either.
+            response.setdefault("Cache-Control", "no-store, private")
+        return response
+
+
+def form_only(request: HttpRequest, refusal: HttpResponseBase) -> HttpResponse:
+    """Instead of a bare refusal: somebody has opened the address that a form is sent to."""
+    match = request.resolver_match
+    context = {"slug": match.kwargs.get("slug") if match else None}
+    response = render(request, "405.html", context, status=405)
+    response["Allow"] = refusal.headers.get("Allow", "POST")
+    return response
+
+
 def site(request: HttpRequest) -> dict[str, Any]:
     """Template context: what the base template needs on every page."""
     # Set by tenants.members.access on the pages of a workspace.

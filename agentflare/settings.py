@@ -145,6 +145,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "tenants.users.middleware.SessionActivityMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "agentflare.pages.PageMiddleware",
 ]
 TEMPLATES = [
     {

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from agentflare.client_ip import client_ip
 from tenants.audit.services import Actor
@@ -68,8 +70,9 @@ def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., An
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        @login_required
         def page(request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return sign_in_first(request, slug)
             try:
                 workspace = find_workspace(request, slug)
             except Http404:
@@ -85,6 +88,26 @@ def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., An
         return page
 
     return decorate
+
+
+def sign_in_first(request: HttpRequest, slug: str) -> HttpResponse:
+    """To where one signs in, and from there back to a page that can be opened: what takes a form
+    alone, or is a part of a page, is none."""
+    back, is_part = request.get_full_path(), bool(request.headers.get("HX-Request"))
+    if is_part or request.method not in ("GET", "HEAD"):
+        back = _page_before(request) or reverse("overview", kwargs={"slug": slug})
+    answer = redirect_to_login(back)
+    # HTMX would follow a redirect, and put the page of sign-in into a part of this one.
+    return HttpResponse(headers={"HX-Redirect": answer.url}) if is_part else answer
+
+
+def _page_before(request: HttpRequest) -> str:
+    """Where the browser was; empty where it does not say so, or was elsewhere."""
+    url = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(url, {request.get_host()}):
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def moved_to(request: HttpRequest, slug: str) -> HttpResponse | None:

@@ -1,11 +1,13 @@
 """Who gets through the door of a workspace's pages."""
 
+import time
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import path
+from django.urls import path as url_path
 
 from agentflare.urls import urlpatterns as real_urls
 from tenants.members.access import Workspace, workspace_page
@@ -19,7 +21,7 @@ def purse(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     return HttpResponse(f"the purse of {workspace.tenant.name}")
 
 
-urlpatterns = [path("t/<slug:slug>/purse/", purse), *real_urls]
+urlpatterns = [url_path("t/<slug:slug>/purse/", purse), *real_urls]
 handler404 = "agentflare.pages.handler404"
 
 
@@ -67,6 +69,51 @@ def test_who_is_not_signed_in_is_asked_to(acme: Any) -> None:
 
     assert answer.status_code == 302
     assert answer["Location"].startswith("/accounts/login/?next=")
+
+
+def test_after_a_form_one_comes_back_to_the_page_that_it_was_on(acme: Any) -> None:
+    path, here = f"/t/{acme.tenant.slug}/keys/x/revoke/", f"/t/{acme.tenant.slug}/keys/x/?a=1"
+
+    came = Client().post(path, headers={"Referer": f"http://testserver{here}"})
+    elsewhere = Client().post(path, headers={"Referer": "https://evil.example/t/"})
+
+    assert came["Location"] == f"/accounts/login/?{urlencode({'next': here}, safe='/')}"
+    assert elsewhere["Location"] == f"/accounts/login/?next=/t/{acme.tenant.slug}/"
+
+
+def test_a_part_of_a_page_is_not_replaced_by_the_page_of_sign_in(acme: Any) -> None:
+    answer = Client().get(
+        f"/t/{acme.tenant.slug}/usage/",
+        headers={
+            "HX-Request": "true",
+            "HX-Current-URL": f"http://testserver/t/{acme.tenant.slug}/models/",
+        },
+    )
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer["HX-Redirect"] == f"/accounts/login/?next=/t/{acme.tenant.slug}/models/"
+
+
+def test_an_address_that_takes_a_form_alone_says_so(acme: Any) -> None:
+    for client in (Client(), as_member(acme, Role.ADMIN)):
+        answer = client.get(f"/t/{acme.tenant.slug}/team/invite/")
+
+        assert (answer.status_code, answer["Allow"]) == (405, "POST")
+        assert f'href="/t/{acme.tenant.slug}/"' in answer.content.decode()
+
+
+def test_no_browser_keeps_a_page_of_who_is_signed_in(acme: Any) -> None:
+    client = as_member(acme, Role.ADMIN)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session.save()
+
+    secret = client.get("/accounts/2fa/totp/activate/")
+
+    assert secret.status_code == 200
+    for answer in (secret, client.get(f"/t/{acme.tenant.slug}/"), client.get("/nowhere/")):
+        assert "no-store" in answer["Cache-Control"]
+    assert "Cache-Control" not in Client().get("/docs/api").headers
 
 
 def test_a_right_ends_with_the_membership(acme: Any) -> None:
