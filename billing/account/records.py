@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from agentflare.api import JsonResponse
 from agentflare.errors import NotFoundError
 from agentflare.money import format_usd, parse_usd
+from agentflare.tables import cell
 from billing.account.queries import choice, invalid, moment, page_size
 from billing.account.views import AccountView
 from billing.usage.models import Status
@@ -24,6 +25,8 @@ PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 # Of one query of an export: its rows are all that is in memory, and they are written within some
 # milliseconds, for which no other request of the process is served.
 _BATCH = 500
+# Fields that are not our own words or numbers.
+_FROM_OUTSIDE = ("model", "route", "finish_reason", "error_code")
 
 
 class UsageRecordListView(AccountView):
@@ -122,6 +125,7 @@ def _as_csv(page: Page, *, is_first: bool) -> bytes:
     for record in page.records:
         told = record_object(record)
         told["quantities"] = orjson.dumps(told["quantities"]).decode()
+        told |= {name: cell(told[name]) for name in _FROM_OUTSIDE if told[name]}
         writer.writerow(told[column] for column in COLUMNS)
     return text.getvalue().encode()
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Max, Min
 
+from agentflare.tables import cell
 from billing.account.records import FORMATS
 from billing.archive.files import path_of
 from billing.ledger.models import Posting
@@ -126,8 +127,8 @@ def _ledger() -> Iterator[bytes]:
                 row.entry_id,
                 row.entry.created_at.isoformat(),
                 row.entry.kind,
-                row.entry.reference,
-                row.entry.memo,
+                cell(row.entry.reference),
+                cell(row.entry.memo),
                 row.source_id,
                 row.destination_id,
                 row.amount_nusd,
@@ -153,7 +154,7 @@ def _days() -> Iterator[bytes]:
     last = 0
     while batch := list(rows.filter(pk__gt=last)[:_BATCH]):
         last = batch[-1][0]
-        yield _csv(row[1:] for row in batch)
+        yield _csv([cell(x) if isinstance(x, str) else x for x in row[1:]] for row in batch)
 
 
 def _months() -> Iterator[date]:

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from agentflare.money import format_usd
+from agentflare.tables import cell
 from billing.payments.statement import Movement, months, statement
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
@@ -77,16 +78,11 @@ def _cells(movement: Movement) -> list[str]:
         f"{movement.day:%Y-%m-%d}",
         "" if movement.is_usage else f"{movement.moment:%H:%M:%S}",
         movement.words,
-        _plain(movement.memo),
+        cell(movement.memo),
         movement.reference,
         format_usd(movement.amount_nusd),
         format_usd(movement.balance_nusd),
     ]
-
-
-def _plain(text: str) -> str:
-    """Spreadsheets would run what begins like a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _month(text: str | None, every: list[date]) -> date | None:

@@ -84,6 +84,7 @@ WORKSPACE: dict[str, tuple[Permission, int, int]] = {
     "member": (P.MANAGE_TEAM, 200, 200),
     "member_role": (P.MANAGE_TEAM, NO, 422),
     "member_remove": (P.MANAGE_TEAM, NO, 302),
+    "member_keys": (P.MANAGE_TEAM, NO, 302),
     "member_transfer": (P.OWN, NO, 422),
     "settings": (P.MANAGE_SETTINGS, 200, 422),
     "settings_limits": (P.MANAGE_SETTINGS, 200, 302),

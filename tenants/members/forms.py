@@ -43,7 +43,9 @@ class RoleForm(PlainForm):
 
 
 class RemoveForm(PlainForm):
-    with_keys = forms.BooleanField(required=False, label="Revoke the API keys they made")
+    with_keys = forms.BooleanField(
+        required=False, label="Revoke the API keys they made", initial=True
+    )
 
 
 class PasswordAgainForm(PlainForm):

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
+from tenants.keys.models import ApiKey
 from tenants.members import invitations, team
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.errors import NotAMemberError, TeamError
@@ -32,7 +33,7 @@ def _team_page(
 ) -> HttpResponse:
     members = team.members_of(workspace.tenant)
     may_manage = workspace.may(Permission.MANAGE_TEAM)
-    owners = [member for member in members if member.role == Role.OWNER]
+    owners = [each for each in members if each.role == Role.OWNER and each.user.is_active]
     context = {
         "members": members,
         "invitations": invitations.pending_of(workspace.tenant) if may_manage else [],
@@ -184,9 +185,32 @@ def member_remove(request: HttpRequest, workspace: Workspace, user_id: int) -> H
     except TeamError as exc:
         form.add_error(None, str(exc))
         return _member_page(request, workspace, member, status=422, remove_form=form)
-    revoked = f" {len(keys)} API key{'s' * (len(keys) != 1)} revoked." if keys else ""
+    revoked = f" {_counted(keys)} revoked." if keys else ""
     messages.success(request, f"{member.user.email} is no longer a member.{revoked}")
     return redirect("team", slug=workspace.slug)
+
+
+@require_POST
+@workspace_page(Permission.MANAGE_TEAM)
+def member_keys(request: HttpRequest, workspace: Workspace, user_id: int) -> HttpResponse:
+    """Revoke those they made."""
+    member = _find(workspace, user_id)
+    try:
+        keys = team.revoke_keys(
+            tenant=workspace.tenant,
+            user_id=user_id,
+            by=workspace.user,
+            actor=workspace.acting(request),
+        )
+    except TeamError as exc:
+        messages.error(request, str(exc))
+    else:
+        messages.success(request, f"{_counted(keys)} of {member.user.email} revoked.")
+    return redirect("member", slug=workspace.slug, user_id=user_id)
+
+
+def _counted(keys: list[ApiKey]) -> str:
+    return f"{len(keys)} API key{'s' * (len(keys) != 1)}"
 
 
 @require_POST

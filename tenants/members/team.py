@@ -103,6 +103,18 @@ def remove_member(
     return revoked
 
 
+def revoke_keys(*, tenant: Tenant, user_id: int, by: User, actor: Actor) -> list[ApiKey]:
+    """End the API keys that a member made: who has one can use it, whatever their role is now.
+
+    Raises NotAMemberError or RoleError.
+    """
+    with _team(tenant) as team:
+        own, theirs = team.of(by.pk), team.of(user_id)
+        if not may_give(own.role, theirs.role):
+            raise RoleError(f"Your role, {own.role}, may not revoke the keys of {_a(theirs.role)}.")
+    return revoke_keys_of(tenant, theirs.user, actor)
+
+
 def leave(*, tenant: Tenant, user: User, actor: Actor) -> None:
     """Raises NotAMemberError or LastOwnerError."""
     with _team(tenant) as team:
@@ -127,6 +139,8 @@ def transfer_ownership(*, tenant: Tenant, user_id: int, by: User, actor: Actor) 
         own, theirs = team.of(by.pk), team.of(user_id)
         if own.role != Role.OWNER or own.pk == theirs.pk:
             raise RoleError("Only an owner can hand the workspace over, to another member.")
+        if not theirs.user.is_active:
+            raise RoleError(f"The account of {theirs.user.email} is closed.")
         theirs.role, own.role = Role.OWNER, Role.ADMIN
         Membership.objects.bulk_update([theirs, own], ["role"])
         _revoke_above(own)
@@ -175,9 +189,10 @@ class _Team:
         return self._members[user_id]
 
     def keep_an_owner(self, *, without: Membership, unless: bool = False) -> None:
-        """Raises LastOwnerError."""
-        owners = {row.pk for row in self._members.values() if row.role == Role.OWNER}
-        if not unless and owners == {without.pk}:
+        """Raises LastOwnerError. Whose account is closed looks after nothing."""
+        owners = [row for row in self._members.values() if row.role == Role.OWNER]
+        others = [row for row in owners if row.pk != without.pk and row.user.is_active]
+        if without.role == Role.OWNER and not others and not unless:
             raise LastOwnerError(
                 f"{without.user.email} is the only owner. Make somebody else owner first."
             )

@@ -23,5 +23,6 @@ urlpatterns = [
     path(f"{_TEAM}<int:user_id>/", pages.team_member, name="member"),
     path(f"{_TEAM}<int:user_id>/role/", pages.member_role, name="member_role"),
     path(f"{_TEAM}<int:user_id>/remove/", pages.member_remove, name="member_remove"),
+    path(f"{_TEAM}<int:user_id>/keys/", pages.member_keys, name="member_keys"),
     path(f"{_TEAM}<int:user_id>/transfer/", pages.member_transfer, name="member_transfer"),
 ]

@@ -197,6 +197,17 @@ def test_lists_and_files_sum_to_what_the_ledger_has_booked(acme: Any) -> None:
     assert {*COLUMNS, "object"} == set(lines[0])
 
 
+def test_a_reason_that_begins_like_a_formula_is_text_in_a_table(acme: Any) -> None:
+    booked(acme, call(acme, 0, finish_reason="=1+1"))
+    client = api(acme)
+
+    (row,) = csv.DictReader(StringIO(exported(client, format="csv")))
+    (line,) = exported(client, format="jsonl").splitlines()
+
+    assert row["finish_reason"] == "'=1+1"
+    assert json.loads(line)["finish_reason"] == "=1+1"
+
+
 def test_an_export_of_nothing_is_a_table_without_rows(acme: Any) -> None:
     response = api(acme).get("/v1/usage/export")
 

@@ -17,6 +17,7 @@ from billing.exports import services
 from billing.exports.models import Export
 from billing.exports.services import look_after, make_export, request_export
 from billing.exports.tasks import make_export_task
+from billing.ledger.services import grant_credit
 from tenants.audit.services import Actor
 from tenants.keys.models import ApiKey
 from tenants.registry.schemas import tenant_schema
@@ -95,6 +96,14 @@ def test_no_secret_is_in_it(acme: Any) -> None:
     assert acme.key not in whole
     assert "provider_cost" not in whole
     assert acme.owner.password not in whole
+
+
+def test_what_begins_like_a_formula_is_none_in_a_spreadsheet(acme: Any) -> None:
+    grant_credit(tenant=acme.tenant, amount_nusd=1, reference="=1", actor="test", memo="@SUM(1)")
+
+    last = table(opened(acme, made(acme)), "ledger.csv")[-1]
+
+    assert (last[3], last[4], last[7]) == ("grant:=1", "'@SUM(1)", "1")
 
 
 def test_it_is_asked_for_on_the_page(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from tenants.members.tests.builders import (
     signed_in,
     text,
 )
-from tenants.users.models import Membership, Role
+from tenants.users.models import Membership, Role, User
 
 # Who may make, change and remove whom.
 MAY_GIVE = {
@@ -126,6 +126,30 @@ def test_their_keys_end_when_that_is_ticked(acme: Any, ticked: bool) -> None:
     assert len(active) == 2 - ticked  # the workspace's other key works on
 
 
+def test_the_keys_of_who_may_make_none_any_more_are_revoked(acme: Any) -> None:
+    other, client = member(acme, Role.DEVELOPER), signed_in(acme.owner)
+    create_api_key(tenant=acme.tenant, name="theirs", actor=actor(other), scopes=["admin"])
+    client.post(url(acme, f"{other.pk}/role/"), {"role": "viewer"})
+    assert "Revoke it" in text(client.get(url(acme, f"{other.pk}/")))
+
+    done = client.post(url(acme, f"{other.pk}/keys/"), follow=True)
+
+    assert f"1 API key of {other.email} revoked" in text(done)
+    active = [key.name for key in list_api_keys(tenant=acme.tenant) if key.is_active]
+    assert active == ["test"]
+    assert audit_of(acme)[0].action == "api_key.revoked"
+
+
+def test_an_admin_revokes_no_keys_of_an_owner(acme: Any) -> None:
+    admin = signed_in(member(acme, Role.ADMIN))
+    create_api_key(tenant=acme.tenant, name="theirs", actor=actor(acme.owner))
+
+    refused = admin.post(url(acme, f"{acme.owner.pk}/keys/"), follow=True)
+
+    assert "may not revoke the keys of an owner" in text(refused)
+    assert all(key.is_active for key in list_api_keys(tenant=acme.tenant))
+
+
 def test_keys_stay_when_a_removal_is_refused(acme: Any) -> None:
     admin = member(acme, Role.ADMIN)
     row, _ = create_api_key(tenant=acme.tenant, name="owner's", actor=actor(acme.owner))
@@ -153,6 +177,21 @@ def test_the_last_owner_stays_owner(acme: Any) -> None:
     assert demoting.status_code == 422
     assert "only owner" in text(demoting)
     assert role_of(acme, acme.owner) == Role.OWNER
+
+
+def test_an_owner_whose_account_is_closed_is_not_the_other_one(acme: Any) -> None:
+    gone = member(acme, Role.OWNER, "gone")
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    client = signed_in(acme.owner)
+
+    leaving = client.post(url(acme, "leave/"), follow=True)
+    handing = client.post(url(acme, f"{gone.pk}/transfer/"), {"password": acme.password})
+    client.post(url(acme, f"{gone.pk}/remove/"))
+
+    assert "only owner" in text(leaving)
+    assert "is closed" in text(handing)
+    assert role_of(acme, acme.owner) == Role.OWNER
+    assert role_of(acme, gone) is None
 
 
 def test_one_of_two_owners_may_leave(acme: Any, mailoutbox: list[Any]) -> None:
