@@ -75,7 +75,7 @@ def test_a_mere_visit_makes_no_key(acme: Any) -> None:
 
     page = browser_of(acme.owner).get(f"/t/{acme.tenant.slug}/quickstart/").content.decode()
 
-    assert "Make the first key" in page
+    assert "Create the first key" in page
     assert 'hx-trigger="load"' not in page
 
 
