@@ -54,8 +54,10 @@ class KeyRecord:
     name: str
     # Keys that took each other's place share limits and budgets: the id of the first of them.
     line_id: str = ""
-    # How old an answer from the cache may be, where a request says nothing.
-    cache_ttl_s: int = 0
+    # How old an answer from the cache may be, where a request says nothing; None: as the tenant
+    # says.
+    own_cache_ttl_s: int | None = None
+    tenant_cache_ttl_s: int = 0
     scopes: frozenset[str] = frozenset({Scope.INFERENCE})
     ai_models: frozenset[str] = frozenset()
     ip_ranges: tuple[str, ...] = ()
@@ -65,6 +67,11 @@ class KeyRecord:
     budgets: Budgets = NO_BUDGETS
     tenant_limits: Limits = NO_LIMITS
     shrink_to_fit: bool = False
+
+    @property
+    def cache_ttl_s(self) -> int:
+        own = self.own_cache_ttl_s
+        return self.tenant_cache_ttl_s if own is None else own
 
     @property
     def prefix(self) -> str:
@@ -77,7 +84,8 @@ class KeyRecord:
             key_id=row.key_id,
             name=row.name,
             line_id=row.line_id or row.key_id,
-            cache_ttl_s=row.cache_ttl_s,
+            own_cache_ttl_s=row.cache_ttl_s,
+            tenant_cache_ttl_s=standing.cache_ttl_s,
             scopes=frozenset(row.scopes),
             ai_models=frozenset(row.ai_models),
             ip_ranges=tuple(row.ip_ranges),
@@ -98,7 +106,7 @@ class KeyRecord:
                 time.time(),
                 self.name,
                 self.line_id,
-                self.cache_ttl_s,
+                self.own_cache_ttl_s,
                 sorted(self.scopes),
                 sorted(self.ai_models),
                 self.ip_ranges,
@@ -131,7 +139,8 @@ class _Kept:
             key_id=parts.key_id,
             name=name,
             line_id=line_id,
-            cache_ttl_s=cache_ttl_s,
+            own_cache_ttl_s=cache_ttl_s,
+            tenant_cache_ttl_s=standing.cache_ttl_s,
             scopes=frozenset(scopes),
             ai_models=frozenset(ai_models),
             ip_ranges=tuple(ip_ranges),
