@@ -1,9 +1,10 @@
 """What the operator's overview shows of the business: read from the shared sums alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -94,13 +95,13 @@ def first_day(days: int) -> date:
 
 
 def totals(since: date) -> Figures:
-    return Figures(**_sums(TenantDay.objects.filter(day__gte=since).aggregate(**_SUM_OF)))
+    return _figures(TenantDay.objects.filter(day__gte=since).aggregate(**_SUM_OF))
 
 
 def by_day(since: date) -> list[tuple[date, Figures]]:
     """Every day from `since` on, those without calls too."""
-    rows = TenantDay.objects.filter(day__gte=since).values("day").annotate(**_SUM_OF)
-    known = {row["day"]: Figures(**_sums(row)) for row in rows}
+    rows: Any = TenantDay.objects.filter(day__gte=since).values("day").annotate(**_SUM_OF)
+    known = {row["day"]: _figures(row) for row in rows}
     today = timezone.now().astimezone(UTC).date()
     days = [since + timedelta(days=number) for number in range((today - since).days + 1)]
     return [(day, known.get(day, Figures())) for day in days]
@@ -108,23 +109,22 @@ def by_day(since: date) -> list[tuple[date, Figures]]:
 
 def by_model(since: date) -> list[Row]:
     """The most revenue first, each with its speed in the last week."""
-    rows = TenantDay.objects.filter(day__gte=since).values("ai_model").annotate(**_SUM_OF)
+    rows: Any = TenantDay.objects.filter(day__gte=since).values("ai_model").annotate(**_SUM_OF)
     speeds = speed_by_model()
     return [
-        Row(row["ai_model"], "", Figures(**_sums(row)), speeds.get(row["ai_model"]))
+        Row(row["ai_model"], "", _figures(row), speeds.get(row["ai_model"]))
         for row in rows.order_by("-cost_nusd_sum", "ai_model")
     ]
 
 
 def by_tenant(since: date, *, limit: int) -> list[Row]:
     """The most revenue first."""
-    rows = TenantDay.objects.filter(day__gte=since).values("tenant_code").annotate(**_SUM_OF)
+    rows: Any = TenantDay.objects.filter(day__gte=since).values("tenant_code").annotate(**_SUM_OF)
     rows = rows.order_by("-cost_nusd_sum", "tenant_code")[:limit]
     names = dict(Tenant.objects.values_list("code", "name"))
     return [
-        Row(names.get(row["tenant_code"], row["tenant_code"]), row["tenant_code"], figures)
+        Row(names.get(row["tenant_code"], row["tenant_code"]), row["tenant_code"], _figures(row))
         for row in rows
-        if (figures := Figures(**_sums(row)))
     ]
 
 
@@ -146,9 +146,8 @@ def speed_by_model() -> dict[str, Speed]:
 
 
 def _speed(counts: dict[str, dict[int, int]]) -> Speed:
-    first, answer = (
-        counts.get(what, {}) for what in (Latency.What.FIRST_TOKEN, Latency.What.ANSWER)
-    )
+    first = counts.get(Latency.What.FIRST_TOKEN, {})
+    answer = counts.get(Latency.What.ANSWER, {})
     return Speed(
         percentile_ms(first, 0.5),
         percentile_ms(first, 0.95),
@@ -194,11 +193,11 @@ _AUTO = {
     "needs_action": "needs the cardholder",
     "off": "was switched off after failures",
 }
-_SUM_OF = {f"{name}_sum": Sum(name) for name in _SUMS}
+_SUM_OF: dict[str, Any] = {f"{name}_sum": Sum(name) for name in _SUMS}
 
 
-def _sums(row: dict[str, int | None]) -> dict[str, int]:
-    return {name: int(row[f"{name}_sum"] or 0) for name in _SUMS}
+def _figures(row: Mapping[str, Any]) -> Figures:
+    return Figures(**{name: int(row[f"{name}_sum"] or 0) for name in _SUMS})
 
 
 def rolled_at() -> datetime | None:

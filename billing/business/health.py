@@ -3,8 +3,6 @@
 import time
 from dataclasses import dataclass
 
-from django.db.models import Count
-
 from agentflare import degraded
 from agentflare.partitions import PARTITIONS, partition_key
 from agentflare.redis_store import RedisDownError, get_redis
@@ -86,12 +84,7 @@ def _of_queues() -> list[Finding]:
 
 
 def _of_events() -> list[Finding]:
-    states = dict(
-        StripeEvent.objects.filter(state=StripeEvent.State.FAILED)
-        .values_list("state")
-        .annotate(count=Count("pk"))
-    )
-    failed = states.get(StripeEvent.State.FAILED, 0)
+    failed = StripeEvent.objects.filter(state=StripeEvent.State.FAILED).count()
     beyond = UpstreamDay.objects.filter(state=UpstreamDay.State.BEYOND).count()
     return [
         Finding(

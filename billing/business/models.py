@@ -82,7 +82,7 @@ class Latency(models.Model):
 
 
 class LedgerMonth(models.Model):
-    """What one kind of journal entry brought to a tenant's credit in a UTC month, less what it took."""
+    """What one kind of journal entry brought to a tenant's credit in a UTC month, or took."""
 
     month = models.DateField(help_text="its first day")
     tenant_code = models.CharField(max_length=6)

@@ -24,6 +24,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     refused = figures.refused_calls(since)
     refused_calls = sum(count for _, count in refused)
     asked_calls = totals.calls + refused_calls
+    context["title"] = "Overview"
     context["business"] = {
         "days": days,
         "periods": figures.PERIODS,

@@ -7,6 +7,7 @@ later. So the last two days are made anew all the time, and `LOOK_BACK_DAYS` onc
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -104,7 +105,7 @@ def roll_up(tenant_code: str, *, days: int | None = LOOK_BACK_DAYS) -> None:
     with transaction.atomic(), tenant_schema(tenant_code), connection.cursor() as cursor:
         hour = max(_latencies_since(begin, days, now), now - timedelta(days=KEEP_LATENCY_DAYS))
         hour = hour.replace(minute=0, second=0, microsecond=0)
-        names = {
+        names: dict[str, Any] = {
             "tenant": tenant_code,
             "since": begin.date(),
             "month": begin.date().replace(day=1),
@@ -117,7 +118,7 @@ def roll_up(tenant_code: str, *, days: int | None = LOOK_BACK_DAYS) -> None:
         balance, version, refused, last_call, auto = _facts(now)
         for step in _STEPS:
             cursor.execute(step, names)
-        state = {
+        state: dict[str, Any] = {
             "balance": balance,
             "version": version,
             "refused": refused,
