@@ -26,6 +26,7 @@ urlpatterns = [
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
+    path("", include("billing.business.urls")),
     path("admin/", admin.site.urls),
     # whoever deploys it
     path("health/live", health.live),
