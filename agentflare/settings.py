@@ -579,6 +579,11 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# --- Metrics --------------------------------------------------------------------
+
+# Whoever has it may read /metrics; without it nobody can.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "sandbox" if SANDBOX else " ").strip()
+
 # --- Logs -----------------------------------------------------------------------
 
 LOGGING = {
