@@ -208,6 +208,8 @@ WORKSPACES_PER_PERSON = env.integer("WORKSPACES_PER_PERSON", 3)
 # What a person's first workspace is given; once per person.
 TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
 # The plan that workspaces begin on which people make themselves; where it is missing, the default.
+# What an operator may give or take alone; more needs a second one.
+CREDIT_ALONE_NUSD = env.nusd("CREDIT_ALONE_DOLLARS", "100")
 TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

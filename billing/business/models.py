@@ -1,13 +1,15 @@
-"""How the business goes: sums over all tenants, in the shared schema.
+"""How the business goes: sums over all tenants, in the shared schema; and what operators do.
 
-Copies of what stands in the tenants' schemas, made by a task (rolling_up.py), so that no page reads
-two hundred schemas. Every row can be made again from there at any time, and is written as a
-whole: doing so twice changes nothing.
+The sums are copies of what stands in the tenants' schemas, made by a task (rolling_up.py), so that
+no page reads two hundred schemas. Every row can be made again from there at any time, and is
+written as a whole: doing so twice changes nothing.
 """
 
 from typing import ClassVar
 
 from django.db import models
+
+from agentflare.ids import uuid7
 
 
 class TenantDay(models.Model):
@@ -115,3 +117,39 @@ class TenantState(models.Model):
 
     def __str__(self) -> str:
         return self.tenant_code
+
+
+class CreditChange(models.Model):
+    """Credit that an operator gives or takes, and why. Above a limit a second one must agree.
+
+    reason: the tenant reads it in the statement.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waits for a second operator"
+        BOOKED = "booked"
+        REFUSED = "refused"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = models.ForeignKey("registry.Tenant", on_delete=models.PROTECT, related_name="+")
+    amount_nusd = models.BigIntegerField(help_text="below zero: taken")
+    reason = models.CharField(max_length=200)
+    state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
+    asked_by = models.CharField(max_length=254)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    decided_by = models.CharField(max_length=254, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    is_gate_told = models.BooleanField(default=False, help_text="once it is booked")
+
+    class Meta:
+        ordering = ("-id",)
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["id"],
+                name="business_change_untold",
+                condition=models.Q(state="booked", is_gate_told=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.amount_nusd} nUSD"

@@ -1,7 +1,11 @@
 """Rolling tenants up, some at a time: a task has less than a minute."""
 
+from contextlib import suppress
+
 from celery import shared_task
 
+from agentflare.redis_store import RedisDownError
+from billing.business.credit import tell_gates
 from billing.business.rolling_up import codes_to_roll_up, forget_old, roll_up, roll_up_changed
 
 # Looking whether anything has changed takes a millisecond or two; rolling up some ten.
@@ -11,7 +15,9 @@ _ANEW_AT_ONCE = 50
 
 @shared_task
 def roll_up_task() -> int:
-    """Every minute, what has changed. Returns how many tasks were made of it."""
+    """Every minute: what has changed. Returns how many tasks were made of it."""
+    with suppress(*RedisDownError):
+        tell_gates()
     parts = _parts(_AT_ONCE)
     for codes in parts:
         roll_up_changed_task.apply_async((codes,), expires=50)

@@ -12,6 +12,7 @@ ACTIONS = {
     "api_key.revoked": "revoked an API key",
     "balance_alert.changed": "changed the alert of a low balance",
     "credit.granted": "gave credit",
+    "credit.taken": "took credit",
     "invitation.sent_again": "sent an invitation again",
     "invitation.revoked": "revoked an invitation",
     "member.invited": "invited somebody",
