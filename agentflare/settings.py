@@ -145,6 +145,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "tenants.users.middleware.SessionActivityMiddleware",
+    "tenants.users.middleware.OperatorSecondFactorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES = [
@@ -208,6 +209,8 @@ WORKSPACES_PER_PERSON = env.integer("WORKSPACES_PER_PERSON", 3)
 # What a person's first workspace is given; once per person.
 TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
 # The plan that workspaces begin on which people make themselves; where it is missing, the default.
+# In the sandbox the operator's password stands on the screen.
+OPERATORS_NEED_SECOND_FACTOR = env.flag("OPERATORS_NEED_SECOND_FACTOR", default=not SANDBOX)
 # What an operator may give or take alone; more needs a second one.
 CREDIT_ALONE_NUSD = env.nusd("CREDIT_ALONE_DOLLARS", "100")
 TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
