@@ -51,18 +51,21 @@ def _chart(by_day: list[tuple[Any, figures.Figures]]) -> dict[str, Any]:
     def dollars(nusd: int) -> float:
         return nusd / 1_000_000_000
 
+    # The theme draws bars over each other: the second is a line.
     lines = (
-        ("Revenue", "--color-primary-600", [dollars(each.cost_nusd) for _, each in by_day]),
+        ("bar", "Revenue", "--color-primary-600", [dollars(day.cost_nusd) for _, day in by_day]),
         (
+            "line",
             "Provider cost",
-            "--color-base-400",
-            [dollars(each.provider_cost_nusd) for _, each in by_day],
+            "--color-base-500",
+            [dollars(day.provider_cost_nusd) for _, day in by_day],
         ),
     )
     return {
         "labels": [f"{day:%b %-d}" for day, _ in by_day],
         "datasets": [
             {
+                "type": kind,
                 "label": label,
                 "data": data,
                 "backgroundColor": f"var({colour})",
@@ -70,6 +73,6 @@ def _chart(by_day: list[tuple[Any, figures.Figures]]) -> dict[str, Any]:
                 "displayYAxis": True,
                 "maxTicksXLimit": 10,
             }
-            for label, colour, data in lines
+            for kind, label, colour, data in lines
         ],
     }
