@@ -4,8 +4,9 @@ Integers add and compare exactly, and 64 bits hold 9 billion dollars. Nano, beca
 $0.027 per million tokens is 27 nUSD a token but a fraction of a micro-dollar.
 """
 
+import re
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 
 NUSD_PER_USD = 1_000_000_000
 
@@ -14,6 +15,9 @@ NUSD_PER_NEURON = Decimal(11_000)
 
 # The gate computes in Redis' Lua, whose numbers are doubles: whole up to here.
 MAX_BALANCE_NUSD = 2**53 - 1
+
+# Decimal itself also reads 1e999999, of which no number is to be made.
+_PLAIN = re.compile(r"[+-]?[0-9]{0,12}(\.[0-9]*)?")
 
 
 def price_nusd(*, quantities: Mapping[str, int | Decimal], rates: Mapping[str, Decimal]) -> int:
@@ -43,10 +47,10 @@ def parse_usd(text: str) -> int:
 
     Raises ValueError for anything but a plain number with at most nine decimals.
     """
-    try:
-        amount = Decimal(text) * NUSD_PER_USD
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount in dollars, such as 25 or 0.50") from None
-    if not amount.is_finite() or amount != amount.to_integral_value():
-        raise ValueError(f"{text!r} has more than nine digits after the point")
+    text = text.strip()
+    if not _PLAIN.fullmatch(text) or not any(map(str.isdigit, text)):
+        raise ValueError(f"{text[:40]!r} is not an amount in dollars, such as 25 or 0.50")
+    amount = Decimal(text) * NUSD_PER_USD
+    if amount != amount.to_integral_value():
+        raise ValueError(f"{text[:40]!r} has more than nine digits after the point")
     return int(amount)

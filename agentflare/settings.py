@@ -261,8 +261,11 @@ MFA_FORMS = {
     "authenticate": "tenants.users.account_forms.CodeForm",
     "reauthenticate": "tenants.users.account_forms.CodeAgainForm",
     "activate_totp": "tenants.users.account_forms.FirstCodeForm",
-    "add_webauthn": "tenants.users.account_forms.NewPasskeyForm",
-    "edit_webauthn": "tenants.users.account_forms.PasskeyNameForm",
+    "login_webauthn": "tenants.users.passkey_forms.PasskeyForm",
+    "authenticate_webauthn": "tenants.users.passkey_forms.SecondPasskeyForm",
+    "reauthenticate_webauthn": "tenants.users.passkey_forms.PasskeyAgainForm",
+    "add_webauthn": "tenants.users.passkey_forms.NewPasskeyForm",
+    "edit_webauthn": "tenants.users.passkey_forms.PasskeyNameForm",
 }
 # Mails that invite people, of one workspace and of one person.
 INVITATIONS_PER_HOUR = env.integer("INVITATIONS_PER_HOUR", 20)

@@ -30,7 +30,7 @@ urlpatterns = [
     path("", include("billing.business.urls")),
     path("admin/", admin.site.urls),
     # whoever deploys it
-    path("metrics", metrics),
+    path("metrics", metrics, name="metrics"),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]

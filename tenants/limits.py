@@ -7,6 +7,9 @@ from typing import Any
 from django.core.validators import MinValueValidator
 from django.db import models
 
+# The gate counts in doubles: whole up to here.
+MOST = 2**53
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -37,7 +37,13 @@ def test_money_is_written_in_plain_dollars_with_nine_digits(amount_nusd: int, te
     assert parse_usd(text) == amount_nusd
 
 
-@pytest.mark.parametrize("text", ["", "ten", "1,5", "0.0000000001", "NaN", "Infinity", "$5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", ".", "-", "ten", "1,5", "0.0000000001", "NaN", "Infinity", "$5", "1e9"],
+        *["1e999999999", "9" * 13, "0." + "1" * 5000, "\u0661\u0662", "1_0"],
+    ],
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"dollars|digits"):
         parse_usd(text)

@@ -199,6 +199,8 @@ class KeyForm(forms.Form):
         is_new = "expires_on" in self.changed_data
         if day is not None and is_new and day < datetime.now(UTC).date():
             raise forms.ValidationError("Choose today or a day to come, or leave it empty.")
+        if day == date.max:  # its end is beyond what a moment can be
+            raise forms.ValidationError("Choose an earlier day, or leave it empty.")
         return day
 
     def _expiry(self) -> dict[str, datetime | None]:

@@ -71,7 +71,10 @@ class KeyListView(_KeysView):
     def post(self, request: Request) -> JsonResponse:
         params = read_params(request, CreateKeyParams)
         row, key = services.create_api_key(
-            tenant=self.tenant(request), actor=self.actor(request), **params.settings()
+            tenant=self.tenant(request),
+            actor=self.actor(request),
+            maker_id=_record(request).key_id,
+            **params.settings(),
         )
         return JsonResponse({**_object(row, request), "key": key}, status=201)
 

@@ -6,10 +6,11 @@ from django import forms
 
 from tenants.registry.models import Tenant
 from tenants.registry.slugs import MAX_LENGTH, complaint_about
+from tenants.users.forms import NameField
 
 
 class WorkspaceForm(forms.Form):
-    name = forms.CharField(
+    name = NameField(
         label="Name",
         max_length=100,
         help_text="Your company, team or project. It can be changed later.",

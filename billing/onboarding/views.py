@@ -1,5 +1,6 @@
 """From sign-up to the first call: name the workspace, get a key, watch the call arrive."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from agentflare import throttle
 from agentflare.client_ip import client_ip
 from agentflare.redis_store import RedisDownError
 from billing.dashboard.quickstart import QUICKSTART_MODEL
@@ -37,6 +39,12 @@ from tenants.users.models import Membership, Role, User
 LOOKS = 300
 # The session's note that this person has just made this workspace.
 WELCOME = "onboarding.welcome"
+# How many workspaces a person may make in a day; each has a schema of its own.
+MOST_A_DAY = 10
+
+
+class TooOftenError(Exception):
+    pass
 
 
 @login_required
@@ -48,9 +56,12 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         slug = form.cleaned_data["slug"]
         try:
+            _check_rate(user)
             open_workspace(
                 user=user, name=form.cleaned_data["name"], slug=slug, actor=_actor(request)
             )
+        except TooOftenError:
+            form.add_error(None, f"At most {MOST_A_DAY} workspaces in a day. Try tomorrow.")
         except TenantExistsError:
             form.add_error("slug", TAKEN)
         except TooManyWorkspacesError:
@@ -66,11 +77,20 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
     return render(request, "onboarding/new.html", context)
 
 
+def _check_rate(user: User) -> None:
+    """Raises TooOftenError. Those that were handed over, or closed, count here too."""
+    with suppress(*RedisDownError):
+        if not throttle.allows("new-workspace", str(user.pk), most=MOST_A_DAY, in_s=86_400):
+            raise TooOftenError
+
+
 def _made_before(request: HttpRequest, user: User) -> str:
     """The slug, when the form was only sent twice."""
-    slug = request.POST.get("slug", "")
+    slug = str(request.session.get(WELCOME, ""))
+    if request.POST.get("slug") != slug:
+        return ""
     is_ours = Membership.objects.filter(user=user, role=Role.OWNER, tenant__slug=slug).exists()
-    return slug if is_ours and request.session.get(WELCOME) == slug else ""
+    return slug if is_ours else ""
 
 
 def _no_more(request: HttpRequest) -> HttpResponse:
@@ -156,7 +176,7 @@ def first_call(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     context = {
         "call": call,
         "refusal": None if call else _refusal_after(since, workspace.tenant.code),
-        **_watching(since, int(look) if look.isdecimal() else LOOKS),
+        **_watching(since, int(look[:6]) if look.isdecimal() else LOOKS),
     }
     return render(request, "onboarding/call.html", context)
 
@@ -192,4 +212,4 @@ def _granted(workspace: Workspace) -> int:
 
 def _actor(request: HttpRequest) -> Actor:
     assert isinstance(request.user, User)
-    return Actor(request.user.email, client_ip(request))
+    return Actor(request.user.email, client_ip(request), request.user.pk)

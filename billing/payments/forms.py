@@ -89,6 +89,13 @@ class TopUpForm(_Form):
             "amount"
         ].help_text = f"From {dollars(bounds.least_cents)} to {dollars(bounds.most_cents)}."
 
+    @property
+    def chosen_cents(self) -> int:
+        """Of the presets, for a form that was not sent, or not as it should be."""
+        field, chosen = self.fields["preset"], str(self["preset"].value())
+        assert isinstance(field, forms.ChoiceField)
+        return int(chosen) if field.valid_value(chosen) else self.bounds.least_cents
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:

@@ -1,13 +1,13 @@
 """Mails about payments, to those who may do something about them."""
 
 from django.conf import settings
-from django.core.mail import send_mail
 
 from agentflare.money import format_usd
 from billing.payments.amounts import dollars
 from billing.payments.models import BillingAccount, Dispute, TopUp
+from tenants.members.mails import send
 from tenants.registry.models import Tenant
-from tenants.workspaces.alerts import alert_addresses
+from tenants.workspaces.alerts import told_now
 
 
 def page_of(tenant: Tenant, path: str = "") -> str:
@@ -15,17 +15,12 @@ def page_of(tenant: Tenant, path: str = "") -> str:
 
 
 def people_of(tenant: Tenant) -> list[str]:
-    return alert_addresses(tenant)
+    return told_now(tenant)
 
 
 def _send(tenant: Tenant, subject: str, message: str) -> None:
     for address in people_of(tenant):
-        send_mail(
-            subject=f"{tenant.name}: {subject}",
-            message=f"{message}\n",
-            from_email=None,
-            recipient_list=[address],
-        )
+        send(address, f"{tenant.name}: {subject}", f"{message}\n")
 
 
 def tell_low_balance(tenant: Tenant, *, alert_nusd: int, left_nusd: int) -> None:

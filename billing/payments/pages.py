@@ -66,8 +66,7 @@ def billing_page(
     }
     form = context["top_up_form"]
     assert isinstance(form, TopUpForm)
-    initial_cents = form["preset"].value() or bounds.least_cents
-    context.setdefault("quote", quote(int(initial_cents)))
+    context.setdefault("quote", quote(form.chosen_cents))
     return render(request, "billing/overview.html", context, status=status)
 
 
@@ -147,7 +146,7 @@ def payment(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> Http
 def payment_state(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpResponse:
     """The part of the page that changes, while the payment is open."""
     looks = request.GET.get("n", "0")
-    number = int(looks) if looks.isdigit() else 0
+    number = int(looks[:6]) if looks.isdecimal() else 0
     top_up = _refreshed(workspace.tenant, _find(top_up_id))
     if not top_up.is_open:
         # Everything on the page is different now.

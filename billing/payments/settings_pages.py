@@ -91,7 +91,7 @@ def card(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 @require_GET
 def card_saved(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Where Stripe sends people who have saved a card."""
-    session_id = request.GET.get("session", "")[:100]
+    session_id = request.GET.get("session", "").replace("\0", "")[:100]
     known = find(session_id)
     if known and known.tenant_code == workspace.tenant.code and is_set_up():
         try:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
@@ -12,10 +11,11 @@ from agentflare.money import format_usd
 from billing.admission.gate import Spent
 from billing.usage.models import SpendAlert
 from tenants.keys.models import ApiKey
+from tenants.members.mails import send
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.webhooks.outbox import emit
-from tenants.workspaces.alerts import alert_addresses
+from tenants.workspaces.alerts import told_now
 
 logger = logging.getLogger(__name__)
 
@@ -84,17 +84,13 @@ def tell_alerts(tenant: Tenant) -> int:
     with tenant_schema(tenant.code), transaction.atomic():
         for alert in highest.values():
             _emit(alert, tenant, names)
-    addresses = alert_addresses(tenant)
+    addresses = told_now(tenant, len(highest))
     for alert in highest.values():
         name = names.get(alert.line_id, alert.line_id)
         logger.info("%s: key %s has spent %d %%", tenant.slug, alert.line_id, alert.percent)
         for address in addresses:
-            send_mail(
-                subject=f"{tenant.name}: API key {name} has spent {alert.percent} % of its budget",
-                message=_text(alert, tenant, name),
-                from_email=None,
-                recipient_list=[address],
-            )
+            subject = f"{tenant.name}: API key {name} has spent {alert.percent} % of its budget"
+            send(address, subject, _text(alert, tenant, name))
     with tenant_schema(tenant.code):
         ids = [alert.pk for alert in alerts]
         SpendAlert.objects.filter(pk__in=ids).update(told_at=timezone.now())

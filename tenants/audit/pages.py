@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -31,13 +32,18 @@ _FILTERS = ("actor", "action", "since", "until")
 COLUMNS = ("id", "time", "actor", "action", "subject", "ip", "detail")
 
 
+def _day() -> forms.DateField:
+    """One that has a day after it."""
+    return forms.DateField(required=False, validators=[MaxValueValidator(date(9999, 12, 30))])
+
+
 class FilterForm(forms.Form):
     """What cannot be is as if it were not there: filters come by address."""
 
     actor = forms.CharField(required=False, max_length=254)
     action = forms.CharField(required=False, max_length=50)
-    since = forms.DateField(required=False)
-    until = forms.DateField(required=False)
+    since = _day()
+    until = _day()
     before = forms.IntegerField(required=False, min_value=1, max_value=2**62)
 
 

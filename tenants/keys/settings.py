@@ -3,21 +3,21 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
 
 from tenants.keys.models import Scope
-from tenants.limits import Limits
+from tenants.limits import MOST, Limits
 
 # What AI Gateway takes: a minute to a month.
 CACHE_TTL_S = range(60, 2_592_001)
 MAX_NAME_LENGTH = 100
 _MAX_ENTRIES = 200
 _MAX_ENTRY_LENGTH = 120
-# Nine billion dollars: what the gate can count.
-_MAX_NUMBER = 2**53
+# In whichever zone it is read, it is a moment.
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _LIMITS = tuple(Limits.__dataclass_fields__)
 
 
@@ -83,8 +83,8 @@ def _expires_at(field: str, value: datetime | None) -> datetime | None:
         return None
     if timezone.is_naive(value):
         raise KeySettingError(field, "a time needs its zone, such as 2027-01-31T12:00:00Z")
-    if value <= timezone.now():
-        raise KeySettingError(field, "a time to come")
+    if not timezone.now() < value <= _LATEST:
+        raise KeySettingError(field, "a time to come, in this calendar")
     return value
 
 
@@ -97,8 +97,8 @@ def _cache_ttl_s(field: str, value: int | None) -> int | None:
 
 
 def _number(field: str, value: int | None) -> int | None:
-    if value is not None and not 0 <= value <= _MAX_NUMBER:
-        raise KeySettingError(field, f"a whole number from 0 to {_MAX_NUMBER}, or none")
+    if value is not None and not 0 <= value <= MOST:
+        raise KeySettingError(field, f"a whole number from 0 to {MOST}, or none")
     return value
 
 

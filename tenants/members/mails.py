@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.urls import reverse
 
+from agentflare.names import one_line
 from tenants.members.models import Invitation
 from tenants.registry.models import Tenant
 from tenants.users.models import Membership, Role
@@ -22,7 +23,7 @@ def tell(tenant: Tenant, addresses: Iterable[str], subject: str, message: str) -
     """Mail each of them. What is told has happened: a mail that fails changes nothing."""
     for address in sorted(set(addresses)):
         try:
-            _send(address, f"{tenant.name}: {subject}", message)
+            send(address, f"{tenant.name}: {subject}", message)
         except MAIL_FAILURES:
             logger.exception("A mail of %s could not be sent", tenant.slug)
 
@@ -42,7 +43,7 @@ def send_invitation(invitation: Invitation, token: str) -> None:
     tenant, inviter = invitation.tenant, invitation.invited_by
     link = settings.AGENTFLARE_URL + reverse("invitation", kwargs={"token": token})
     who = f"{inviter.email} invites you" if inviter else "You are invited"
-    _send(
+    send(
         invitation.email,
         f"You are invited to {tenant.name}",
         f"{who} to the workspace {tenant.name} at AgentFlare, as {invitation.role}.\n\n"
@@ -53,10 +54,11 @@ def send_invitation(invitation: Invitation, token: str) -> None:
     )
 
 
-def _send(address: str, subject: str, message: str) -> None:
-    # No line break of a workspace's name may end the header.
+def send(address: str, subject: str, message: str) -> None:
+    """Raises one of MAIL_FAILURES."""
     send_mail(
-        subject=" ".join(subject.split()),
+        # No line break of a workspace's or a key's name may end the header.
+        subject=one_line(subject),
         message=message,
         from_email=None,
         recipient_list=[address],

@@ -149,12 +149,15 @@ def keys_of(user: User) -> list[ApiKey]:
 
 def revoke_keys_of(tenant: Tenant, user: User, actor: Actor) -> list[ApiKey]:
     """All of them, though Redis be down: they are revoked within a minute then."""
+    revoked: list[ApiKey] = []
     with tenant_schema(tenant.code):
-        keys = keys_of(user)
-    for key in keys:
-        with suppress(*RedisDownError):
-            revoke_api_key(tenant=tenant, key_id=key.key_id, actor=actor)
-    return keys
+        # Until there is none: one that manages keys may have made another meanwhile.
+        while keys := keys_of(user):
+            for key in keys:
+                with suppress(*RedisDownError):
+                    revoke_api_key(tenant=tenant, key_id=key.key_id, actor=actor)
+            revoked += keys
+    return revoked
 
 
 # --- under the lock -----------------------------------------------------------------

@@ -11,18 +11,20 @@ from allauth.account.forms import (
 )
 from allauth.account.forms import ResetPasswordForm as AskForResetForm
 from allauth.account.models import EmailAddress
+from allauth.core import context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
-from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
+from django.conf import settings
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
+from tenants.members.invitations import invited_address
 from tenants.users.addresses import mark_verified
-from tenants.users.forms import PlainForm
+from tenants.users.forms import NameField, PlainForm
 from tenants.users.models import User
 
 # A code is valid for its own 30 seconds, and those before and after them.
@@ -35,6 +37,8 @@ class SignUpForm(PlainForm, SignupForm):
     def clean_email(self) -> str:
         """An address to which somebody merely wishes to change is still free."""
         email = str(super().clean_email())
+        if not settings.SIGNUP_OPEN and email.lower() != invited_address(context.request):
+            raise forms.ValidationError("Sign up with the address that was invited.")
         self.account_already_exists = User.objects.filter(email=email).exists()
         return email
 
@@ -131,37 +135,11 @@ class FirstCodeForm(PlainForm, ActivateTOTPForm):
         self.fields["code"].widget.attrs |= {"inputmode": "numeric"}
 
 
-class NewPasskeyForm(PlainForm, AddWebAuthnForm):
-    labels: ClassVar[dict[str, str]] = {
-        "name": "Name",
-        "passwordless": "Sign in with it alone, without a password",
-    }
-    help_texts: ClassVar[dict[str, str]] = {
-        "name": "For your eyes: the device it is on.",
-        "passwordless": "It asks for a fingerprint, a face or a PIN then. Without this it is a "
-        "second factor beside the password.",
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["passwordless"].initial = True
-        self.fields["name"].widget.attrs["maxlength"] = 60
-        for name, text in self.help_texts.items():
-            self.fields[name].help_text = text
-
-
-class PasskeyNameForm(PlainForm, EditWebAuthnForm):
-    labels: ClassVar[dict[str, str]] = {"name": "Name"}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].widget.attrs["maxlength"] = 60
-
-
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("name",)
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {"name": NameField}
         labels: ClassVar[dict[str, str]] = {"name": "Your name"}
         help_texts: ClassVar[dict[str, str]] = {
             "name": "Shown to the people of your workspaces. May be left empty."

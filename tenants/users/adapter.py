@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from agentflare import secrets
 from agentflare.client_ip import client_ip
-from tenants.members.invitations import is_invited
+from tenants.members.invitations import invited_address
 from tenants.users.addresses import forget_unproven
 from tenants.users.models import User
 
@@ -42,7 +42,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Else accounts are made by `manage.py create_tenant`."""
-        return bool(settings.SIGNUP_OPEN) or is_invited(request)
+        return bool(settings.SIGNUP_OPEN) or invited_address(request) is not None
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("account_change_password")

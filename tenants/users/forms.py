@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from unfold.forms import AuthenticationForm, UserChangeForm, UserCreationForm
 
+from agentflare.names import complaint_about_name, one_line
 from tenants.users.models import User
 
 # What settings.AUTH_PASSWORD_VALIDATORS ask for.
@@ -32,6 +33,18 @@ class PlainForm(forms.Form):
             field.widget.attrs.pop("placeholder", None)
         if "password1" in self.fields:
             self.fields["password1"].help_text = LENGTH_AND_KIND
+
+
+class NameField(forms.CharField):
+    """What somebody or something is called, for others to read."""
+
+    def to_python(self, value: Any) -> str:
+        return one_line(str(super().to_python(value) or ""))
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if complaint := complaint_about_name(value):
+            raise forms.ValidationError(complaint)
 
 
 class SignInForm(PlainForm, LoginForm):

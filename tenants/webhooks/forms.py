@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from agentflare.outside.request import OutsideError
-from tenants.users.forms import PlainForm
+from tenants.users.forms import NameField, PlainForm
 from tenants.webhooks.events import EVENTS
 from tenants.webhooks.sending import check_url
 
@@ -18,7 +18,7 @@ class EndpointForm(PlainForm):
         widget=forms.URLInput(attrs={"placeholder": "https://example.com/webhooks"}),
         error_messages={"required": "Where should events go?"},
     )
-    name = forms.CharField(label="Name", max_length=60, required=False, help_text="for yourselves")
+    name = NameField(label="Name", max_length=60, required=False, help_text="for yourselves")
     events = forms.MultipleChoiceField(
         label="Events",
         choices=[(event, f"{event}: {about}") for event, about in EVENTS.items()],

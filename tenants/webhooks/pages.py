@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from agentflare import throttle
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
 from tenants.webhooks import endpoints
@@ -16,6 +17,10 @@ from tenants.webhooks.forms import ChangeForm, EndpointForm
 from tenants.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 _PAGE_SIZE = 25
+# Tests, and repeats of what was sent, in a minute.
+_BY_HAND = 20
+_OFF = "This webhook is switched off: switch it on first."
+_TOO_OFTEN = f"At most {_BY_HAND} are sent by hand in a minute. Wait a little."
 _page = workspace_page(Permission.MANAGE_SETTINGS)
 
 
@@ -94,7 +99,9 @@ def endpoint_rotate(request: HttpRequest, workspace: Workspace, endpoint_id: int
 @_page
 def endpoint_ping(request: HttpRequest, workspace: Workspace, endpoint_id: int) -> HttpResponse:
     if not _find(endpoint_id).is_enabled:
-        messages.error(request, "This webhook is switched off: switch it on first.")
+        messages.error(request, _OFF)
+    elif not _may_send(workspace):
+        messages.error(request, _TOO_OFTEN)
     else:
         endpoints.ping(
             tenant=workspace.tenant, endpoint_id=endpoint_id, actor=workspace.acting(request)
@@ -129,7 +136,12 @@ def delivery_again(
     request: HttpRequest, workspace: Workspace, endpoint_id: int, delivery_id: int
 ) -> HttpResponse:
     if not _find(endpoint_id).is_enabled:
-        messages.error(request, "This webhook is switched off: switch it on first.")
+        messages.error(request, _OFF)
+        return redirect("webhook", slug=workspace.slug, endpoint_id=endpoint_id)
+    if not WebhookDelivery.objects.filter(pk=delivery_id, endpoint_id=endpoint_id).exists():
+        raise Http404
+    if not _may_send(workspace):
+        messages.error(request, _TOO_OFTEN)
         return redirect("webhook", slug=workspace.slug, endpoint_id=endpoint_id)
     try:
         endpoints.send_again(
@@ -142,6 +154,11 @@ def delivery_again(
         raise Http404 from None
     messages.success(request, "On its way again.")
     return redirect("webhook", slug=workspace.slug, endpoint_id=endpoint_id)
+
+
+def _may_send(workspace: Workspace) -> bool:
+    """Nobody is to knock at a stranger's server by pressing a button of ours."""
+    return throttle.allows("webhook", workspace.tenant.code, most=_BY_HAND, in_s=60)
 
 
 def _find(endpoint_id: int) -> WebhookEndpoint:

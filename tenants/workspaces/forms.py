@@ -7,17 +7,17 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from tenants.keys.settings import CACHE_TTL_S
-from tenants.limits import Limits
+from tenants.limits import MOST, Limits
 from tenants.registry.models import Tenant
 from tenants.registry.slugs import complaint_about
-from tenants.users.forms import PlainForm
+from tenants.users.forms import NameField, PlainForm
 from tenants.users.models import Role
 
 _MOST_ADDRESSES = 20
 
 
 class GeneralForm(PlainForm):
-    name = forms.CharField(label="Name", max_length=100)
+    name = NameField(label="Name", max_length=100)
     slug = forms.CharField(
         label="Address",
         max_length=40,
@@ -30,9 +30,6 @@ class GeneralForm(PlainForm):
         self._slug = tenant.slug
         self.initial = {"name": tenant.name, "slug": tenant.slug}
 
-    def clean_name(self) -> str:
-        return " ".join(str(self.cleaned_data["name"]).split())
-
     def clean_slug(self) -> str:
         slug = str(self.cleaned_data["slug"])
         # One that the operator gave away stays.
@@ -41,12 +38,16 @@ class GeneralForm(PlainForm):
         return slug
 
 
+def _limit(label: str) -> forms.IntegerField:
+    return forms.IntegerField(label=label, required=False, min_value=1, max_value=MOST)
+
+
 class LimitsForm(PlainForm):
     """Empty: what the plan says."""
 
-    requests_per_minute = forms.IntegerField(label="Requests a minute", required=False, min_value=1)
-    tokens_per_minute = forms.IntegerField(label="Tokens a minute", required=False, min_value=1)
-    concurrent_calls = forms.IntegerField(label="Calls at once", required=False, min_value=1)
+    requests_per_minute = _limit("Requests a minute")
+    tokens_per_minute = _limit("Tokens a minute")
+    concurrent_calls = _limit("Calls at once")
     shrink_to_fit = forms.BooleanField(
         label="Shorten an answer to what the credit pays for, instead of refusing the call",
         required=False,

@@ -33,6 +33,12 @@ def general(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             )
         except services.SlugTakenError:
             form.add_error("slug", "Another workspace has this address, or had it. Choose another.")
+        except services.TooManySlugsError:
+            form.add_error(
+                "slug",
+                f"A workspace has at most {services.MOST_PAST_SLUGS} former addresses: choose one "
+                "of them.",
+            )
         else:
             messages.success(request, "Saved.")
             return redirect("settings", slug=row.slug)

@@ -14,15 +14,21 @@ from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import is_slug_taken
 from tenants.workspaces.models import PastSlug, Preferences
 
+MOST_PAST_SLUGS = 10
+
 
 class SlugTakenError(Exception):
     """It is, or was, another workspace's address."""
 
 
+class TooManySlugsError(Exception):
+    """The workspace keeps as many former addresses from others as it may."""
+
+
 def rename(*, tenant: Tenant, name: str, slug: str, actor: Actor) -> Tenant:
     """The old address leads to the new one from then on, and is given to nobody else.
 
-    Raises SlugTakenError; then nothing is changed.
+    Raises SlugTakenError or TooManySlugsError; then nothing is changed.
     """
     with schema_context("public"), transaction.atomic():
         row = Tenant.objects.select_for_update().get(pk=tenant.pk)
@@ -38,6 +44,8 @@ def rename(*, tenant: Tenant, name: str, slug: str, actor: Actor) -> Tenant:
             if is_slug_taken(slug, by_others_than=row):
                 raise SlugTakenError(slug)
             PastSlug.objects.filter(slug=slug).delete()
+            if PastSlug.objects.filter(tenant=row).count() >= MOST_PAST_SLUGS:
+                raise TooManySlugsError
             PastSlug.objects.create(slug=row.slug, tenant=row)
         row.name, row.slug = name, slug
         try:

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 
 from tenants.audit.models import AuditEvent
+from tenants.audit.services import Actor
 from tenants.keys import lookup
 from tenants.keys.services import create_api_key
+from tenants.members.team import revoke_keys_of
 from tenants.registry.schemas import tenant_schema
 
 
@@ -105,12 +107,14 @@ def test_everything_has_defaults_but_the_name(api: Api) -> None:
         ({"ip_ranges": ["300.1.1.1"]}, "ip_ranges"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
         ({"cache_ttl_s": 5}, "cache_ttl_s"),
         ({"limits": {"requests_per_minute": -1}}, "limits.requests_per_minute"),
         ({"limits": {"requests": 1}}, "limits.requests"),
         ({"model_limits": {"m": {"requests_per_minute": "1"}}}, None),
         ({"budgets": {"day": "a lot"}}, "budgets.day"),
         ({"budgets": {"day": "-1"}}, "budgets.day"),
+        ({"budgets": {"day": "1e999999999"}}, "budgets.day"),
         ({"budgets": {"day": 1.5}}, "budgets.day"),
         ({"alert_percents": [101]}, "alert_percents"),
         ({"secret": "x"}, "secret"),
@@ -125,6 +129,22 @@ def test_what_a_key_cannot_have_is_refused_by_its_field(
     assert status == 400
     assert param is None or told == param
     assert {key["name"] for key in api.get().json()["data"]} == {"boss", "test"}
+
+
+def test_what_a_members_key_makes_is_the_members(acme: Any) -> None:
+    boss = Actor(acme.owner.email, user_id=acme.owner.pk)
+    _, key = create_api_key(tenant=acme.tenant, name="boss", actor=boss, scopes=["admin"])
+    child = Api(key).post({"name": "child", "scopes": ["admin"]}).json()
+    Api(child["key"]).post({"name": "grandchild"})
+
+    revoked = revoke_keys_of(acme.tenant, acme.owner, boss)
+
+    assert {row.name for row in revoked} == {"boss", "child", "grandchild"}
+    # 409: this process still remembers the key.
+    assert error_of(Api(key).post({"name": "late"}))[0] in (401, 409)
+    lookup.forget_all()
+    assert Api(child["key"]).get().status_code == 401
+    assert lookup.resolve_key(acme.key).name == "test"  # nobody's: a command made it
 
 
 def test_a_change_takes_what_is_named_and_leaves_the_rest(api: Api) -> None:
@@ -216,6 +236,8 @@ def test_other_tenants_keys_do_not_exist(api: Api, acme: Any, globex: Any) -> No
     theirs = lookup.resolve_key(globex.key).key_id
 
     for response in (
+        api.get("/%00"),
+        api.delete("/%00"),
         api.get(f"/{theirs}"),
         api.post({"name": "mine"}, f"/{theirs}"),
         api.post({}, f"/{theirs}/rotate"),

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from billing.admission.services import books
+from billing.onboarding import views
 from billing.onboarding.models import TrialGrant
 from billing.onboarding.tests.builders import (
     USD,
@@ -140,6 +141,32 @@ def test_nobody_owns_more_than_the_operator_allows(settings: Any) -> None:
     assert answer.status_code == 403
     assert "A person can own 2 workspaces" in answer.content.decode()
     assert user.memberships.count() == 2
+
+
+def test_who_hands_over_what_they_make_makes_no_more_than_some_in_a_day(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_A_DAY", 2)
+    user = a_user()
+    client, slugs = browser_of(user), [new_slug() for _ in range(3)]
+
+    for slug in slugs:
+        answer = make(client, slug)
+        Membership.objects.filter(user=user).update(role=Role.ADMIN)
+
+    assert answer.status_code == 200
+    assert "At most 2 workspaces in a day" in answer.content.decode()
+    assert Tenant.objects.filter(slug__in=slugs).count() == 2
+
+
+def test_a_name_is_one_line_that_can_be_read() -> None:
+    client, slug = browser_of(a_user()), new_slug()
+
+    refused = make(client, slug, "Bank\u202eknab")
+    make(client, slug, "The\nShop")
+
+    assert "turn the others round" in refused.content.decode()
+    assert Tenant.objects.get(slug=slug).name == "The Shop"
 
 
 def test_many_requests_at_once_find_no_more_room_than_there_is(settings: Any) -> None:

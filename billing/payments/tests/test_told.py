@@ -81,7 +81,7 @@ def test_a_mail_that_fails_tells_servers_no_second_time(
     change_alert(tenant=acme.tenant, alert_nusd=10 * USD, actor="test")
     spend(acme, 20)
     with monkeypatch.context() as patch:
-        patch.setattr("billing.payments.mails.send_mail", fail)
+        patch.setattr("tenants.members.mails.send_mail", fail)
         with pytest.raises(ConnectionRefusedError):
             look_after_balance(acme.tenant)
     look_after_balance(acme.tenant)

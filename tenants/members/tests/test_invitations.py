@@ -24,7 +24,8 @@ from tenants.members.tests.builders import (
     signed_in,
     text,
 )
-from tenants.users.models import Role
+from tenants.registry.services import resume_tenant, suspend_tenant
+from tenants.users.models import Role, User
 from tenants.workspaces.closing import close_workspace
 
 LINK = re.compile(r"/invitations/\S+/")
@@ -113,6 +114,41 @@ def test_who_is_invited_may_sign_up_where_others_may_not(acme: Any, settings: An
     assert "Make one with this address" in text(client.get(link))
     assert 'name="password1"' in text(client.get("/accounts/signup/"))
     assert 'name="password1"' not in text(Client().get("/accounts/signup/"))
+
+
+def test_they_sign_up_with_no_other_address(acme: Any, settings: Any) -> None:
+    settings.SIGNUP_OPEN = False
+    address = f"new@{acme.tenant.slug}.test"
+    client = Client(REMOTE_ADDR="192.0.2.77")
+    client.get(invite(acme, address))
+
+    def sign_up(email: str) -> Any:
+        return client.post("/accounts/signup/", {"email": email, "password1": "a-long-pass-1"})
+
+    refused, taken = sign_up(f"else@{acme.tenant.slug}.test"), sign_up(address.upper())
+
+    assert "Sign up with the address that was invited" in text(refused)
+    assert taken.status_code == 302
+    made = User.objects.filter(email__endswith=f"@{acme.tenant.slug}.test")
+    assert {user.email for user in made} == {acme.owner.email, address}
+
+
+def test_a_closed_or_suspended_workspace_invites_nobody(acme: Any) -> None:
+    client, page = signed_in(acme.owner), f"/t/{acme.tenant.slug}/team/"
+    invite(acme, "new@x.test")
+    again = f"{page}invitations/{row(acme, 'new@x.test').pk}/again/"
+    mail.outbox.clear()
+    form = {"email": "else@x.test", "role": "viewer"}
+
+    suspend_tenant(tenant=acme.tenant, reason="spam", actor="test")
+    assert "suspended: nobody is invited" in text(client.post(f"{page}invite/", form))
+    resume_tenant(tenant=acme.tenant, actor="test")
+    close_workspace(tenant=acme.tenant, actor=actor(acme.owner))
+    mail.outbox.clear()
+
+    assert "closed: open it again" in text(client.post(f"{page}invite/", form))
+    assert "closed: open it again" in text(client.post(again, follow=True))
+    assert mail.outbox == []
 
 
 def test_a_closed_workspace_is_not_joined(acme: Any) -> None:
@@ -299,6 +335,23 @@ def test_invitations_have_a_rate(acme: Any, settings: Any) -> None:
     assert [answer.status_code for answer in answers] == [302, 302, 302, 422, 422]
     assert "At most 3 invitations in an hour" in text(answers[-1])
     assert len(mail.outbox) == 3
+
+
+def test_mails_that_are_sent_again_count_as_well(acme: Any, settings: Any) -> None:
+    settings.INVITATIONS_PER_HOUR = 3
+    client, page = signed_in(acme.owner), f"/t/{acme.tenant.slug}/team/"
+    invite(acme, "new@x.test")
+    found = row(acme, "new@x.test")
+
+    answers = []
+    for _ in range(3):
+        Invitation.objects.filter(pk=found.pk).update(sent_at=timezone.now() - timedelta(minutes=2))
+        answers.append(client.post(f"{page}invitations/{found.pk}/again/", follow=True))
+
+    assert "At most 3 invitations in an hour" in text(answers[-1])
+    assert len(mail.outbox) == 3
+    refused = client.post(f"{page}invite/", {"email": "else@x.test", "role": "viewer"})
+    assert "At most 3 invitations in an hour" in text(refused)
 
 
 def test_one_address_is_not_pestered(acme: Any) -> None:

@@ -118,9 +118,13 @@ def test_a_passkey_for_another_site_is_refused(mailoutbox: Outbox) -> None:
     assert not Authenticator.objects.filter(user__email=address).exists()
 
 
-@pytest.mark.parametrize(
-    "credential", ["", "{}", "nonsense", '{"response": {"userHandle": "!"}}', "[]"]
-)
+NONSENSE = [
+    *["", "{}", "nonsense", '{"response": {"userHandle": "!"}}', "[]", "9" * 5000, "[" * 100_000],
+    '"\\ud800"',
+]
+
+
+@pytest.mark.parametrize("credential", NONSENSE)
 def test_nonsense_is_refused_and_not_our_fault(mailoutbox: Outbox, credential: str) -> None:
     browser = Browser()
     asked(browser)
@@ -129,6 +133,33 @@ def test_nonsense_is_refused_and_not_our_fault(mailoutbox: Outbox, credential: s
 
     assert answer.status_code == 302
     assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("id", "another"),
+        ("rawId", None),
+        ("rawId", "\ud800"),
+        ("clientExtensionResults", "text"),
+        ("response", {"clientDataJSON": "MQ", "attestationObject": "oA"}),
+        ("response", {"clientDataJSON": 10**30, "attestationObject": ""}),
+        ("response", {}),
+    ],
+)
+def test_a_new_passkey_that_is_none_is_refused(
+    mailoutbox: Outbox, member: str, value: object
+) -> None:
+    browser, address = a_person(mailoutbox)
+    browser.again()
+    options = plain(browser.get(ADD).context["js_data"])["creation_options"]
+    credential = json.loads(Passkey().register(options))
+
+    sent = [json.dumps({**credential, member: value}), *NONSENSE]
+    answers = [browser.post(ADD, {"name": "x", "credential": each}) for each in sent]
+
+    assert [answer.status_code for answer in answers] == [200] * len(sent)
+    assert not Authenticator.objects.filter(user__email=address).exists()
 
 
 def test_a_deactivated_person_does_not_come_in_by_passkey(mailoutbox: Outbox) -> None:

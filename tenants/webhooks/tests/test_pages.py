@@ -98,6 +98,25 @@ def test_a_test_is_sent_and_logged_with_its_answer(acme: Any) -> None:
     assert "Tried" not in text(client.get(url(acme, f"{row.pk}/log/")))
 
 
+def test_nobody_knocks_at_a_server_by_pressing_a_button(acme: Any) -> None:
+    client = signed_in(acme.owner)
+    make(acme)
+    row = only(acme)
+
+    pages = [client.post(url(acme, f"{row.pk}/ping/"), follow=True) for _ in range(21)]
+
+    assert "A test is on its way" in text(pages[19])
+    assert "At most 20" in text(pages[20])
+    with tenant_schema(acme.code):
+        assert WebhookDelivery.objects.count() == 20
+        last = WebhookDelivery.objects.latest("pk")
+        WebhookDelivery.objects.update(state=WebhookDelivery.State.FAILED)
+    again = client.post(url(acme, f"{row.pk}/{last.pk}/again/"), follow=True)
+    assert "At most 20" in text(again)
+    with tenant_schema(acme.code):
+        assert not WebhookDelivery.objects.filter(state=WebhookDelivery.State.PENDING).exists()
+
+
 def test_it_is_changed_switched_off_and_removed(acme: Any) -> None:
     client = signed_in(acme.owner)
     make(acme)

@@ -18,7 +18,7 @@ from tenants.registry import status
 from tenants.registry.models import Tenant
 from tenants.registry.services import TenantExistsError, change_limits, create_tenant
 from tenants.users.models import Role
-from tenants.workspaces import services
+from tenants.workspaces import alerts, services
 from tenants.workspaces.alerts import alert_addresses, tell_people
 from tenants.workspaces.closing import close_workspace
 
@@ -100,6 +100,28 @@ def test_one_s_own_old_address_can_be_taken_back(acme: Any) -> None:
 
     assert client.get(f"/t/{old}/").status_code == 200
     assert client.get(f"/t/{new}/")["Location"] == f"/t/{old}/"
+
+
+def test_a_workspace_keeps_only_so_many_addresses_from_others(acme: Any) -> None:
+    first = acme.tenant.slug
+    for number in range(services.MOST_PAST_SLUGS):
+        rename(acme, slug=f"{first}-{number}")
+        acme.tenant.refresh_from_db()
+
+    refused = rename(acme, slug=f"{first}-more")
+    rename(acme, slug=first)
+
+    assert "at most 10 former addresses" in text(refused)
+    acme.tenant.refresh_from_db()
+    assert acme.tenant.slug == first
+
+
+@pytest.mark.parametrize("name", ["Acme\u202egnp.exe", "\u200b", "a\0b"])
+def test_a_name_that_deceives_is_refused(acme: Any, name: str) -> None:
+    answer = rename(acme, name=name)
+
+    assert answer.status_code == 422
+    assert Tenant.objects.get(pk=acme.tenant.pk).name == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +273,22 @@ def test_who_is_told(acme: Any) -> None:
     tell_people(acme.tenant, "news", "Look.")
     assert viewer.email not in [mail_.to[0] for mail_ in mail.outbox]
     assert len(mail.outbox) == 3
+
+
+def test_further_addresses_get_so_many_mails_in_a_day_and_members_all(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "MOST_OUTSIDE", 3)
+    signed_in(acme.owner).post(
+        url(acme, "settings/alerts/"),
+        {"roles": ["owner"], "addresses": f"victim@x.test {acme.owner.email}"},
+    )
+
+    for _ in range(5):
+        tell_people(acme.tenant, "news", "Look.")
+
+    told = [mail_.to[0] for mail_ in mail.outbox]
+    assert (told.count("victim@x.test"), told.count(acme.owner.email)) == (3, 5)
 
 
 @pytest.mark.parametrize(
