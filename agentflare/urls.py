@@ -13,6 +13,8 @@ urlpatterns = [
     # the tenant's program
     path("v1/", include("inference.urls")),
     path("docs/api", reference_page, name="api_reference"),
+    # who has no account yet
+    path("", include("inference.front.urls")),
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
