@@ -137,6 +137,6 @@ def provisioning(state: State) -> list[Step]:
     ]
 
 
-def manage(steps: Sequence[Step]) -> Command:
-    """All of them, in one process; see run_commands.py."""
-    return [sys.executable, str(RUN_COMMANDS), json.dumps([step.command for step in steps])]
+def manage(commands: Sequence[Command]) -> Command:
+    """Commands of manage.py, all in one process; see run_commands.py."""
+    return [sys.executable, str(RUN_COMMANDS), json.dumps(commands)]

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from sandbox.supervisor.choices import Choices, check_answers
 from sandbox.supervisor.console import Console
 from sandbox.supervisor.folder import DataFolder, free_space_mb, write_private
 from sandbox.supervisor.household import Household
+from sandbox.supervisor.outcomes import Outcomes
 from sandbox.supervisor.processes import Program, complaint
 from sandbox.supervisor.ready import demo_env, missed_models, ready_block, status_of
 from sandbox.supervisor.requests import StopRequested
@@ -25,9 +25,6 @@ from sandbox.supervisor.requests import StopRequested
 READY_TIMEOUT_S = 90.0
 IDLE_S = 1.0
 LOOK_AT_MODELS_S = 5.0
-
-# Of all commands of manage.py that are run at a start; they print a few lines.
-LONGEST_OUTPUT_BYTES = 1_000_000
 
 # Below this the stores begin to refuse what they cannot write.
 LOW_SPACE_MB = 100
@@ -260,7 +257,7 @@ class Sandbox:
         with tempfile.TemporaryFile() as output:
             with log.open("ab") as errors:
                 process = children.spawn(
-                    product.manage(steps),
+                    product.manage([step.command for step in steps]),
                     cwd=self.choices.project,
                     env=self.environment,
                     output=output,
@@ -268,21 +265,16 @@ class Sandbox:
                     keep_fds=[self.folder.children_fd],
                 )
 
-            def lines() -> list[bytes]:
-                # The file's position is where the process writes.
-                written = os.pread(output.fileno(), LONGEST_OUTPUT_BYTES, 0)
-                return written.split(b"\n")[:-1]
-
-            def has_done(count: int) -> bool:
-                return len(lines()) >= count
-
-            for number, step in enumerate(steps):
+            outcomes = Outcomes(output)
+            for step in steps:
                 with self.console.step(step.title):
-                    self.household.run(process, until=partial(has_done, number + 1))
-                    if not has_done(number + 1):
-                        name, reason = step.command[0], f"{complaint(log)} (log: {log})"
-                        raise SandboxError(f"`manage.py {name}` failed: {reason}")
-                yield json.loads(lines()[number])
+                    self.household.run(process, until=outcomes.has_next)
+                    succeeded, printed = outcomes.take()
+                    if not succeeded:
+                        self.household.run(process)  # until it has said why
+                        reason = f"{complaint(log)} (log: {log})"
+                        raise SandboxError(f"`manage.py {step.command[0]}` failed: {reason}")
+                yield printed
             self.household.run(process)
 
     # --- Being ready ------------------------------------------------------------
