@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from agentflare import health
+from agentflare.metrics import metrics
 from inference.reference.views import reference_page
 
 handler404 = "agentflare.pages.handler404"
@@ -26,8 +27,10 @@ urlpatterns = [
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
+    path("", include("billing.business.urls")),
     path("admin/", admin.site.urls),
     # whoever deploys it
+    path("metrics", metrics),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]
