@@ -63,28 +63,28 @@ def prove_it_is_me(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_pages_for_those_outside_are_good(any_visit: Any, path: str) -> None:
-    any_visit.goto(f"/accounts/{path}")
+def test_pages_for_those_outside_are_good(visit: Any, path: str) -> None:
+    visit.goto(f"/accounts/{path}")
 
-    any_visit.expect_good_page()
+    visit.expect_good_page_everywhere()
 
 
-def test_pages_of_an_account_are_good(gateway: Any, any_visit: Any) -> None:
+def test_pages_of_an_account_are_good(gateway: Any, visit: Any) -> None:
     cast = gateway.cast(name="accounts")
-    page = any_visit.goto("/accounts/login/")
+    page = visit.goto("/accounts/login/")
     page.get_by_label("E-mail address").fill(cast.owner.email)
     page.get_by_label("Password", exact=True).fill(cast.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/t/**")
 
     for path in INSIDE:
-        any_visit.goto(f"/accounts/{path}")
+        visit.goto(f"/accounts/{path}")
         if "reauthenticate" in page.url:
-            any_visit.expect_good_page()
+            visit.expect_good_page_everywhere()
             page.get_by_label("Your password").fill(cast.password)
             page.get_by_role("button", name="Go on").click()
             page.wait_for_url(f"**/accounts/{path}")
-        any_visit.expect_good_page()
+        visit.expect_good_page_everywhere()
 
 
 def test_an_app_is_set_up_and_asked_for(gateway: Any, visit: Any) -> None:

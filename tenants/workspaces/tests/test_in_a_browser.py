@@ -12,10 +12,10 @@ from tenants.users.models import Role
 from tenants.webhooks.tests.receiver import receiving
 
 
-def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, any_visit: Any) -> None:
+def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, visit: Any) -> None:
     cast = gateway.cast()
     other = member(cast, Role.DEVELOPER)
-    any_visit.sign_in(cast.owner)
+    visit.sign_in(cast.owner)
     root = f"/t/{cast.tenant.slug}/"
 
     for path in (
@@ -30,9 +30,9 @@ def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, any_vis
         "settings/close/",
         "audit/",
     ):
-        page = any_visit.goto(root + path)
+        page = visit.goto(root + path)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
-        any_visit.expect_good_page()
+        visit.expect_good_page_everywhere()
 
 
 def test_somebody_is_invited_and_joins(gateway: Any, any_visit: Any, monkeypatch: Any) -> None:
