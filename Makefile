@@ -4,6 +4,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MODEL := $(VENV)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
+# Over the cores, a file's tests together, in the order of conftest.py.
+SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# What is compiled is kept, for the many processes that import it.
+export PYTHONDONTWRITEBYTECODE :=
+
 # The first Python that is new enough; PYTHON=… chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
@@ -31,10 +37,10 @@ models: $(VENV)/.installed
 	@exec $(PY) -m sandbox.install.models
 
 test: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@exec $(PY) -m pytest $(SHARED_OUT)
 
 test-fast: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup \
+	@exec $(PY) -m pytest $(SHARED_OUT) \
 		-m "not slow and not gateway" agentflare tenants billing inference
 
 # SEED=7 SECONDS=600 choose the disasters, and for how long they go on.

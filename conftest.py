@@ -22,7 +22,6 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
-from sandbox.embedded.postgres import Postgres, start_postgres
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.stripe.tests import stand_in
 from sandbox.stripe.tests.stand_in import StandIn
@@ -54,14 +53,19 @@ class Cast:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`-m "not gateway"` leaves out what needs the whole product running.
 
-    Shared out by pytest-xdist, a file's tests stay together; those that start whole sandboxes
-    and kill them come one after the other, or they would wait for each other.
+    Shared out by pytest-xdist, files with what takes long come first: else one worker would be at
+    them when the others are done.
     """
     for item in items:
         if "gateway" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gateway)
-        is_slow = item.get_closest_marker("slow") is not None
-        item.add_marker(pytest.mark.xdist_group("slow" if is_slow else item.path.stem))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    marks = [item.get_closest_marker(name) for name in ("slow", "gateway")]
+    return next((turn for turn, mark in enumerate(marks) if mark), len(marks))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -180,47 +184,6 @@ def _running_sandbox(
     sandbox.wait_until_ready()
     yield sandbox
     sandbox.stop()
-
-
-@pytest.fixture
-def own_sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
-    """A sandbox with stores of its own, for tests that kill them."""
-    sandbox = start_sandbox(tmp_path / "sandbox")
-    sandbox.wait_until_ready()
-    yield sandbox
-    sandbox.stop()
-
-
-@dataclass
-class OwnStores:
-    """A sandbox on a PostgreSQL and a Valkey that a test may stop, pause and start again."""
-
-    sandbox: RunningSandbox
-    postgres: Postgres
-    valkey: Valkey
-
-
-@pytest.fixture
-def own_stores(tmp_path: Path) -> Iterator[OwnStores]:
-    postgres = start_postgres(tmp_path)
-    valkey = start_valkey(tmp_path)
-    sandbox = start_sandbox(
-        tmp_path / "sandbox",
-        variables={
-            "DATABASE_URL": postgres.url,
-            "REDIS_URL": valkey.url,
-            "SPOOL_DIR": str(tmp_path / "spool"),
-        },
-    )
-    try:
-        sandbox.wait_until_ready()
-        yield OwnStores(sandbox, postgres, valkey)
-    finally:
-        sandbox.stop()
-        for server in (valkey, postgres):
-            with suppress(ProcessLookupError):
-                os.kill(server.pid, signal.SIGCONT)
-            server.stop_quickly()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from uuid import UUID
 from agentflare.errors import CreditError, GatewayError, NotFoundError
 from agentflare.money import format_usd
 from billing.admission.rules import Rules, rate_limit_headers
-from billing.admission.services import admit
+from billing.admission.services import admit, give_up
 from billing.usage.events import UsageEvent
 from inference import progress
 from inference.attempts import Attempts, Prepared
@@ -139,23 +139,25 @@ def admit_call(
     require_allowed(call.caller, plan)
     rules = rules_of(call.caller, plan.own_name)
     candidates = prepare_candidates(plan, prepare)
+    event = _event(call, plan, candidates)
     shrunk_to = None
     for tries_left in reversed(range(_SHRINKS + 1)):
         try:
-            hold = admit(
-                event=_event(call, plan, candidates),
-                tokens=max(candidate.most_tokens for candidate in candidates),
-                rules=rules,
-            )
+            hold = admit(event=event, tokens=_most_tokens(candidates), rules=rules)
             break
         except CreditError as refusal:
-            if shrink is None or not call.shrink_to_fit or not tries_left:
-                raise
             # Other calls may take of the credit meanwhile: then what they leave is tried.
-            candidates = _shrunk(candidates, shrink, most_nusd=refusal.available_nusd or 0)
-            if not candidates:
+            most_nusd = refusal.available_nusd or 0
+            may_shrink = call.shrink_to_fit and tries_left
+            smaller = _shrunk(candidates, shrink, most_nusd=most_nusd) if may_shrink else []
+            if not smaller:
+                give_up(event)
                 raise
+            candidates, event = smaller, _event(call, plan, smaller)
             shrunk_to = min(candidate.output_cap or 0 for candidate in candidates)
+        except Exception:
+            give_up(event)
+            raise
     meter = Meter(hold, offer=candidates[0].offer)
     progress.note_admitted(call.request_id)
     attempts = Attempts(
@@ -164,10 +166,19 @@ def admit_call(
     return Admitted(call, meter, attempts, candidates, shrunk_to)
 
 
+def _most_tokens(candidates: Sequence[Prepared]) -> int:
+    return max(candidate.most_tokens for candidate in candidates)
+
+
 def _shrunk(
-    candidates: Sequence[Prepared], shrink: Callable[[Offer, int], Prepared], *, most_nusd: int
+    candidates: Sequence[Prepared],
+    shrink: Callable[[Offer, int], Prepared] | None,
+    *,
+    most_nusd: int,
 ) -> list[Prepared]:
     """Those that so much money pays for a shorter answer of, with that answer's cap."""
+    if shrink is None:
+        return []
     caps = [(each, fitting_cap(each, most_nusd=most_nusd)) for each in candidates]
     return [shrink(each.offer, cap) for each, cap in caps if cap is not None]
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.embedded.ports import free_port
 from sandbox.stripe import variables
+from sandbox.supervisor import product
 from sandbox.supervisor.choices import PROJECT
 from sandbox.supervisor.folder import read_env_file
 
@@ -84,6 +85,23 @@ class RunningSandbox:
         """Until a child has been started again; returns its new process id."""
         wait_until(lambda: self.pid(name) != than_pid, timeout_s)
         return self.pid(name)
+
+    def manage(self, *commands: Sequence[str]) -> list[str]:
+        """Run commands of manage.py on it; returns what each printed.
+
+        Raises AssertionError with that of the last if one fails.
+        """
+        done = subprocess.run(
+            product.manage([list(command) for command in commands]),
+            cwd=PROJECT,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = [json.loads(line)[1] for line in done.stdout.splitlines()]
+        assert done.returncode == 0, "\n".join([*printed[-1:], done.stderr])
+        return printed
 
     def stop(self, timeout_s: float = 10.0) -> tuple[int, str]:
         """Stop it as Ctrl-C does. Returns its exit status and all it printed."""

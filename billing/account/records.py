@@ -12,9 +12,9 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
 from agentflare.api import JsonResponse
+from agentflare.csv_cells import plain_cell
 from agentflare.errors import NotFoundError
 from agentflare.money import format_usd, parse_usd
-from agentflare.tables import cell
 from billing.account.queries import choice, invalid, moment, page_size
 from billing.account.views import AccountView
 from billing.usage.models import Status
@@ -125,7 +125,7 @@ def _as_csv(page: Page, *, is_first: bool) -> bytes:
     for record in page.records:
         told = record_object(record)
         told["quantities"] = orjson.dumps(told["quantities"]).decode()
-        told |= {name: cell(told[name]) for name in _FROM_OUTSIDE if told[name]}
+        told |= {name: plain_cell(told[name]) for name in _FROM_OUTSIDE if told[name]}
         writer.writerow(told[column] for column in COLUMNS)
     return text.getvalue().encode()
 

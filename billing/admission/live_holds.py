@@ -59,6 +59,8 @@ class Hold:
 _holds: dict[str, Hold] = {}
 # Captures that Redis has, and the ledger perhaps not yet.
 _sent: deque[Hold] = deque(maxlen=10_000)
+# Asked for while Redis did not answer, and refused then: it may hold them all the same.
+_unwanted: deque[UsageEvent] = deque(maxlen=10_000)
 _keeper: threading.Thread | None = None
 _keeper_pid = 0
 _redis_run_id = ""
@@ -77,6 +79,12 @@ def remove(hold: Hold) -> None:
     _holds.pop(hold.request_id, None)
 
 
+def note_unwanted(event: UsageEvent) -> None:
+    """Redis may have admitted it, or may do so yet, and nobody is going to make this call."""
+    _unwanted.append(event)
+    start_keeper()
+
+
 def correct(hold: Hold) -> None:
     """Its tokens are what its event says now. Once."""
     counted, hold.counted = hold.counted, None
@@ -89,6 +97,7 @@ def forget_all() -> None:
     global _redis_run_id, _seen_at
     _holds.clear()
     _sent.clear()
+    _unwanted.clear()
     recent.forget_all()
     _redis_run_id, _seen_at = "", 0.0
 
@@ -137,7 +146,8 @@ def _keep() -> None:
         outage.woken.wait(_OUTAGE_TICK_S if outage.is_on() else settings.HOLD_RENEW_S)
         outage.woken.clear()
         # Each by itself: whatever goes wrong in one, the holds must be renewed.
-        duties = (live_without_redis,) if outage.is_on() else (renew_all, look_at_redis, live)
+        in_order = (renew_all, look_at_redis, end_unwanted, live)
+        duties = (live_without_redis,) if outage.is_on() else in_order
         for duty in (*duties, forget_old_captures, recent.forget_old, take_in_spool):
             try:
                 duty()
@@ -186,6 +196,24 @@ def _tell_postgresql(*, is_back: bool) -> None:
     if is_settled:
         outage.note_told_all()
         patiently(lambda: peers.note_alive(has_told=True))
+
+
+def end_unwanted() -> None:
+    """Give back what Redis holds for calls that were refused. One that it admits later still, out
+    of its backlog, finds that it has ended.
+
+    Raises RedisDownError; then it is tried again.
+    """
+    events = list(_unwanted)
+    if not events:
+        return
+    pipeline = get_redis().pipeline(transaction=False)
+    for event in events:
+        keys = gate.HoldKeys.of(event)
+        gate.conclude(keys, request_id=event.request_id, cost_nusd=0, tokens=0, client=pipeline)
+    pipeline.execute()
+    for _ in events:
+        _unwanted.popleft()
 
 
 def live() -> None:

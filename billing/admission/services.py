@@ -34,6 +34,8 @@ _joining = threading.Lock()
 # each other there anyway, in everybody's way.
 _at_once = threading.BoundedSemaphore(max(1, settings.DATABASE_POOL_SIZE // 2))
 _turns: dict[str, threading.Semaphore] = {}
+# Request ids that were refused after Redis had left one question about them unanswered.
+_uncertain: set[str] = set()
 _TRIES = 6
 _LOOK_AGAIN_S = 5.0
 _MEMORY_SIZE = 20_000
@@ -64,22 +66,37 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
     if not outage.has_joined():
         _join()
     has_failed = False
-    # An outage may begin and end under a call.
-    for _ in range(_TRIES):
-        try:
-            if outage.is_on():
-                return _admit_in_postgresql(event, tokens, rules)
-            return _admit_in_redis(event, tokens, rules)
-        except fallback.OutageOverError:
-            continue
-        except _RedisLostError as exc:
-            outage.enter(exc)
-        except RedisDownError as exc:
-            # Slow for once, or down?
-            if has_failed or not breaker.ask():
+    try:
+        # An outage may begin and end under a call.
+        for _ in range(_TRIES):
+            try:
+                admits = _admit_in_postgresql if outage.is_on() else _admit_in_redis
+                hold = admits(event, tokens, rules)
+                _uncertain.discard(event.request_id)
+                return hold
+            except fallback.OutageOverError:
+                continue
+            except _RedisLostError as exc:
                 outage.enter(exc)
-            has_failed = True
-    raise errors.ServiceUnavailableError
+            except RedisDownError as exc:
+                # Slow for once, or down?
+                if has_failed or not breaker.ask():
+                    outage.enter(exc)
+                has_failed = True
+        raise errors.ServiceUnavailableError
+    except Exception:
+        if has_failed:
+            _uncertain.add(event.request_id)
+        raise
+
+
+def give_up(event: UsageEvent) -> None:
+    """Nobody asks for this call again: what Redis may have held for it without an answer, or may
+    hold for it yet, is given back.
+    """
+    if event.request_id in _uncertain:
+        _uncertain.discard(event.request_id)
+        live_holds.note_unwanted(event)
 
 
 class _RedisLostError(Exception):

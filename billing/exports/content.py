@@ -12,7 +12,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Max, Min
 
-from agentflare.tables import cell
+from agentflare.csv_cells import plain_cell
 from billing.account.records import FORMATS
 from billing.archive.files import path_of
 from billing.ledger.models import Posting
@@ -81,6 +81,7 @@ def _workspace(tenant: Tenant) -> dict[str, Any]:
         "plan": tenant.plan.name if tenant.plan else None,
         "limits": asdict(tenant.limits),
         "shrink_to_fit": tenant.shrink_to_fit,
+        "cache_ttl_s": tenant.cache_ttl_s,
         "alerts": {"roles": chosen.alert_roles, "addresses": chosen.alert_addresses},
         "retention_months": chosen.retention_months,
         "members": [
@@ -127,8 +128,8 @@ def _ledger() -> Iterator[bytes]:
                 row.entry_id,
                 row.entry.created_at.isoformat(),
                 row.entry.kind,
-                cell(row.entry.reference),
-                cell(row.entry.memo),
+                plain_cell(row.entry.reference),
+                plain_cell(row.entry.memo),
                 row.source_id,
                 row.destination_id,
                 row.amount_nusd,
@@ -154,7 +155,7 @@ def _days() -> Iterator[bytes]:
     last = 0
     while batch := list(rows.filter(pk__gt=last)[:_BATCH]):
         last = batch[-1][0]
-        yield _csv([cell(x) if isinstance(x, str) else x for x in row[1:]] for row in batch)
+        yield _csv([plain_cell(x) if isinstance(x, str) else x for x in row[1:]] for row in batch)
 
 
 def _months() -> Iterator[date]:

@@ -27,6 +27,7 @@ from billing.onboarding.services import (
     make_first_key,
     open_workspace,
 )
+from billing.usage.refusals import Refusal, latest_refusals
 from tenants.audit.services import Actor
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
@@ -172,12 +173,24 @@ def first_call(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     since = _moment(request.GET.get("since", ""))
     look = request.GET.get("look", "0")
     call = first_call_after(since)
-    context = {"call": call, **_watching(since, int(look[:6]) if look.isdecimal() else LOOKS)}
+    context = {
+        "call": call,
+        "refusal": None if call else _refusal_after(since, workspace.tenant.code),
+        **_watching(since, int(look[:6]) if look.isdecimal() else LOOKS),
+    }
     return render(request, "onboarding/call.html", context)
 
 
 def _watching(since: datetime, look: int) -> dict[str, Any]:
     return {"since": since.isoformat(), "look": look + 1, "is_looking": look < LOOKS}
+
+
+def _refusal_after(moment: datetime, tenant_code: str) -> Refusal | None:
+    try:
+        latest = next(iter(latest_refusals(tenant_code)), None)
+    except RedisDownError:
+        return None
+    return latest if latest and latest.moment > moment else None
 
 
 def _moment(text: str) -> datetime:

@@ -9,8 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from agentflare.csv_cells import plain_cell
 from agentflare.money import format_usd
-from agentflare.tables import cell
 from billing.payments.statement import Movement, months, statement
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
@@ -78,7 +78,7 @@ def _cells(movement: Movement) -> list[str]:
         f"{movement.day:%Y-%m-%d}",
         "" if movement.is_usage else f"{movement.moment:%H:%M:%S}",
         movement.words,
-        cell(movement.memo),
+        plain_cell(movement.memo),
         movement.reference,
         format_usd(movement.amount_nusd),
         format_usd(movement.balance_nusd),

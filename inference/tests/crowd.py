@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
 
 import requests
 
-from inference.tests.chaos.books import booked
-from inference.tests.test_kill import NUSD, manage
+from inference.tests.customers import NUSD, Customer
 
 CLIENTS = 40
 # Of what a dozen calls of the crowd hold, and use up: whatever is lent twice is overdrawn.
@@ -23,13 +21,9 @@ TOKENS = 100
 class Crowd:
     """`told`: request id → what its client was told that it cost."""
 
-    def __init__(self, sandbox: Any) -> None:
-        self._sandbox = sandbox
-        owner = ("--owner-email", "owner@poor.example", "--owner-password=correct-horse-9")
-        manage(sandbox, "create_tenant", "poor", "--name", "Poor", *owner)
-        manage(sandbox, "grant_credit", "poor", str(CREDIT_NUSD / NUSD), "--reference", "crowd")
-        made = json.loads(manage(sandbox, "create_api_key", "poor", "--name", "k", "--json"))
-        self._headers = {"Authorization": f"Bearer {made['key']}"}
+    def __init__(self, customer: Customer) -> None:
+        """customer: with CREDIT_NUSD."""
+        self._customer = customer
         self.told: dict[str, int] = {}
         self.wrong: list[str] = []
 
@@ -56,9 +50,9 @@ class Crowd:
         }
         while not stop.is_set():
             reply = session.post(
-                f"{self._sandbox.url}/v1/chat/completions",
+                self._customer.url("chat/completions"),
                 json=body,
-                headers=self._headers,
+                headers=self._customer.headers,
                 timeout=40,
             )
             if reply.status_code not in {200, 429, 503}:
@@ -70,11 +64,12 @@ class Crowd:
                 stop.wait(float(reply.headers.get("retry-after", 1)))
 
     def assert_no_overdraft(self) -> None:
-        """With nothing running any more, and all settled."""
-        balance = json.loads(manage(self._sandbox, "balance", "poor", "--json"))
-        costs = {rid: cost for rid, (cost, _) in booked(self._sandbox, "poor").items()}
+        """With nothing running any more."""
+        self._customer.wait_until_settled()
+        books = self._customer.books()
+        costs = {rid: cost for rid, (cost, _) in books.calls.items()}
         assert costs == self.told, (costs, self.told)
-        assert Decimal(balance["posted"]) * NUSD == CREDIT_NUSD - sum(costs.values())
-        assert sum(costs.values()) <= CREDIT_NUSD
+        assert books.ledger["credit"] == CREDIT_NUSD - books.spent_nusd
+        assert books.spent_nusd <= CREDIT_NUSD
         assert self.told
         assert not self.wrong, self.wrong

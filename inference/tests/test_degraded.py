@@ -19,8 +19,9 @@ import psycopg
 import pytest
 import requests
 
-from inference.tests.crowd import Crowd
-from inference.tests.test_kill import NUSD, Load, manage, records, wait_until_settled
+from inference.tests.crowd import CREDIT_NUSD, Crowd
+from inference.tests.customers import NUSD, Customer, new_customer, new_customers
+from inference.tests.load import Load
 
 pytestmark = pytest.mark.slow
 # More than PostgreSQL's pool has connections; and the longest that one of them may wait.
@@ -31,8 +32,8 @@ BOUND_S = 15
 class Clients(Load):
     """Remember also how each phase went: statuses, the degraded header, the slowest answer."""
 
-    def __init__(self, sandbox: Any) -> None:
-        super().__init__(sandbox)
+    def __init__(self, customer: Customer) -> None:
+        super().__init__(customer)
         self.phase = "before"
         self.answers: Counter[tuple[str, int, str]] = Counter()
         self.slowest_s: dict[str, float] = {}
@@ -58,6 +59,11 @@ class Clients(Load):
             for (name, status, _), count in self.answers.items()
             if name == phase and status == 200
         )
+
+
+def clients_and_crowd(sandbox: Any) -> tuple[Clients, Crowd]:
+    acme, poor = new_customers(sandbox, {"acme": 25 * NUSD, "poor": CREDIT_NUSD})
+    return Clients(acme), Crowd(poor)
 
 
 def ready(sandbox: Any) -> tuple[int, str]:
@@ -130,13 +136,14 @@ def assert_sums(stores: Any, load: Load) -> None:
     """What clients were told, the ledger, the gate and the audit agree to the nano-dollar."""
     sandbox = stores.sandbox
     wait_until(lambda: ready(sandbox) == (200, "ready"))
-    balance = wait_until_settled(sandbox)
+    load.customer.wait_until_settled()
     wait_until(lambda: fallback_rows(stores) == (0, 0))
-    assert "Clean" in manage(sandbox, "audit")
-    booked = records(sandbox)
+    assert "Clean" in sandbox.manage(["audit"])[0]
+    books = load.customer.books()
+    booked = books.calls
     wrong = {rid: cost for rid, cost in load.told.items() if booked.get(rid, (0, ""))[0] != cost}
     assert wrong == {}
-    assert balance["posted"] == 25 * NUSD - sum(cost for cost, _ in booked.values())
+    assert books.ledger["credit"] == 25 * NUSD - books.spent_nusd
     untold = [booked[rid] for rid in booked.keys() - load.told.keys()]
     assert all(cost <= max(load.told.values()) for cost, _ in untold), untold
 
@@ -145,7 +152,7 @@ def assert_sums(stores: Any, load: Load) -> None:
 @pytest.mark.parametrize("stop", [killed, paused])
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, stop: Any) -> None:
-    load, crowd = Clients(own_stores.sandbox), Crowd(own_stores.sandbox)
+    load, crowd = clients_and_crowd(own_stores.sandbox)
 
     def work() -> None:
         time.sleep(2)
@@ -178,7 +185,7 @@ def test_without_redis_calls_are_served_and_every_sum_is_right(own_stores: Any, 
 @pytest.mark.timeout(180)
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: Any) -> None:
-    load, crowd = Clients(own_stores.sandbox), Crowd(own_stores.sandbox)
+    load, crowd = clients_and_crowd(own_stores.sandbox)
 
     def work() -> None:
         time.sleep(2)
@@ -201,7 +208,7 @@ def test_an_emptied_redis_is_made_again_from_the_ledger_under_load(own_stores: A
 @pytest.mark.parametrize("stop", [killed, paused])
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_without_postgresql_warm_keys_go_on_and_nothing_is_lost(own_stores: Any, stop: Any) -> None:
-    load = Clients(own_stores.sandbox)
+    load = Clients(new_customer(own_stores.sandbox))
     sandbox = own_stores.sandbox
 
     def work() -> None:
@@ -226,7 +233,7 @@ def test_without_postgresql_warm_keys_go_on_and_nothing_is_lost(own_stores: Any,
 @pytest.mark.billing_row("one of our stores failed, or stood still, or lost its data")
 def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stores: Any) -> None:
     sandbox = own_stores.sandbox
-    load = Clients(sandbox)
+    load = Clients(new_customer(sandbox))
     load.call(stream=True)
     begun: list[str] = []
     told: list[str] = []
@@ -259,8 +266,7 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
     for stream in streams:
         stream.start()
     wait_until(lambda: len(begun) == 4)
-    own_stores.valkey.kill()
-    with paused(own_stores.postgres):
+    with killed(own_stores.valkey), paused(own_stores.postgres):
         calls = [threading.Thread(target=refused_call) for _ in range(CALLS)]
         for call in calls:
             call.start()
@@ -275,7 +281,6 @@ def test_with_neither_store_running_calls_are_spooled_and_new_ones_wait(own_stor
         assert sum(len(path.read_text().splitlines()) for path in spool.iterdir()) == 4
         # Who wrote it is killed: another process finds it.
         pid = sandbox.kill("web")
-    own_stores.valkey.start_again()
     sandbox.wait_for_another("web", pid)
     wait_until(lambda: not list(spool.iterdir()))
 

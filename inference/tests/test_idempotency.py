@@ -1,8 +1,6 @@
 """An Idempotency-Key, over HTTP: the first answer again, charged once."""
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from billing.admission.services import books
 from billing.ledger.models import AccountCode, JournalEntry
 from billing.ledger.services import Line, credit_account, post_entry, sync_gate
 from inference.tests.settled import nusd, say, settled_record, settled_records, wait_for
-from inference.tests.test_kill import wait_until_settled
 from tenants.registry.schemas import tenant_schema
 
 MODELS = pytest.mark.parametrize("model", ["llama-3.3-70b-fast", "qwen-3-30b"])
@@ -216,62 +213,6 @@ def test_wrong_parameters_are_refused_each_time(gateway: Any, cast: Any) -> None
         refused = chat(gateway, cast, "hi", temperature=9)
         assert refused.status_code == 400
         assert refused.json()["error"]["param"] == "temperature"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-@pytest.mark.billing_row("our process died under a call with an `Idempotency-Key`")
-def test_calls_whose_process_is_killed_are_made_again_and_charged_once(own_sandbox: Any) -> None:
-    balance = available(own_sandbox)
-    with ThreadPoolExecutor(2) as pool:
-        lost = [pool.submit(long_call, own_sandbox, stream=stream) for stream in (False, True)]
-        # Some of it is delivered, and the hold has told so.
-        time.sleep(5)
-        pid = own_sandbox.kill("web")
-        assert all(isinstance(call.exception(), requests.RequestException) for call in lost)
-    own_sandbox.wait_for_another("web", pid)
-
-    whole = wait_for(lambda: retried(own_sandbox, stream=False), timeout_s=120)
-    streamed = wait_for(lambda: retried(own_sandbox, stream=True), timeout_s=120)
-
-    assert "idempotent-replayed" not in whole.headers
-    assert "idempotent-replayed" not in streamed.headers
-    last = json.loads(streamed.text.split("\n\n")[-3][6:])
-    told = [nusd(answer["usage"]["request_cost"]) for answer in (whole.json(), last)]
-    assert balance - available(own_sandbox) == sum(told)
-
-
-def long_call(sandbox: Any, *, stream: bool) -> requests.Response:
-    text = say(tokens=40, chunk_ms=200) if stream else say(tokens=40, delay_ms=8000)
-    body: dict[str, Any] = {
-        "model": "llama-3.3-70b-fast",
-        "messages": [{"role": "user", "content": text}],
-    }
-    if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    headers = {
-        "Authorization": f"Bearer {sandbox.env['AGENTFLARE_API_KEY']}",
-        "Idempotency-Key": f"killed-{stream}",
-    }
-    url = f"{sandbox.url}/v1/chat/completions"
-    return requests.post(url, json=body, headers=headers, timeout=30)
-
-
-def retried(sandbox: Any, *, stream: bool) -> requests.Response | None:
-    """As a client does: until the call that died counts as dead."""
-    try:
-        response = long_call(sandbox, stream=stream)
-    except requests.ConnectionError:
-        return None
-    if response.status_code in {409, 503}:
-        time.sleep(1)
-        return None
-    assert response.status_code == 200, response.text
-    return response
-
-
-def available(sandbox: Any) -> int:
-    return wait_until_settled(sandbox)["available"]
 
 
 def test_the_answer_to_a_large_body_is_there_when_the_credit_is_spent(

@@ -2,110 +2,25 @@
 
 import json
 import os
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from inference.tests.chaos.books import booked
-
-ROOT = Path(__file__).resolve().parents[2]
-NUSD = 10**9
+from inference.tests.customers import NUSD, Customer, new_customer
+from inference.tests.load import Load
+from inference.tests.settled import nusd, say, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-class Load:
-    """Clients that call without pause, and remember what each answer told."""
-
-    def __init__(self, sandbox: Any) -> None:
-        self.url = f"{sandbox.url}/v1/chat/completions"
-        self.headers = {"Authorization": f"Bearer {sandbox.env['AGENTFLARE_API_KEY']}"}
-        self.told: dict[str, int] = {}
-        self.failed = 0
-        self._stop = threading.Event()
-
-    def run_while(self, work: Any, *, clients: int = 6) -> None:
-        with ThreadPoolExecutor(clients) as pool:
-            for number in range(clients):
-                pool.submit(self.client, number)
-            try:
-                work()
-            finally:
-                self._stop.set()
-
-    def client(self, number: int) -> None:
-        while not self._stop.is_set():
-            try:
-                self.call(stream=number % 2 == 0)
-            except (requests.RequestException, ValueError, KeyError, IndexError):
-                self.failed += 1
-                time.sleep(0.05)
-
-    def call(self, *, stream: bool) -> None:
-        body: dict[str, Any] = {
-            "model": "llama-3.3-70b-fast",
-            "messages": [{"role": "user", "content": '[[sandbox {"tokens": 10, "chunk_ms": 20}]]'}],
-        }
-        if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        reply = self.post(body)
-        if reply.status_code != 200:
-            raise ValueError(reply.text)
-        if stream:
-            *_, last, done, _ = reply.text.split("\n\n")
-            assert done == "data: [DONE]"
-            usage = json.loads(last[6:])["usage"]
-        else:
-            usage = reply.json()["usage"]
-        self.told[reply.headers["x-request-id"]] = int(Decimal(usage["request_cost"]) * NUSD)
-
-    def post(self, body: dict[str, Any]) -> requests.Response:
-        return requests.post(self.url, json=body, headers=self.headers, timeout=20)
-
-
-def manage(sandbox: Any, *arguments: str) -> str:
-    env = {**os.environ, **sandbox.env, "SECRET_KEY": "test"}
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def wait_until_settled(sandbox: Any) -> dict[str, int]:
-    """The balance once nothing is held or unsettled: after the sweeper has been round."""
-    deadline = time.monotonic() + 60
-    while True:
-        balance = json.loads(manage(sandbox, "balance", "acme", "--json"))
-        amounts = {name: int(Decimal(text) * NUSD) for name, text in balance.items()}
-        if not amounts["held"] and not amounts["unsettled"]:
-            return amounts
-        assert time.monotonic() < deadline, amounts
-        time.sleep(1)
-
-
-def records(sandbox: Any) -> dict[str, tuple[int, str]]:
-    """Request id → cost and status of acme's calls."""
-    return booked(sandbox, "acme")
 
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_or_counted_twice_whoever_is_killed(own_sandbox: Any) -> None:
     sandbox = own_sandbox
-    load = Load(sandbox)
+    load = Load(new_customer(sandbox))
 
     def kill_each_in_turn() -> None:
         for name in ("worker", "valkey", "web", "postgres", "beat", "valkey"):
@@ -115,13 +30,14 @@ def test_nothing_is_lost_or_counted_twice_whoever_is_killed(own_sandbox: Any) ->
         time.sleep(3)
 
     load.run_while(kill_each_in_turn)
-    balance = wait_until_settled(sandbox)
+    load.customer.wait_until_settled()
 
-    assert "Clean" in manage(sandbox, "audit")
-    booked = records(sandbox)
+    assert "Clean" in sandbox.manage(["audit"])[0]
+    books = load.customer.books()
+    booked = books.calls
     lost = {rid: cost for rid, cost in load.told.items() if booked.get(rid, (0, ""))[0] != cost}
     assert lost == {}
-    assert balance["posted"] == 25 * NUSD - sum(cost for cost, _ in booked.values())
+    assert books.ledger["credit"] == 25 * NUSD - books.spent_nusd
     assert len(load.told) > 30
     # The rest are calls whose client did not get its answer; none of them cost a whole call.
     untold = [booked[rid] for rid in booked.keys() - load.told.keys()]
@@ -135,7 +51,8 @@ def test_calls_whose_process_is_killed_are_charged_for_what_they_had_delivered(
     own_sandbox: Any,
 ) -> None:
     sandbox = own_sandbox
-    load = Load(sandbox)
+    customer = new_customer(sandbox)
+    chat_url, headers = customer.url("chat/completions"), customer.headers
     whole = {"model": "llama-3.3-70b-fast", "messages": said('{"tokens": 9, "delay_ms": 30000}')}
     spoken = {
         "model": "aura-2-en",
@@ -143,21 +60,69 @@ def test_calls_whose_process_is_killed_are_charged_for_what_they_had_delivered(
         "input": '[[sandbox {"duration_s": 9, "piece_bytes": 2000, "stall_after": 2}]] Hello',
     }
     stream = whole | {"stream": True, "messages": said('{"tokens": 400, "chunk_ms": 50}')}
-    speech_url = f"{sandbox.url}/v1/audio/speech"
+    speech_url = customer.url("audio/speech")
     with ThreadPoolExecutor(2) as pool:
-        pool.submit(requests.post, load.url, json=whole, headers=load.headers, timeout=60)
-        pool.submit(requests.post, speech_url, json=spoken, headers=load.headers, timeout=60)
-        reply = requests.post(load.url, json=stream, headers=load.headers, timeout=30, stream=True)
+        pool.submit(requests.post, chat_url, json=whole, headers=headers, timeout=60)
+        pool.submit(requests.post, speech_url, json=spoken, headers=headers, timeout=60)
+        reply = requests.post(chat_url, json=stream, headers=headers, timeout=30, stream=True)
         with pytest.raises(requests.RequestException):
             read_and_kill(reply, sandbox, after=100)
 
-    wait_until_settled(sandbox)
-    booked = records(sandbox)
+    customer.wait_until_settled()
+    booked = customer.books().calls
     assert [status for _, status in booked.values()] == ["process_died"] * 3
     cost, _ = booked.pop(reply.headers["x-request-id"])
     # 2,703.4 nUSD a token; progress is told every two seconds, forty tokens apart.
     assert 40 * 2_703 < cost < 130 * 2_703 + 100_000
     assert [cost for cost, _ in booked.values()] == [0, 0]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.billing_row("our process died under a call with an `Idempotency-Key`")
+def test_calls_whose_process_is_killed_are_made_again_and_charged_once(own_sandbox: Any) -> None:
+    customer = new_customer(own_sandbox)
+    balance = customer.wait_until_settled()["available"]
+    with ThreadPoolExecutor(2) as pool:
+        lost = [pool.submit(long_call, customer, stream=stream) for stream in (False, True)]
+        # Some of it is delivered, and the hold has told so.
+        time.sleep(5)
+        pid = own_sandbox.kill("web")
+        assert all(isinstance(call.exception(), requests.RequestException) for call in lost)
+    own_sandbox.wait_for_another("web", pid)
+
+    whole = wait_for(lambda: retried(customer, stream=False), timeout_s=120)
+    streamed = wait_for(lambda: retried(customer, stream=True), timeout_s=120)
+
+    assert "idempotent-replayed" not in whole.headers
+    assert "idempotent-replayed" not in streamed.headers
+    last = json.loads(streamed.text.split("\n\n")[-3][6:])
+    told = [nusd(answer["usage"]["request_cost"]) for answer in (whole.json(), last)]
+    assert balance - customer.wait_until_settled()["available"] == sum(told)
+
+
+def long_call(customer: Customer, *, stream: bool) -> requests.Response:
+    text = say(tokens=40, chunk_ms=200) if stream else say(tokens=40, delay_ms=8000)
+    body: dict[str, Any] = {
+        "model": "llama-3.3-70b-fast",
+        "messages": [{"role": "user", "content": text}],
+    }
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    headers = {**customer.headers, "Idempotency-Key": f"killed-{stream}"}
+    return requests.post(customer.url("chat/completions"), json=body, headers=headers, timeout=30)
+
+
+def retried(customer: Customer, *, stream: bool) -> requests.Response | None:
+    """As a client does: until the call that died counts as dead."""
+    try:
+        response = long_call(customer, stream=stream)
+    except requests.ConnectionError:
+        return None
+    if response.status_code in {409, 503}:
+        time.sleep(1)
+        return None
+    assert response.status_code == 200, response.text
+    return response
 
 
 def said(directive: str) -> list[dict[str, str]]:

@@ -132,9 +132,14 @@ FOR_ANYBODY = {
     "stripe_webhook",
     # health/live and health/ready
     "",
+    # Whoever has its token.
+    "metrics",
 }
 FOR_WHO_IS_SIGNED_IN = {
+    # These three are for anybody where people may sign up (inference/front).
     "home",
+    "price_list",
+    "price_list_model",
     "new_workspace",
     "check_address",
     "invitation_join",
@@ -310,6 +315,7 @@ def test_a_filter_by_what_is_another_tenants_finds_nothing_of_it(
 
 def test_other_pages_are_for_whom_the_table_says(ours: Furnished) -> None:
     ids = {"invitation_id": ours.ours["invitation_id"], "token": "x:y", "key": "x", "uidb36": "x"}
+    ids["name"] = "bge-m3"
 
     for address in others():
         if address.name:

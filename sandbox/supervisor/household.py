@@ -47,12 +47,14 @@ class Household:
     def supervised(self, program: Startable) -> Supervised:
         return Supervised(program, say=self.console.say, on_start=self.write_pids)
 
-    def run(self, command: subprocess.Popen[bytes]) -> int:
-        """Wait for a command while the others are looked after. Returns its exit status."""
+    def run(
+        self, command: subprocess.Popen[bytes], *, until: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until a command ends, or has come so far, while the others are looked after."""
         self.command = command
-        self.wait(lambda: command.poll() is not None)
-        self.command = None
-        return command.returncode
+        self.wait(lambda: command.poll() is not None or until())
+        if command.returncode is not None:
+            self.command = None
 
     def wait(self, condition: Callable[[], bool], every_s: float = POLL_S) -> None:
         """Until the condition holds, keep all children running. Raises StopRequested."""

@@ -1,7 +1,9 @@
 """The product's processes and commands, as seen from outside: command lines, environment."""
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.embedded.ports import HOST
@@ -19,6 +21,8 @@ MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 # Streams still running get this long when we stop; then the web server ends them
 # itself, which books what was delivered.
 WEB_GRACE_S = 2
+
+RUN_COMMANDS = Path(__file__).with_name("run_commands.py")
 
 Command = list[str]
 
@@ -105,30 +109,34 @@ def mail(smtp_port: int, http_port: int, folder: Path) -> Command:
     return python("sandbox.mail", *ports, "--folder", str(folder))
 
 
-def manage(*arguments: str) -> Command:
-    return [sys.executable, "manage.py", *arguments]
+@dataclass(frozen=True)
+class Step:
+    """A command of manage.py, and what the terminal says meanwhile."""
+
+    title: str
+    command: Command
 
 
-def upgrade() -> Command:
-    return manage("upgrade")
+UPGRADE = Step("Tables, template schema, catalogue", ["upgrade"])
 
 
-def create_tenant(state: State) -> Command:
-    owner = ["--owner-email", OWNER_EMAIL, f"--owner-password={state.owner_password}"]
-    return manage("create_tenant", TENANT, "--name", "Acme", *owner, "--if-missing")
+def provisioning(state: State) -> list[Step]:
+    """The demo tenant with credit, logins and a key, which the last one prints: {"key": "oi_…"}.
 
-
-def grant_credit() -> Command:
-    # Booked once, however often it is asked for.
-    return manage("grant_credit", TENANT, GRANT_USD, "--reference", "sandbox:welcome")
-
-
-def create_operator(state: State) -> Command:
+    Harmless to repeat, but for another key.
+    """
     # One word: a password may begin with a dash.
-    password = f"--password={state.operator_password}"
-    return manage("create_operator", OPERATOR_EMAIL, password, "--if-missing")
+    owner = ["--owner-email", OWNER_EMAIL, f"--owner-password={state.owner_password}"]
+    operator = [OPERATOR_EMAIL, f"--password={state.operator_password}"]
+    return [
+        Step("Demo tenant", ["create_tenant", TENANT, "--name", "Acme", *owner, "--if-missing"]),
+        # Booked once, however often it is asked for.
+        Step("Credit", ["grant_credit", TENANT, GRANT_USD, "--reference", "sandbox:welcome"]),
+        Step("Operator", ["create_operator", *operator, "--if-missing"]),
+        Step("API key", ["create_api_key", TENANT, "--name", "demo", "--json"]),
+    ]
 
 
-def create_api_key() -> Command:
-    """Prints {"key": "oi_…"}."""
-    return manage("create_api_key", TENANT, "--name", "demo", "--json")
+def manage(commands: Sequence[Command]) -> Command:
+    """Commands of manage.py, all in one process; see run_commands.py."""
+    return [sys.executable, str(RUN_COMMANDS), json.dumps(commands)]

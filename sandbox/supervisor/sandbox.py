@@ -5,7 +5,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from sandbox.embedded import Postgres, Server, Valkey, children
@@ -17,6 +17,7 @@ from sandbox.supervisor.choices import Choices, check_answers
 from sandbox.supervisor.console import Console
 from sandbox.supervisor.folder import DataFolder, free_space_mb, write_private
 from sandbox.supervisor.household import Household
+from sandbox.supervisor.outcomes import Outcomes
 from sandbox.supervisor.processes import Program, complaint
 from sandbox.supervisor.ready import demo_env, missed_models, ready_block, status_of
 from sandbox.supervisor.requests import StopRequested
@@ -96,14 +97,15 @@ class Sandbox:
         self.start_valkey()
         self.start_postgres()
         self.environment = product.product_environment(self.choices, self.folder.state, self.urls)
-        self.step("Tables, template schema, catalogue", product.upgrade())
+        first = [] if self.folder.state.api_key else product.provisioning(self.folder.state)
+        steps = self.run_steps([product.UPGRADE, *first])
+        next(steps)
         self.start_program("web", product.web(self.choices.port), self.environment)
-        if not self.folder.state.api_key:
-            self.provision()
+        self.keep_key(steps)
         with self.console.step("Web server"):
             self.wait_until_ready()
         if not self.key_stands():
-            self.provision()
+            self.keep_key(self.run_steps(product.provisioning(self.folder.state)))
         # Last: nobody waits for them, and on two cores they would slow the others down.
         self.start_program("worker", product.worker(), self.environment)
         self.start_program("beat", product.beat(), self.environment)
@@ -237,38 +239,43 @@ class Sandbox:
 
     # --- Provisioning -----------------------------------------------------------
 
-    def provision(self) -> None:
-        """The demo tenant with credit, a key and logins. Harmless to repeat."""
-        state = self.folder.state
-        self.step("Demo tenant", product.create_tenant(state))
-        self.step("Credit", product.grant_credit())
-        self.step("Operator", product.create_operator(state))
-        printed = self.step("API key", product.create_api_key())
-        state.api_key = json.loads(printed.splitlines()[-1])["key"]
-        self.folder.save_state()
+    def keep_key(self, steps: Iterator[str]) -> None:
+        """Go through the steps; the last one tells the demo tenant's key, if there is any."""
+        *_, printed = ["", *steps]
+        if printed:
+            self.folder.state.api_key = json.loads(printed.splitlines()[-1])["key"]
+            self.folder.save_state()
 
     def key_stands(self) -> bool:
         """Ask the product itself: the database may be a new one."""
         key = self.folder.state.api_key
         return status_of(self.choices.port, "/v1/models", api_key=key) != 401
 
-    def step(self, what: str, argv: Sequence[str]) -> str:
-        """Run a command of manage.py and return what it printed. Raises SandboxError."""
+    def run_steps(self, steps: Sequence[product.Step]) -> Iterator[str]:
+        """Run commands of manage.py; yields what each printed. Raises SandboxError."""
         log = self.folder.log("steps")
-        with self.console.step(what), tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output:
             with log.open("ab") as errors:
-                command = children.spawn(
-                    argv,
+                process = children.spawn(
+                    product.manage([step.command for step in steps]),
                     cwd=self.choices.project,
                     env=self.environment,
                     output=output,
                     errors=errors,
                     keep_fds=[self.folder.children_fd],
                 )
-            if self.household.run(command) != 0:
-                raise SandboxError(f"`manage.py {argv[2]}` failed: {complaint(log)} (log: {log})")
-            output.seek(0)
-            return output.read().decode(errors="replace")
+
+            outcomes = Outcomes(output)
+            for step in steps:
+                with self.console.step(step.title):
+                    self.household.run(process, until=outcomes.has_next)
+                    succeeded, printed = outcomes.take()
+                    if not succeeded:
+                        self.household.run(process)  # until it has said why
+                        reason = f"{complaint(log)} (log: {log})"
+                        raise SandboxError(f"`manage.py {step.command[0]}` failed: {reason}")
+                yield printed
+            self.household.run(process)
 
     # --- Being ready ------------------------------------------------------------
 

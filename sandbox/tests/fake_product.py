@@ -3,13 +3,13 @@
 from pathlib import Path
 
 FILES = {
-    # Commands write what they were asked into commands.txt; `fail` makes one fail.
+    # Commands write what they were asked into commands.txt, and in which process.
     "manage.py": """
 import json, os, pathlib, secrets, sys, time
 from urllib.parse import urlsplit
 command, *rest = sys.argv[1:]
 with open("commands.txt", "a") as commands:
-    print(" ".join([command, *rest]), file=commands)
+    print(" ".join([command, *rest, str(os.getpid())]), file=commands)
 for name in (
     "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CLOUDFLARE_BASE_URL",
     "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET",
@@ -103,3 +103,8 @@ def write_fake_product(folder: Path) -> Path:
 def commands(project: Path) -> list[str]:
     """The names of the manage.py commands that ran, in order."""
     return [line.split()[0] for line in (project / "commands.txt").read_text().splitlines()]
+
+
+def processes(project: Path) -> list[str]:
+    """The ids of those in which they ran, one for each command."""
+    return [line.split()[-1] for line in (project / "commands.txt").read_text().splitlines()]

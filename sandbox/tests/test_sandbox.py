@@ -23,7 +23,7 @@ from sandbox.supervisor.sandbox import LOOK_AT_MODELS_S
 from sandbox.testing import OURS, RunningSandbox, wait_until
 from sandbox.tests.conftest import Starter
 from sandbox.tests.disks import fill, small_disk
-from sandbox.tests.fake_product import commands
+from sandbox.tests.fake_product import commands, processes
 from sandbox.tests.process_list import descendants, still_alive
 
 pytestmark = [
@@ -90,6 +90,7 @@ def test_a_start_provisions_once_and_the_next_goes_on_with_the_same_data(
     status, printed = first.stop()
 
     assert commands(project) == FIRST_STEPS
+    assert len(set(processes(project))) == 1
     assert status == 0
     assert before["AGENTFLARE_API_KEY"] == (project / "key.txt").read_text()
     for shown in ("DASHBOARD_URL", "ADMIN_URL", "OWNER_PASSWORD", "OPERATOR_PASSWORD"):

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
 
-from agentflare.tables import cell
+from agentflare.csv_cells import plain_cell
 from tenants.audit.models import AuditEvent
 from tenants.audit.selectors import (
     TrailFilter,
@@ -100,7 +100,7 @@ def _batches(tenant_code: str, wanted: TrailFilter) -> Iterator[list[AuditEvent]
 def row_of(event: AuditEvent) -> tuple[Any, ...]:
     """A line of the CSV file; what begins like a formula is none."""
     fields = (event.actor, event.action, event.subject, event.ip or "", str(event.detail))
-    return (event.pk, event.created_at.isoformat(), *map(cell, fields))
+    return (event.pk, event.created_at.isoformat(), *map(plain_cell, fields))
 
 
 def _line(fields: tuple[Any, ...]) -> bytes:

@@ -1,5 +1,6 @@
 """Making people and giving them roles."""
 
+from django.contrib.auth.models import Group
 from django.db import transaction
 
 from tenants.registry.models import Tenant
@@ -29,16 +30,20 @@ def add_member(*, tenant: Tenant, email: str, role: Role, password: str | None =
 
 
 @transaction.atomic
-def create_operator(*, email: str, password: str, if_missing: bool = False) -> User:
-    """A person with all rights in the admin. `if_missing`: one that exists is left alone.
+def create_operator(*, email: str, password: str, role: str = "", if_missing: bool = False) -> User:
+    """A person who may enter the admin. `if_missing`: one that exists is left alone.
 
-    Raises ValueError when the address is taken.
+    role: of tenants.users.staff; empty: all rights. Raises ValueError when the address is taken.
     """
     email = User.objects.normalize_email(email).lower()
     if user := User.objects.filter(email=email).first():
         if if_missing:
             return user
         raise ValueError(f"there is already a user {email}")
-    user = User.objects.create_superuser(email, password)
+    if role:
+        user = User.objects.create_user(email, password, is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+    else:
+        user = User.objects.create_superuser(email, password)
     mark_verified(user)
     return user

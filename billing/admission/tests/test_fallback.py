@@ -486,3 +486,67 @@ def test_whoever_comes_first_tells_redis_what_a_dead_process_has_booked(
     assert recovery.recover()
     settle(acme)
     assert books(acme.tenant) == Gate(posted=25 * USD - 2 * MILLI, held=1, unsettled=0)
+
+
+# --- calls that are refused while Redis stands still ------------------------------
+
+
+def test_what_redis_admits_too_late_for_a_call_that_was_refused_is_given_back(
+    acme: Any, own_redis: Any, settings: Any
+) -> None:
+    end(admit(event=event(acme, 1 * USD)), 0)
+    settings.FALLBACK_ALLOWANCE_NUSD = 0
+    refused = event(acme, 5 * USD)
+    with paused(own_redis), pytest.raises(ServiceUnavailableError):
+        admit(event=refused)
+    services.give_up(refused)
+
+    wait_until_redis_admits()
+    live_holds.end_unwanted()
+    assert books(acme.tenant) == Gate(posted=25 * USD, held=0, unsettled=0)
+    expire_holds()
+    settle(acme)
+    with tenant_schema(acme.code):
+        assert UsageRecord.objects.count() == 1, "nothing is booked for it"
+    assert_all_agrees(acme, spent_nusd=0)
+
+
+def test_one_that_is_still_in_its_backlog_finds_that_it_has_ended(
+    acme: Any, own_redis: Any
+) -> None:
+    late = event(acme, 5 * USD)
+    end(admit(event=event(acme, 1 * USD)), 0)
+    live_holds.note_unwanted(late)
+    live_holds.end_unwanted()
+
+    verdict = gate.admit(
+        gate.HoldKeys.of(late),
+        request_id=late.request_id,
+        tenant_code=acme.code,
+        amount_nusd=late.estimated_nusd,
+        event=late.dumps(),
+        tokens=0,
+        rules=Rules(),
+    )
+    assert verdict[0] == "held"
+    assert books(acme.tenant).held == 0
+
+
+def test_a_call_that_is_asked_for_again_keeps_its_hold(
+    acme: Any, own_redis: Any, settings: Any
+) -> None:
+    """Smaller, under the same id: only who gives up lets go."""
+    end(admit(event=event(acme, 1 * USD)), 0)
+    settings.FALLBACK_ALLOWANCE_NUSD = 0
+    asked = event(acme, 5 * USD)
+    with paused(own_redis), pytest.raises(ServiceUnavailableError):
+        admit(event=asked)
+    wait_until_redis_admits()
+
+    hold = admit(event=asked)
+    live_holds.end_unwanted()
+    assert books(acme.tenant).held == 5 * USD
+    end(hold, 2 * USD)
+    services.give_up(event(acme, 1))
+    settle(acme)
+    assert_all_agrees(acme, spent_nusd=2 * USD)

@@ -30,7 +30,7 @@ from billing.reconciliation.sums import roll_up
 from billing.settlement.services import book
 from billing.usage.models import UsageRecord
 from tenants.registry.schemas import tenant_schema
-from tenants.users.models import User
+from tenants.users.tests.builders import operator_browser
 
 PAGE = "/admin/reconciliation/upstreamday/"
 
@@ -292,9 +292,8 @@ def test_sums_stay_when_their_calls_are_archived(
 
 
 @pytest.fixture
-def operator(client: Client, _database: None) -> Client:
-    client.force_login(User.objects.create_superuser(f"{uuid4().hex}@op.test", "pass-phrase-8"))
-    return client
+def operator(_database: None) -> Client:
+    return operator_browser()
 
 
 def test_an_empty_page_says_what_to_do(operator: Client) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, create_model
+from pydantic import ConfigDict, Field, StringConstraints, create_model
 
 from inference.moderations.categories import CATEGORIES
 from inference.reference.answers.base import SOMETIMES, Answer, Money
@@ -55,12 +55,17 @@ class EmbeddingList(Answer):
     usage: TokenUsage
 
 
+class _WithoutSource(Answer):
+    # pydantic would look for it in all modules there are, and take half a second.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
 def by_category(name: str, kind: Any) -> type[Answer]:
     """A model with a field of `kind` for each of OpenAI's categories."""
     fields: dict[str, Any] = {
         re.sub(r"\W", "_", category): (kind, Field(alias=category)) for category in CATEGORIES
     }
-    return create_model(name, __base__=Answer, __module__=__name__, **fields)
+    return create_model(name, __base__=_WithoutSource, __module__=__name__, **fields)
 
 
 if TYPE_CHECKING:

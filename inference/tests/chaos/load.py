@@ -11,6 +11,8 @@ from typing import Any
 
 import requests
 
+from inference.tests.customers import Customer
+
 NUSD = 10**9
 TIMEOUT_S = 25
 MODELS = ("llama-3.3-70b-fast", "gpt-oss-20b", "qwen-3-30b")
@@ -38,9 +40,7 @@ IN_STREAMS: list[tuple[int, dict[str, Any]]] = [
 class Client:
     """One tenant's program. told: request id → what its answer said that it cost, in nUSD."""
 
-    base_url: str
-    slug: str
-    key: str
+    customer: Customer
     chance: random.Random
     told: dict[str, int] = field(default_factory=dict)
     # Ids of calls whose cost the client was not told: it left, or the answer broke off.
@@ -49,10 +49,6 @@ class Client:
     without_id: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     repeats: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -94,7 +90,7 @@ class Client:
         if self.repeats and self.chance.random() < 0.5:
             key, body = self.chance.choice(self.repeats)
         else:
-            key, body = f"{self.slug}-{self.chance.random()}", self._chat()
+            key, body = f"{self.customer.slug}-{self.chance.random()}", self._chat()
             self.repeats.append((key, body))
         reply = self._post("chat/completions", body, headers={"Idempotency-Key": key})
         if reply.headers.get("Idempotent-Replayed") == "true":
@@ -114,10 +110,9 @@ class Client:
     # --- Answers ----------------------------------------------------------------
 
     def _post(self, path: str, body: dict[str, Any], **options: Any) -> requests.Response:
-        headers = {**self.headers, **options.pop("headers", {})}
-        return requests.post(
-            f"{self.base_url}/{path}", json=body, headers=headers, timeout=TIMEOUT_S, **options
-        )
+        headers = {**self.customer.headers, **options.pop("headers", {})}
+        url = self.customer.url(path)
+        return requests.post(url, json=body, headers=headers, timeout=TIMEOUT_S, **options)
 
     def _is_refused(self, reply: requests.Response) -> bool:
         if reply.status_code == 200:
@@ -176,7 +171,7 @@ class Client:
     def _directive(self, *choices: dict[str, Any], weights: Any = None) -> str:
         chosen = dict(self.chance.choices(choices, weights)[0])
         if "error_times" in chosen:
-            chosen["id"] = f"{self.slug}-{self.chance.random()}"
+            chosen["id"] = f"{self.customer.slug}-{self.chance.random()}"
         return f"{self.chance.random()} [[sandbox {json.dumps(chosen)}]]"
 
 

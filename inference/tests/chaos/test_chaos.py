@@ -7,7 +7,6 @@ and nothing else is.
 Load and disasters are drawn from the seed; what hits what at which moment is still the machine's.
 """
 
-import json
 import os
 import random
 import sys
@@ -19,13 +18,14 @@ from typing import Any
 
 import pytest
 
-from inference.tests.chaos.books import balances, booked, manage, wait_until_calm
+from inference.tests.chaos.books import wait_until_calm
 from inference.tests.chaos.disasters import happen
 from inference.tests.chaos.load import Client
+from inference.tests.customers import Books, new_customers
 
 USD = 10**9
-TENANTS = ("acme", "globex", "initech")
-CREDIT_USD = 25
+# The last one has nearly nothing.
+CREDIT_NUSD = {"acme": 25 * USD, "globex": 25 * USD, "initech": USD // 50}
 CLIENTS_EACH = 3
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "25"))
 SEED = int(os.environ.get("CHAOS_SEED") or 1)
@@ -33,32 +33,15 @@ SEED = int(os.environ.get("CHAOS_SEED") or 1)
 pytestmark = pytest.mark.slow
 
 
-def provision(sandbox: Any) -> dict[str, str]:
-    """Tenant → key. The sandbox has acme; the last has nearly nothing."""
-    keys = {"acme": sandbox.env["AGENTFLARE_API_KEY"]}
-    for slug in TENANTS[1:]:
-        amount = "0.02" if slug == TENANTS[-1] else str(CREDIT_USD)
-        for command in (
-            ("create_tenant", slug),
-            ("grant_credit", slug, amount, "--reference", "chaos"),
-        ):
-            status, printed = manage(sandbox, *command)
-            assert status == 0, printed
-        status, printed = manage(sandbox, "create_api_key", slug, "--json")
-        assert status == 0, printed
-        keys[slug] = json.loads(printed.splitlines()[-1])["key"]
-    return keys
-
-
 @pytest.mark.timeout(SECONDS + 400)
 def test_nothing_is_lost_and_nothing_is_counted_twice(
     own_sandbox: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sandbox, chance = own_sandbox, random.Random(SEED)
-    keys = provision(sandbox)
+    customers = new_customers(sandbox, CREDIT_NUSD)
     clients = [
-        Client(f"{sandbox.url}/v1", slug, key, random.Random(f"{SEED} {slug} {number}"))
-        for slug, key in keys.items()
+        Client(customer, random.Random(f"{SEED} {name} {number}"))
+        for name, customer in zip(CREDIT_NUSD, customers, strict=True)
         for number in range(CLIENTS_EACH)
     ]
     stop = threading.Event()
@@ -72,25 +55,21 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(
             stop.set()
         for client_run in running:
             client_run.result()
-    wait_until_calm(sandbox)
+    wait_until_calm(sandbox, customers)
 
     totals = []
-    for slug in TENANTS:
-        own = [client for client in clients if client.slug == slug]
-        totals.append(compare(slug, own, booked(sandbox, slug), balances(sandbox, slug)))
+    for customer in customers:
+        own = [client for client in clients if client.customer == customer]
+        totals.append(compare(customer.slug, own, customer.books()))
     with capsys.disabled():
         sys.stdout.write(f"\nchaos, seed {SEED}, {SECONDS:g} s: {', '.join(diary)}\n")
         sys.stdout.write("".join(f"{line}\n" for line in totals))
     assert sum(len(client.told) for client in clients) > 2 * SECONDS
 
 
-def compare(
-    slug: str,
-    clients: list[Client],
-    records: dict[str, tuple[int, str]],
-    accounts: dict[str, int],
-) -> str:
+def compare(slug: str, clients: list[Client], books: Books) -> str:
     """Raises AssertionError where what was told and what is booked differ. Returns the totals."""
+    records = books.calls
     told: dict[str, int] = {}
     for client in clients:
         for request_id, cost in client.told.items():
@@ -107,7 +86,7 @@ def compare(
     strangers = records.keys() - told.keys() - untold
     without_id = sum(client.without_id for client in clients)
     assert len(strangers) <= without_id, f"{slug}: {len(strangers)} calls that nobody made"
-    spent = sum(cost for cost, _ in records.values())
+    spent, accounts = books.spent_nusd, books.ledger
     given = -accounts["promotion"]
     assert accounts["credit"] == given - spent
     assert accounts["usage"] == spent

@@ -1,4 +1,3 @@
-import uuid
 from typing import Any
 
 import pytest
@@ -7,18 +6,14 @@ from django.test import Client
 from inference.catalog.models import Route
 from inference.upstreams.models import Upstream
 from inference.upstreams.selectors import read_accounts
-from tenants.users.models import User
+from tenants.users.tests.builders import operator_browser
 
 TOKEN = "a-secret-token"
 
 
 @pytest.fixture
 def operator(_database: None) -> Client:
-    email = f"operator-{uuid.uuid4().hex[:8]}@agentflare.test"
-    user = User.objects.create_superuser(email=email, password="correct-horse-1")
-    client = Client()
-    client.force_login(user)
-    return client
+    return operator_browser()
 
 
 def form(**changes: Any) -> dict[str, Any]:

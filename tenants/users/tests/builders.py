@@ -2,13 +2,28 @@
 
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from tenants.users.models import User
 
 
+def staff_browser(*permissions: str) -> Client:
+    """Of somebody who may enter the admin, and do there what `permissions` name."""
+    user = User.objects.create(email=f"staff-{uuid4().hex}@x.test", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return signed_in_with_app(user)
+
+
 def operator_browser() -> Client:
     """A browser in which an operator has signed in."""
+    return signed_in_with_app(User.objects.create_superuser(f"op-{uuid4().hex}@x.test"))
+
+
+def signed_in_with_app(user: User) -> Client:
+    """As the admin wants it: with a second factor."""
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
     client = Client()
-    client.force_login(User.objects.create_superuser(f"op-{uuid4().hex}@x.test"))
+    client.force_login(user)
     return client

@@ -49,8 +49,8 @@ def sign_up(gateway: Any, visit: Any) -> str:
     page = visit.goto("/accounts/signup/")
     page.get_by_label("E-mail address").fill(address)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make an account").click()
-    expect(page.get_by_role("heading", name="Look at your mail")).to_be_visible()
+    page.get_by_role("button", name="Create an account").click()
+    expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
     page = visit.goto(link_in(mailed_to(gateway, address)[0]))
     page.get_by_role("button", name="Yes, confirm it").click()
     expect(page.get_by_role("heading", name="Name your workspace")).to_be_visible()
@@ -63,28 +63,28 @@ def prove_it_is_me(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_pages_for_those_outside_are_good(any_visit: Any, path: str) -> None:
-    any_visit.goto(f"/accounts/{path}")
+def test_pages_for_those_outside_are_good(visit: Any, path: str) -> None:
+    visit.goto(f"/accounts/{path}")
 
-    any_visit.expect_good_page()
+    visit.expect_good_page_everywhere()
 
 
-def test_pages_of_an_account_are_good(gateway: Any, any_visit: Any) -> None:
+def test_pages_of_an_account_are_good(gateway: Any, visit: Any) -> None:
     cast = gateway.cast(name="accounts")
-    page = any_visit.goto("/accounts/login/")
+    page = visit.goto("/accounts/login/")
     page.get_by_label("E-mail address").fill(cast.owner.email)
     page.get_by_label("Password", exact=True).fill(cast.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/t/**")
 
     for path in INSIDE:
-        any_visit.goto(f"/accounts/{path}")
+        visit.goto(f"/accounts/{path}")
         if "reauthenticate" in page.url:
-            any_visit.expect_good_page()
+            visit.expect_good_page_everywhere()
             page.get_by_label("Your password").fill(cast.password)
             page.get_by_role("button", name="Go on").click()
             page.wait_for_url(f"**/accounts/{path}")
-        any_visit.expect_good_page()
+        visit.expect_good_page_everywhere()
 
 
 def test_an_app_is_set_up_and_asked_for(gateway: Any, visit: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_lost_password_is_set_anew(gateway: Any, visit: Any) -> None:
     page.get_by_role("link", name="Forgot your password?").click()
     page.get_by_label("E-mail address").fill(cast.owner.email)
     page.get_by_role("button", name="Send the link").click()
-    expect(page.get_by_role("heading", name="Look at your mail")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
 
     visit.goto(link_in(mailed_to(gateway, cast.owner.email)[0]))
     visit.expect_good_page()

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.test import Client
 
 from tenants.users.models import Membership, User
-from tenants.users.tests.builders import operator_browser
+from tenants.users.tests.builders import operator_browser, signed_in_with_app
 
 PASSWORD = "a-longer-passphrase"
 
@@ -103,10 +103,10 @@ def test_a_role_must_be_chosen(acme: Any, operator: Client) -> None:
     assert not User.objects.filter(email=f"no-role@{acme.tenant.slug}.test").exists()
 
 
-def test_a_member_of_staff_without_rights_sees_no_links(acme: Any, client: Client) -> None:
+def test_a_member_of_staff_without_rights_sees_no_links(acme: Any) -> None:
     acme.owner.is_staff = True
     acme.owner.save()
-    client.force_login(acme.owner)
+    client = signed_in_with_app(acme.owner)
 
     page = client.get("/admin/").content.decode()
 

@@ -175,7 +175,7 @@ def test_an_operator_enters_the_admin_with_e_mail_address_and_password(
     )
 
     assert response.headers["Location"] == "/admin/"
-    assert client.get("/admin/").status_code == 200
+    assert client.get("/admin/").headers["Location"] == "/accounts/2fa/", "first an app"
 
 
 def test_a_tenants_owner_does_not_enter_the_admin(acme: Any, client: Client) -> None:

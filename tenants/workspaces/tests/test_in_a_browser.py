@@ -12,10 +12,10 @@ from tenants.users.models import Role
 from tenants.webhooks.tests.receiver import receiving
 
 
-def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, any_visit: Any) -> None:
+def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, visit: Any) -> None:
     cast = gateway.cast()
     other = member(cast, Role.DEVELOPER)
-    any_visit.sign_in(cast.owner)
+    visit.sign_in(cast.owner)
     root = f"/t/{cast.tenant.slug}/"
 
     for path in (
@@ -30,9 +30,9 @@ def test_every_page_is_good_by_day_by_night_and_on_a_phone(gateway: Any, any_vis
         "settings/close/",
         "audit/",
     ):
-        page = any_visit.goto(root + path)
+        page = visit.goto(root + path)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
-        any_visit.expect_good_page()
+        visit.expect_good_page_everywhere()
 
 
 def test_somebody_is_invited_and_joins(gateway: Any, any_visit: Any, monkeypatch: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_webhook_is_made_tested_and_logged(gateway: Any, visit: Any) -> None:
         page = visit.goto(f"/t/{cast.tenant.slug}/settings/webhooks/new/")
         page.get_by_label("URL").fill(server.url)
         page.get_by_label("key.created").check()
-        page.get_by_role("button", name="Make the webhook").click()
+        page.get_by_role("button", name="Create the webhook").click()
         expect(page.get_by_text("whsec_")).to_be_visible()
         visit.expect_good_page()
         page.get_by_role("link", name="I have it").click()

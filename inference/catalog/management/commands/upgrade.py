@@ -7,6 +7,7 @@ from django.db import connection
 
 from inference.catalog.services import load_catalogue
 from tenants.registry.schemas import build_template, migrate_schema, tenants_behind
+from tenants.users.staff import sync_roles
 
 # One upgrade at a time, whoever starts how many. Any number will do.
 _LOCK = 7_265_031
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         for tenant in behind:
             migrate_schema(tenant.schema_name)
         self.stdout.write(f"Tenants' schemas: {len(behind)} migrated.")
+        sync_roles()
         loaded = load_catalogue()
         self.stdout.write(
             f"Catalogue: {loaded.models} AI models, {loaded.new_prices} new price versions."

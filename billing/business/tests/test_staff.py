@@ -1,0 +1,148 @@
+"""Staff roles against every page of the admin: what is not theirs is closed to them."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from billing.business.models import CreditChange
+from tenants.users.models import Membership, User
+from tenants.users.staff import ROLES, sync_roles
+from tenants.users.tests.builders import signed_in_with_app
+
+# Role → what of the admin's lists it sees, and which of them it may change or add to.
+SEES = {
+    "Support": {"tenant", "plan", "domain", "aimodel", "route", "priceversion", "user", "upstream"},
+    "Finance": {
+        *("tenant", "plan", "domain", "aimodel", "route", "priceversion"),
+        *("stripeevent", "upstreamday"),
+    },
+}
+CHANGES = {"Support": {"tenant"}, "Finance": {"stripeevent", "upstreamday"}}
+# Pages of our own → who sees them.
+PAGES = {
+    "admin_close": {"Finance"},
+    "admin_tenant": {"Support", "Finance"},
+    "admin_holds": {"Support", "Finance"},
+}
+# What can be done there → by whom.
+POSTS = {
+    "admin_suspend": {"Support"},
+    "admin_resume": {"Support"},
+    "admin_credit": {"Finance"},
+    "admin_credit_decide": {"Finance"},
+}
+
+
+def staff(role: str) -> Client:
+    email = f"{role.lower()}-{uuid4().hex[:8]}@ops.test"
+    call_command("create_operator", email, "--password", "a-longer-passphrase", "--role", role)
+    return signed_in_with_app(User.objects.get(email=email))
+
+
+def lists() -> dict[str, str]:
+    return {
+        str(model._meta.model_name): reverse(
+            f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+        )
+        for model in admin.site._registry
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_sees_its_lists_and_no_others(acme: Any, role: str) -> None:
+    client = staff(role)
+    seen = {name for name, path in lists().items() if client.get(path).status_code == 200}
+    assert seen == SEES[role]
+    assert client.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_adds_and_changes_what_is_its_own(acme: Any, role: str) -> None:
+    client = staff(role)
+    for name, path in lists().items():
+        answer = client.post(f"{path}add/", {})
+        assert answer.status_code in {403, 404}, name
+    models = {str(model._meta.model_name): model for model in admin.site._registry}
+    for name, path in lists().items():
+        row = models[name]._default_manager.first()
+        if row is None:
+            continue
+        answer = client.post(f"{path}{row.pk}/change/", {})
+        assert (answer.status_code == 200) == (name in CHANGES[role]), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> None:
+    client = staff(role)
+    change = CreditChange.objects.create(
+        tenant=acme.tenant, amount_nusd=1, reason="x", asked_by="ann@ops.test"
+    )
+    arguments: dict[str, dict[str, Any]] = {
+        "admin_close": {},
+        "admin_holds": {},
+        "admin_credit_decide": {"code": acme.code, "change_id": change.pk},
+    }
+    for name, roles in PAGES.items():
+        path = reverse(name, kwargs=arguments.get(name, {"code": acme.code}))
+        assert (client.get(path).status_code == 200) == (role in roles), name
+    for name, roles in POSTS.items():
+        path = reverse(name, kwargs=arguments.get(name, {"code": acme.code}))
+        assert (client.post(path, {}).status_code == 302) == (role in roles), name
+
+
+def test_support_makes_nobody_a_member_and_itself_no_superuser(acme: Any) -> None:
+    client = staff("Support")
+    me = User.objects.get(pk=client.session["_auth_user_id"])
+    path = reverse("admin:registry_tenant_change", args=[acme.tenant.pk])
+    client.post(
+        path,
+        {
+            "name": "Acme",
+            "slug": acme.tenant.slug,
+            "memberships-TOTAL_FORMS": 1,
+            "memberships-INITIAL_FORMS": 0,
+            "memberships-0-user": me.pk,
+            "memberships-0-tenant": acme.tenant.pk,
+            "memberships-0-role": "owner",
+        },
+    )
+    client.post(reverse("admin:users_user_change", args=[me.pk]), {"is_superuser": "on"})
+
+    me.refresh_from_db()
+    assert not me.is_superuser
+    assert not Membership.objects.filter(user=me).exists()
+
+
+def test_an_upgrade_sets_a_roles_rights_anew(acme: Any) -> None:
+    Group.objects.get(name="Support").permissions.clear()
+    sync_roles()
+    rights = Group.objects.get(name="Support").permissions.all()
+    assert len(rights) == len(ROLES["Support"])
+
+
+def test_no_page_of_our_own_is_left_out_here() -> None:
+    ours = {
+        name
+        for name in get_resolver().reverse_dict
+        if isinstance(name, str) and name.startswith("admin_")
+    }
+    assert ours == {*PAGES, *POSTS}
+
+
+def test_without_a_second_factor_the_admin_stays_shut(acme: Any, settings: Any) -> None:
+    settings.OPERATORS_NEED_SECOND_FACTOR = True
+    user = User.objects.create_superuser(f"op-{uuid4().hex}@ops.test")
+    client = Client()
+    client.force_login(user)
+    for path in ("/admin/", f"/admin/tenants/{acme.code}/", "/admin/close/"):
+        answer = client.get(path)
+        assert answer.headers["Location"] == "/accounts/2fa/", path
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+    assert client.get("/admin/").status_code == 200
