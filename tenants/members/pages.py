@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.contrib import messages
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
 from tenants.keys.models import ApiKey
@@ -48,6 +51,9 @@ def _team_page(
 def team_invite(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     form = InviteForm(request.POST, own_role=workspace.role)
     if form.is_valid():
+        back = reverse("team", kwargs={"slug": workspace.slug})
+        if form.cleaned_data["role"] == Role.OWNER and (asked := _who_is_there(request, back)):
+            return asked
         try:
             invitation, is_mailed = invitations.invite(
                 tenant=workspace.tenant,
@@ -149,6 +155,9 @@ def member_role(request: HttpRequest, workspace: Workspace, user_id: int) -> Htt
     form = RoleForm(request.POST, own_role=workspace.role)
     if form.is_valid():
         role = form.cleaned_data["role"]
+        back = reverse("member", kwargs={"slug": workspace.slug, "user_id": user_id})
+        if role == Role.OWNER != member.role and (asked := _who_is_there(request, back)):
+            return asked
         try:
             team.change_role(
                 tenant=workspace.tenant,
@@ -248,6 +257,17 @@ def team_leave(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         return redirect("team", slug=workspace.slug)
     messages.success(request, f"You have left {workspace.tenant.name}.")
     return redirect("home")
+
+
+def _who_is_there(request: HttpRequest, back: str) -> HttpResponse | None:
+    """Before somebody becomes an owner, who can then do all that closing and handing over ask a
+    password for. None: whoever sits there has just proven who they are."""
+    if did_recently_reauthenticate(request):
+        return None
+    messages.info(
+        request, "Nobody becomes an owner by a mere click: confirm that it is you, then repeat it."
+    )
+    return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}")
 
 
 def _find(workspace: Workspace, user_id: int) -> Member:

@@ -1,6 +1,7 @@
 """People in front of a workspace's pages."""
 
 import re
+import time
 from typing import Any
 
 from django.test import Client
@@ -27,9 +28,14 @@ def member(cast: Any, role: str, name: str = "") -> User:
     return add_member(tenant=cast.tenant, email=email, role=Role(role), password=PASSWORD)
 
 
-def signed_in(user: User) -> Client:
+def signed_in(user: User, *, just_now: bool = False) -> Client:
+    """just_now: with the password, so that they need not prove again who they are."""
     client = Client()
     client.force_login(user)
+    if just_now:
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+        session.save()
     return client
 
 

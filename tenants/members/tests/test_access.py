@@ -1,6 +1,5 @@
 """Who gets through the door of a workspace's pages."""
 
-import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +11,7 @@ from django.urls import path as url_path
 from agentflare.urls import urlpatterns as real_urls
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission, is_granted, roles_with
+from tenants.members.tests.builders import signed_in
 from tenants.users.models import Membership, Role, User
 from tenants.users.services import add_member
 
@@ -103,10 +103,7 @@ def test_an_address_that_takes_a_form_alone_says_so(acme: Any) -> None:
 
 
 def test_no_browser_keeps_a_page_of_who_is_signed_in(acme: Any) -> None:
-    client = as_member(acme, Role.ADMIN)
-    session = client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
-    session.save()
+    client = signed_in(acme.owner, just_now=True)
 
     secret = client.get("/accounts/2fa/totp/activate/")
 

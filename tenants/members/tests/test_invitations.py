@@ -33,7 +33,7 @@ LINK = re.compile(r"/invitations/\S+/")
 
 def invite(cast: Any, email: str, role: str = "developer") -> str:
     """Invite as the owner does; returns the link that was mailed."""
-    answer = signed_in(cast.owner).post(
+    answer = signed_in(cast.owner, just_now=role == "owner").post(
         f"/t/{cast.tenant.slug}/team/invite/", {"email": email, "role": role}
     )
     assert answer.status_code == 302, text(answer)

@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -78,10 +79,30 @@ def test_people_are_invited_as_the_table_says(
 ) -> None:
     by = member(acme, own, "by")
 
-    answer = signed_in(by).post(url(acme, "invite/"), {"email": "new@x.test", "role": given})
+    client = signed_in(by, just_now=True)
+    answer = client.post(url(acme, "invite/"), {"email": "new@x.test", "role": given})
 
     assert (answer.status_code == 302) == (given in MAY_GIVE[own])
     assert len(mailoutbox) == (given in MAY_GIVE[own])
+
+
+def test_nobody_becomes_an_owner_by_a_mere_click(acme: Any, mailoutbox: list[Any]) -> None:
+    other, client = member(acme, Role.ADMIN), signed_in(acme.owner)
+    form, page = {"role": "owner"}, url(acme, f"{other.pk}/")
+
+    changed = client.post(f"{page}role/", form)
+    invited = client.post(url(acme, "invite/"), {"email": "new@x.test", **form})
+
+    assert changed["Location"] == f"/accounts/reauthenticate/?{urlencode({'next': page})}"
+    assert invited["Location"].startswith("/accounts/reauthenticate/")
+    assert role_of(acme, other) == Role.ADMIN
+    assert mailoutbox == []
+
+    back = client.post(changed["Location"], {"password": acme.password})
+    client.post(f"{page}role/", form)
+
+    assert back["Location"] == page
+    assert role_of(acme, other) == Role.OWNER
 
 
 def test_a_change_is_in_the_audit_trail_and_mailed(acme: Any, mailoutbox: list[Any]) -> None:
