@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.core.validators import RegexValidator
@@ -65,7 +66,14 @@ class _Form(forms.Form):
         super().__init__(*args, **kwargs)
 
 
-class TopUpForm(_Form):
+class _OnceForm(_Form):
+    """Its `form_id` is another each time the page is made: pressed twice, sent again by a browser
+    or a proxy, it asks for the same."""
+
+    form_id = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
+
+
+class TopUpForm(_OnceForm):
     """A preset, or an amount of one's own, which wins."""
 
     preset = forms.ChoiceField(widget=forms.RadioSelect, required=False, label="Amount")
@@ -162,7 +170,7 @@ class AlertForm(_Form):
     )
 
 
-class RefundForm(_Form):
+class RefundForm(_OnceForm):
     amount = DollarsField(label="Credit to pay back ($)", min_value=Decimal("0.01"))
 
 

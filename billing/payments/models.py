@@ -20,7 +20,7 @@ class BillingAccount(models.Model):
         FAILING = "failing", "failed, will be tried again"
         NEEDS_ACTION = "needs_action", "needs the cardholder"
         CAPPED = "capped", "at its monthly cap"
-        OFF = "off", "switched off after failures"
+        OFF = "off", "switched off"
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     customer_id = models.CharField(max_length=64, blank=True)
@@ -140,6 +140,8 @@ class TopUp(Sums, models.Model):
     failure = models.CharField(max_length=300, blank=True)
     created_by = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
+    # Of the form that asked for it: sent twice, it is asked for once.
+    form_id = models.UUIDField(null=True, unique=True)
     expires_at = models.DateTimeField(null=True)
     credited_at = models.DateTimeField(null=True)
     # Counts what was taken over from Stripe: see sync.py.
@@ -208,6 +210,7 @@ class Refund(models.Model):
     failure = models.CharField(max_length=300, blank=True)
     created_by = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    form_id = models.UUIDField(null=True, unique=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

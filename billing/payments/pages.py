@@ -101,6 +101,7 @@ def top_up(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             credit_cents=form.cleaned_data["credit_cents"],
             saves_card=form.cleaned_data["saves_card"],
             actor=workspace.actor,
+            form_id=form.cleaned_data["form_id"],
         )
     except (CheckoutError, PaymentsNotSetUpError) as exc:
         messages.error(request, _words(exc))
@@ -204,11 +205,14 @@ def refund(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpR
                 top_up_id=top_up.pk,
                 credit_cents=form.cleaned_data["amount"],
                 actor=workspace.actor,
+                form_id=form.cleaned_data["form_id"],
             )
         except refunds.RefundError as exc:
             form.add_error("amount", str(exc))
         else:
-            if done.status == done.Status.FAILED:
+            if done.status == done.Status.REQUESTED:
+                messages.info(request, "This was asked for already; how it stands is shown below.")
+            elif done.status == done.Status.FAILED:
                 messages.error(
                     request, f"Stripe refused the refund: {done.failure} The credit is back."
                 )

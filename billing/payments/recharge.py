@@ -11,14 +11,14 @@ from uuid import UUID
 
 import stripe
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from billing.payments import mails
 from billing.payments.accounts import lock_account
 from billing.payments.amounts import quote
 from billing.payments.facts import note_in
-from billing.payments.models import BillingAccount, TopUp
+from billing.payments.models import BillingAccount, Dispute, TopUp
 from billing.payments.opened import close_if_over, open_payment
 from billing.payments.recharging import drop_waiting, note_failed_recharge
 from billing.payments.sync import sync_payment, tell_servers
@@ -91,6 +91,9 @@ def _begin(tenant: Tenant) -> tuple[TopUp | None, BillingAccount | None]:
             return None, None
         if TopUp.objects.filter(kind=TopUp.Kind.AUTO, status__in=TopUp.OPEN).exists():
             return None, None
+        if Dispute.objects.filter(outcome=Dispute.Outcome.OPENED).exists():
+            # Its holder may not know of the charges: no more of them before the bank has decided.
+            return None, None
         if left_nusd(tenant.code) >= account.auto_threshold_nusd:
             return None, None
         sums = quote(account.auto_amount_cents)
@@ -124,9 +127,10 @@ def _note_cap(account: BillingAccount) -> BillingAccount | None:
 def charged_this_month() -> int:
     """What auto-recharge has charged in this UTC month, or may be charging, in cents."""
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    # One that was begun before midnight and charged after it counts in both months.
     total = TopUp.objects.filter(
+        Q(created_at__gte=start) | Q(credited_at__gte=start),
         kind=TopUp.Kind.AUTO,
-        created_at__gte=start,
         status__in=(*TopUp.OPEN, TopUp.Status.CREDITED, TopUp.Status.MISMATCH),
     ).aggregate(sum=Sum(F("credit_cents") + F("fee_cents") + F("tax_cents")))
     return int(total["sum"] or 0)
@@ -194,10 +198,35 @@ def resume_recharge(tenant: Tenant, top_up: TopUp) -> None:
     customer_id = BillingAccount.objects.get(pk=1).customer_id
     known = _find_intent(customer_id, top_up)
     if known is None:
-        charge(tenant, top_up)
+        if _is_wanted(tenant, top_up):
+            charge(tenant, top_up)
         return
     remember(known.id, tenant.code, top_up.pk)
     sync_payment(known.id)
+
+
+def _is_wanted(tenant: Tenant, top_up: TopUp) -> bool:
+    """Whether a charge that never reached Stripe is still to be made; if not, it is over.
+
+    Should it reach Stripe after all, it is credited like any other.
+    """
+    with transaction.atomic():
+        account = lock_account()
+        if (
+            not (tenant.is_suspended or tenant.closed)
+            and account.auto_enabled
+            and account.payment_method_id == top_up.payment_method_id
+            and left_nusd(tenant.code) < account.auto_threshold_nusd
+        ):
+            return True
+        row = TopUp.objects.select_for_update().get(pk=top_up.pk)
+        if row.status == TopUp.Status.PENDING:
+            row.status = TopUp.Status.FAILED
+            row.failure = "Stripe did not answer, and it is not needed any more."
+            row.version += 1
+            row.save()
+            close_if_over(row)
+    return False
 
 
 def _find_intent(customer_id: str, top_up: TopUp) -> Any:

@@ -25,7 +25,11 @@ from billing.payments.accounts import lock_account, note_card
 from billing.payments.facts import Facts, card_of, facts_of, intent_of, note_in
 from billing.payments.models import BillingAccount, Dispute, TopUp
 from billing.payments.opened import close_if_over
-from billing.payments.recharging import drop_waiting, note_failed_recharge
+from billing.payments.recharging import (
+    drop_waiting,
+    note_failed_recharge,
+    stop_after_dispute,
+)
 from billing.payments.watch import watch
 from billing.stripe.client import client
 from billing.stripe.index import find, remember
@@ -190,6 +194,8 @@ def _apply(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts)
         dispute = booking.take_dispute(top_up, told)
         if dispute and dispute.outcome != Dispute.Outcome.WATCHED:
             logger.warning("%s: %s of %s is %s", tenant.slug, told.id, top_up, dispute.outcome)
+            if dispute.outcome == Dispute.Outcome.LOST:
+                stop_after_dispute(account)
             news.mails.append(partial(mails.tell_dispute, tenant, dispute))
     return news
 
@@ -201,7 +207,8 @@ def _mismatch(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Fac
         return f"{intent.id} was asked for by another: {note_in(intent, 'tenant')}"
     if top_up.payment_intent_id and top_up.payment_intent_id != intent.id:
         return f"{intent.id} is for a top-up that {top_up.payment_intent_id} has paid already"
-    if intent.customer != account.customer_id:
+    payer = find(intent.customer)
+    if payer is None or payer.tenant_code != tenant.code:
         return f"the customer is {intent.customer}, not {account.customer_id}"
     if intent.currency != top_up.currency:
         return f"the currency is {intent.currency}, not {top_up.currency}"

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from agentflare.money import format_usd
+from billing.admission import outage
 from billing.dashboard.tests.test_overview import call, settle, signed_in, text
 from billing.ledger.services import grant_credit
 from billing.payments.models import Refund, TopUp
@@ -245,6 +246,19 @@ def test_a_card_is_saved_shown_and_removed(acme: Any, shop: Shop) -> None:
     assert client.post(at(acme, "card/remove/")).status_code == 302
 
 
+def test_a_payment_that_is_not_what_was_asked_for_is_no_card(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    with tenant_schema(acme.code):
+        TopUp.objects.filter(pk=top_up.pk).update(credit_cents=9900)
+    shop.pay(top_up)
+
+    back = signed_in(acme.owner).get(
+        at(acme, "card/saved/"), {"session": top_up.session_id}, follow=True
+    )
+
+    assert back.status_code == 200
+
+
 def test_another_tenants_session_saves_nothing_here(acme: Any, globex: Any, shop: Shop) -> None:
     top_up = shop.order(globex, saves_card=True)
     shop.pay(top_up)
@@ -433,6 +447,50 @@ def test_odd_refunds_are_told_in_the_dialog(acme: Any, shop: Shop, amount: str, 
     assert words in text(response)
     assert "data-open>" in text(response)
     assert balances(acme)["credit"] == 50 * USD
+
+
+def test_a_refund_pressed_twice_is_paid_back_once(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    client = signed_in(acme.owner)
+    page = text(client.get(at(acme, "payments/{id}/", top_up)))
+    (form_id,) = re.findall(r'name="form_id" value="([^"]+)"', page)
+    form = {"amount": "5", "form_id": form_id}
+
+    for _ in range(3):
+        response = client.post(at(acme, "payments/{id}/refund/", top_up), form, follow=True)
+    assert "$5 are on their way" in text(response)
+    assert balances(acme)["credit"] == 45 * USD
+
+    # The next page has another form.
+    assert form_id not in text(response)
+
+
+def test_a_refund_that_was_refused_may_be_sent_again(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = shop.buy(acme)
+    client = signed_in(acme.owner)
+    form = {"amount": "5", "form_id": str(uuid4())}
+    with monkeypatch.context() as down:
+        down.setattr(outage, "is_on", lambda: True)
+        refused = client.post(at(acme, "payments/{id}/refund/", top_up), form)
+    assert "Try again in a minute" in text(refused)
+    assert f'value="{form["form_id"]}"' in text(refused)
+
+    client.post(at(acme, "payments/{id}/refund/", top_up), form)
+
+    assert balances(acme)["credit"] == 45 * USD
+
+
+def test_a_payment_that_the_bank_gave_back_says_so(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    dispute = shop.control("POST", f"charges/{top_up.payment_intent_id}/dispute")["id"]
+    shop.control("POST", f"disputes/{dispute}/lose")
+    shop.deliver_all()
+
+    page = text(signed_in(acme.owner).get(at(acme, "payments/{id}/", top_up)))
+
+    assert "The bank has given it back already." in page
 
 
 # --- Lists ------------------------------------------------------------------------

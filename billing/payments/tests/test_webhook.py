@@ -83,7 +83,13 @@ def test_a_broken_signature_is_refused(shop: Shop, header: str | None) -> None:
     assert response.status_code == 400
 
 
-@pytest.mark.parametrize("payload", ["", "[]", "{}", '{"id": "evt_x"}', "\x00"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "", "[]", "{}", '{"id": "evt_x"}', "\x00",
+        event_text(id="evt_\0"), event_text(type="\0"), event_text(created=10**20),
+    ],
+)  # fmt: skip
 def test_what_is_signed_and_no_event_is_refused(shop: Shop, payload: str) -> None:
     assert shop.send(payload).status_code == 400
 
