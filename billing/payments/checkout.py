@@ -21,9 +21,10 @@ from billing.payments.accounts import (
     is_gone,
     lock_account,
 )
-from billing.payments.amounts import Quote, quote, range_of
+from billing.payments.amounts import Quote, lines_of, quote, range_of
 from billing.payments.models import TopUp
 from billing.payments.opened import close_if_over, open_payment
+from billing.payments.sync import sync_session
 from billing.stripe.client import client, once, words_of
 from billing.stripe.index import remember
 from billing.stripe.models import OpenPayment
@@ -159,12 +160,6 @@ def _open_session(tenant: Tenant, top_up: TopUp, customer_id: str) -> Any:
 
 
 def _lines(top_up: TopUp) -> list[dict[str, Any]]:
-    """Credit, fee and tax, each by itself."""
-    lines = [
-        ("AgentFlare credit", top_up.credit_cents),
-        ("Fee", top_up.fee_cents),
-        (settings.TOP_UP_TAX_NAME, top_up.tax_cents),
-    ]
     return [
         {
             "quantity": 1,
@@ -174,8 +169,7 @@ def _lines(top_up: TopUp) -> list[dict[str, Any]]:
                 "product_data": {"name": name},
             },
         }
-        for name, cents in lines
-        if cents
+        for name, cents in lines_of(top_up)
     ]
 
 
@@ -187,6 +181,34 @@ def _keep_session(tenant: Tenant, top_up_id: UUID, session: Any) -> TopUp:
         top_up.save(update_fields=["session_id", "session_url"])
         remember(session.id, tenant.code, top_up_id)
     return top_up
+
+
+def cancel_top_up(*, tenant: Tenant, top_up_id: UUID, actor: str) -> TopUp:
+    """Close Stripe's page, so that it cannot be paid any more. Returns the top-up as it is now:
+    credited, where somebody was quicker; a repeat changes nothing.
+
+    Raises Stripe's errors where it is not known: repeat it.
+    """
+    with tenant_schema(tenant.code):
+        top_up = TopUp.objects.get(pk=top_up_id)
+        if top_up.is_open and top_up.session_id:
+            try:
+                client().checkout.sessions.expire(
+                    top_up.session_id, {}, once("top_up", top_up_id, "expire")
+                )
+            except stripe.InvalidRequestError as exc:
+                logger.info("%s is closed already: %s", top_up.session_id, exc)
+            sync_session(top_up.session_id)
+        elif top_up.is_open and top_up.kind == TopUp.Kind.CHECKOUT:
+            give_up(top_up_id, "")
+        with transaction.atomic():
+            lock_account()
+            row = TopUp.objects.select_for_update().get(pk=top_up_id)
+            if top_up.is_open and not row.is_open and row.status != TopUp.Status.CREDITED:
+                row.failure = f"Given up by {actor}."[:300]
+                row.save(update_fields=["failure"])
+                audit.record(actor=actor, action="credit.order_cancelled", subject=str(top_up_id))
+    return row
 
 
 def give_up(top_up_id: UUID, failure: str) -> None:

@@ -1,8 +1,8 @@
 """Payments, tenant's schema. Amounts charged are whole cents; credit is cents too, and nUSD by
 multiplication: nobody buys a part of a cent."""
 
-from datetime import datetime
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -115,6 +115,8 @@ class TopUp(Sums, models.Model):
     # What may still become of it is looked after.
     OPEN: ClassVar[tuple[str, ...]] = (Status.PENDING, Status.NEEDS_ACTION)
 
+    INVOICE_IS_TRIED = timedelta(days=7)
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.PENDING)
@@ -176,6 +178,21 @@ class TopUp(Sums, models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in self.OPEN
+
+    @property
+    def lacks_invoice(self) -> bool:
+        """Stripe makes them a moment after the payment; ours of recharges come later still."""
+        return (
+            self.status == self.Status.CREDITED
+            and not self.invoice_url
+            and self.credited_at is not None
+            and self.credited_at > timezone.now() - self.INVOICE_IS_TRIED
+        )
+
+    def note_invoice(self, invoice: Any) -> None:
+        self.invoice_id = invoice.id
+        self.invoice_url = invoice.hosted_invoice_url or ""
+        self.invoice_pdf = invoice.invoice_pdf or ""
 
     @property
     def credit_entry(self) -> str:

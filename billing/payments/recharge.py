@@ -74,31 +74,30 @@ def recharge_if_low(tenant: Tenant) -> TopUp | None:
     if not is_set_up() or tenant.is_suspended or tenant.closed:
         return None
     with tenant_schema(tenant.code):
-        top_up, capped = _begin(tenant)
-        if capped is not None:
-            mails.tell_recharge_capped(tenant, capped)
+        top_up = _begin(tenant)
         if top_up is not None:
             charge(tenant, top_up)
     return top_up
 
 
-def _begin(tenant: Tenant) -> tuple[TopUp | None, BillingAccount | None]:
-    """The pending row, if a recharge is due; the account, if only its cap forbids it, once."""
+def _begin(tenant: Tenant) -> TopUp | None:
+    """The pending row, if a recharge is due."""
     with transaction.atomic():
         account = lock_account()
         now = timezone.now()
         if not account.may_recharge(now):
-            return None, None
+            return None
         if TopUp.objects.filter(kind=TopUp.Kind.AUTO, status__in=TopUp.OPEN).exists():
-            return None, None
+            return None
         if Dispute.objects.filter(outcome=Dispute.Outcome.OPENED).exists():
             # Its holder may not know of the charges: no more of them before the bank has decided.
-            return None, None
+            return None
         if left_nusd(tenant.code) >= account.auto_threshold_nusd:
-            return None, None
+            return None
         sums = quote(account.auto_amount_cents)
         if charged_this_month() + sums.total_cents > account.auto_cap_cents:
-            return None, _note_cap(account)
+            _note_cap(tenant, account)
+            return None
         if account.auto_state == BillingAccount.AutoState.CAPPED:
             account.reset_auto()
             account.save()
@@ -113,15 +112,15 @@ def _begin(tenant: Tenant) -> tuple[TopUp | None, BillingAccount | None]:
             created_by=_ACTOR,
         )
         open_payment(OpenPayment.Kind.TOP_UP, top_up.pk, tenant.code)
-    return top_up, None
+    return top_up
 
 
-def _note_cap(account: BillingAccount) -> BillingAccount | None:
-    if account.auto_state == BillingAccount.AutoState.CAPPED:
-        return None
-    account.auto_state = BillingAccount.AutoState.CAPPED
-    account.save()
-    return account
+def _note_cap(tenant: Tenant, account: BillingAccount) -> None:
+    """Told once, until it has recharged again."""
+    if account.auto_state != BillingAccount.AutoState.CAPPED:
+        account.auto_state = BillingAccount.AutoState.CAPPED
+        account.save()
+        mails.tell_recharge_capped(tenant, account)
 
 
 def charged_this_month() -> int:
@@ -187,7 +186,7 @@ def _note_refusal(tenant: Tenant, top_up_id: UUID, exc: stripe.StripeError) -> N
         watch(tenant.code, account)
         close_if_over(top_up)
         tell_servers(tenant, top_up)
-    mails.tell_recharge_failed(tenant, account, top_up)
+        mails.tell_recharge_failed(tenant, account, top_up)
 
 
 def resume_recharge(tenant: Tenant, top_up: TopUp) -> None:

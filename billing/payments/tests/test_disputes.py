@@ -141,6 +141,20 @@ def test_a_part_that_was_paid_back_is_not_taken_twice(acme: Any, shop: Shop) -> 
     assert balances(acme)["credit"] == 25 * USD
 
 
+def test_what_was_paid_back_already_takes_no_more_credit(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    refund_credit(
+        tenant=acme.tenant, top_up_id=top_up.pk, credit_cents=2500, actor=acme.owner.email
+    )
+
+    end(shop, dispute(shop, top_up.payment_intent_id, amount=2500), "lose")
+    shop.deliver_all()
+
+    assert the_dispute(acme).outcome == Dispute.Outcome.LOST
+    assert balances(acme)["credit"] == available(acme) == 25 * USD
+    assert list(invariants.check_ledger(acme.tenant)) == []
+
+
 def test_a_disputed_payment_is_not_paid_back(acme: Any, shop: Shop) -> None:
     top_up = shop.buy(acme)
     dispute(shop, top_up.payment_intent_id)

@@ -3,7 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import stripe
@@ -14,8 +16,8 @@ from django.utils import timezone
 from agentflare.partitions import partition_of
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
-from billing.payments import recharging, upkeep, watch
-from billing.payments.accounts import lock_account, remove_card
+from billing.payments import invoices, recharging, upkeep, watch
+from billing.payments.accounts import lock_account, remove_card, save_details
 from billing.payments.low_balance import change_alert, look_after_balance
 from billing.payments.models import BillingAccount, TopUp
 from billing.payments.recharge import change_auto_recharge, recharge_if_low
@@ -31,7 +33,7 @@ from billing.payments.tests.shop import (
 )
 from billing.settlement import services as settlement
 from billing.settlement.services import settle_partition
-from billing.stripe.models import BalanceWatch, OpenPayment
+from billing.stripe.models import BalanceWatch, OpenPayment, StripeEvent
 from tenants.audit.services import Actor
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import suspend_tenant
@@ -427,6 +429,69 @@ def test_settlement_notices(acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPat
     spend(acme, 1)
     settle_partition(partition=partition_of(acme.code))
     assert told.count(acme.code) == 1
+
+
+# --- Invoices ---------------------------------------------------------------------
+
+
+def see_to_invoice(cast: Any) -> None:
+    (owed,) = OpenPayment.objects.filter(tenant_code=cast.code)
+    assert owed.look_at <= timezone.now()
+    upkeep.look_after(owed.pk)
+
+
+def test_a_recharge_has_an_invoice_that_its_payment_has_paid(
+    low: Any, shop: Shop, settings: Any
+) -> None:
+    settings.TOP_UP_FEE_PERCENT, settings.TOP_UP_TAX_PERCENT = Decimal(4), Decimal(19)
+    save_details(tenant=low.tenant, details={"name": "Acme GmbH"}, actor="test")
+    recharge_if_low(low.tenant)
+    assert recharges(low)[0].lacks_invoice
+
+    see_to_invoice(low)
+
+    (top_up,) = recharges(low)
+    assert not top_up.lacks_invoice
+    invoice = shop.api.invoices.retrieve(top_up.invoice_id, {"expand": ["payments"]})
+    assert (invoice.status, invoice.amount_paid) == ("paid", top_up.total_cents)
+    assert [line.amount for line in invoice.lines.data] == [2000, 80, 395]
+    assert invoice.customer_name == "Acme GmbH"
+    paid = [each for each in invoice.payments.data if each.status == "paid"]
+    assert [each.payment.payment_intent for each in paid] == [top_up.payment_intent_id]
+    assert top_up.invoice_url == invoice.hosted_invoice_url
+    assert not OpenPayment.objects.filter(tenant_code=low.code).exists()
+    # The intent that came with the invoice is nobody's payment.
+    shop.deliver_all()
+    assert not StripeEvent.objects.filter(state="failed", created_at__gte=top_up.created_at)
+    assert balances(low)["stripe"] == -20 * USD
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["create", "add_lines", "finalize_invoice", "attach_payment"])
+def test_an_invoice_that_broke_off_is_gone_on_with(
+    low: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    top_up = recharge_if_low(low.tenant)
+    assert top_up is not None
+    real = getattr(stripe.InvoiceService, step)
+
+    def break_off(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            real(*args, **kwargs)
+        raise stripe.APIConnectionError("cut")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stripe.InvoiceService, step, break_off)
+        with pytest.raises(stripe.APIConnectionError):
+            upkeep.look_after(top_up.pk)
+    # As after a day: Stripe has forgotten the keys.
+    monkeypatch.setattr(invoices, "once", lambda *what: {"idempotency_key": str(uuid4())})
+
+    upkeep.look_after(top_up.pk)
+
+    made = shop.api.invoices.list({"customer": account(low).customer_id}).data
+    assert [(each.status, each.total) for each in made] == [("paid", 2000)]
+    assert recharges(low)[0].invoice_id == made[0].id
 
 
 # --- Low balance ------------------------------------------------------------------

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 from django.db import connection, transaction
 
+from billing.payments import upkeep
 from billing.payments.accounts import lock_account
 from billing.payments.amounts import AmountError, quote
-from billing.payments.checkout import CheckoutError
+from billing.payments.checkout import CheckoutError, cancel_top_up
 from billing.payments.models import TopUp
 from billing.payments.sync import sync_payment, sync_session
 from billing.payments.tests.shop import (
@@ -25,6 +26,7 @@ from billing.payments.tests.shop import (
 )
 from billing.stripe.client import PaymentsNotSetUpError
 from billing.stripe.models import OpenPayment
+from tenants.audit.models import AuditEvent
 from tenants.registry.schemas import tenant_schema
 
 
@@ -106,6 +108,45 @@ def test_3d_secure_credits_once_it_is_confirmed(acme: Any, shop: Shop) -> None:
     sync_session(top_up.session_id)
 
     assert shop.again(acme, top_up).status == TopUp.Status.CREDITED
+    assert balances(acme)["credit"] == 50 * USD
+
+
+def test_an_invoice_that_stripe_has_not_made_yet_is_looked_for_later(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up)
+    with monkeypatch.context() as early:
+        early.setattr(TopUp, "note_invoice", lambda *_: None)
+        sync_session(top_up.session_id)
+    assert shop.again(acme, top_up).lacks_invoice
+
+    upkeep.look_after(top_up.pk)
+
+    assert shop.again(acme, top_up).invoice_url
+    assert not OpenPayment.objects.filter(pk=top_up.pk).exists()
+
+
+def test_a_payment_is_given_up_and_cannot_be_paid_any_more(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+
+    for _ in range(2):
+        ended = cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    assert (ended.status, ended.failure) == (TopUp.Status.EXPIRED, "Given up by ada@x.test.")
+    assert shop.pay(top_up).status_code == 410
+    assert not OpenPayment.objects.filter(pk=top_up.pk).exists()
+    with tenant_schema(acme.code):
+        assert AuditEvent.objects.filter(action="credit.order_cancelled").count() == 1
+
+
+def test_a_payment_given_up_too_late_is_credited(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up)
+
+    ended = cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    assert (ended.status, ended.failure) == (TopUp.Status.CREDITED, "")
     assert balances(acme)["credit"] == 50 * USD
 
 
