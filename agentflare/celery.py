@@ -13,6 +13,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
         "billing.archive",
+        "billing.business",
         "billing.closing",
         "billing.exports",
         "billing.payments",

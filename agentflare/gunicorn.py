@@ -1,12 +1,20 @@
 """gunicorn's configuration: `gunicorn agentflare.wsgi:application -c agentflare/gunicorn.py`."""
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 from gevent import monkey
 
 # Before anything else is imported: sockets, locks and threads become gevent's.
 monkey.patch_all()
+
+# Where the workers' metrics meet. Before prometheus_client is imported, which looks there then.
+_metrics_folder = ""
+if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    _metrics_folder = tempfile.mkdtemp(prefix="agentflare-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
 
@@ -41,6 +49,18 @@ def post_worker_init(worker: Any) -> None:
         catalogue()
     except Exception as exc:
         worker.log.warning("The catalogue cannot be read yet: %s", exc)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the arbiter: gauges of a process that has ended are no more; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    if _metrics_folder:
+        shutil.rmtree(_metrics_folder, ignore_errors=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from agentflare import api, degraded, envelopes, errors
 from agentflare.ids import uuid7
+from agentflare.metrics import RESPONSES
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -44,6 +45,8 @@ class RequestIdMiddleware:
             elapsed_ms = (time.perf_counter() - started) * 1000
             response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
             response["openai-version"] = "2020-10-01"
+        if is_api(request):
+            RESPONSES.labels(str(response.status_code)).inc()
         if request.method == "HEAD":
             drop_body(response)
         return response

@@ -25,6 +25,7 @@ SIDEBAR = {
         Page("Users", "group", "users", "user"),
     ],
     "Money": [
+        Page("Month’s close", "event_available", "business", "ledgermonth", url="admin_close"),
         Page("Reconciliation", "balance", "reconciliation", "upstreamday"),
         Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
         Page("Stripe events", "webhook", "stripe", "stripeevent"),

@@ -83,6 +83,7 @@ SHARED_APPS = [
     "billing.reconciliation",
     "billing.onboarding",
     "billing.stripe",
+    "billing.business",
     "inference.upstreams",
     "inference.catalog",
     "inference.tokens",
@@ -207,6 +208,8 @@ WORKSPACES_PER_PERSON = env.integer("WORKSPACES_PER_PERSON", 3)
 # What a person's first workspace is given; once per person.
 TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
 # The plan that workspaces begin on which people make themselves; where it is missing, the default.
+# What an operator may give or take alone; more needs a second one.
+CREDIT_ALONE_NUSD = env.nusd("CREDIT_ALONE_DOLLARS", "100")
 TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -299,6 +302,8 @@ UNFOLD = {
     ],
     "ENVIRONMENT": "agentflare.operator_pages.environment",
     "LOGIN": {"form": "tenants.users.forms.OperatorSignInForm"},
+    "DASHBOARD_CALLBACK": "billing.business.overview.overview",
+    "STYLES": [lambda request: static("operator.css")],
     "SIDEBAR": {"navigation": "agentflare.operator_pages.sidebar"},
     # The accent of static/site.css, and its lighter and darker neighbours.
     "COLORS": {
@@ -539,6 +544,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "roll-up-business": {
+        "task": "billing.business.tasks.roll_up_task",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
+    "roll-up-business-anew": {
+        "task": "billing.business.tasks.roll_up_anew_task",
+        "schedule": crontab(hour=3, minute=47),
+        "options": {"expires": 3600},
+    },
     "clear-people": {
         "task": "tenants.users.tasks.clear_people_task",
         "schedule": crontab(hour=4, minute=7),
@@ -570,6 +585,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
 }
+
+# --- Metrics --------------------------------------------------------------------
+
+# Whoever has it may read /metrics; without it nobody can.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "sandbox" if SANDBOX else " ").strip()
 
 # --- Logs -----------------------------------------------------------------------
 

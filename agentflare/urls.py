@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from agentflare import health
+from agentflare.metrics import metrics
 from inference.reference.views import reference_page
 
 handler404 = "agentflare.pages.handler404"
@@ -13,6 +14,8 @@ urlpatterns = [
     # the tenant's program
     path("v1/", include("inference.urls")),
     path("docs/api", reference_page, name="api_reference"),
+    # who has no account yet
+    path("", include("inference.front.urls")),
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
@@ -24,8 +27,10 @@ urlpatterns = [
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
+    path("", include("billing.business.urls")),
     path("admin/", admin.site.urls),
     # whoever deploys it
+    path("metrics", metrics),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]

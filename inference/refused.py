@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 
 from agentflare.errors import GatewayError
+from agentflare.metrics import REFUSED
 from billing.usage.refusals import note_refusal, refusal_now
 from inference import progress
 from tenants.keys.lookup import KeyRecord
@@ -15,6 +16,7 @@ def note_unless_admitted(request: HttpRequest, record: KeyRecord, error: Gateway
     asked = progress.of(made)
     if asked.is_admitted:
         return
+    REFUSED.labels(error.code or error.type).inc()
     note_refusal(
         record.tenant_code,
         refusal_now(

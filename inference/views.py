@@ -61,7 +61,8 @@ def shrinks_to_fit(request: Request, record: KeyRecord) -> bool:
 
 
 def cache_ttl_s(request: Request, record: KeyRecord) -> int:
-    """How long this answer may be taken from the cache: the request decides, else its key."""
+    """How long this answer may be taken from the cache: the request decides, else its key, else
+    its tenant."""
     told = request.headers.get(CACHE_HEADER)
     if told is None:
         return record.cache_ttl_s

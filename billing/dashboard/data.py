@@ -89,7 +89,7 @@ def export_download(request: HttpRequest, workspace: Workspace, export_id: int) 
         raise Http404
     path = Path(settings.EXPORT_DIR) / export.file
     if not export.is_there or not path.is_file():
-        messages.error(request, "This export is gone: a file is kept for a day. Make a new one.")
+        messages.error(request, "This export is gone: a file is kept for a day. Create a new one.")
         return redirect("settings_data", slug=workspace.slug)
     audit.record(
         actor=workspace.acting(request),

@@ -130,7 +130,8 @@ class KeyForm(forms.Form):
         label="Answers from the cache, at most so many seconds old",
         required=False,
         min_value=0,
-        help_text="60 to 2,592,000. Empty or 0: no cache. A request may ask otherwise.",
+        help_text="60 to 2,592,000, or 0 for no cache. Empty: as the workspace’s settings say. A "
+        "request may ask otherwise.",
     )
 
     def __init__(self, *args: Any, known: Iterable[str], key: ApiKey | None = None) -> None:
@@ -178,7 +179,7 @@ class KeyForm(forms.Form):
             "scopes": data["scopes"],
             "ai_models": [*data["picked_models"], *_lines(data["other_models"])],
             "ip_ranges": _lines(data["ip_ranges"]),
-            "cache_ttl_s": data["cache_ttl_s"] or 0,
+            "cache_ttl_s": data["cache_ttl_s"],
             "alert_percents": data["alert_percents"],
             "ai_model_limits": dict(self._model_limits()),
             **{limit: data[limit] for limit in _LIMITS},
@@ -247,7 +248,7 @@ def _initial(key: ApiKey | None, known: Sequence[str]) -> dict[str, Any]:
         "picked_models": [name for name in key.ai_models if name in names],
         "other_models": "\n".join(name for name in key.ai_models if name not in names),
         "ip_ranges": "\n".join(key.ip_ranges),
-        "cache_ttl_s": key.cache_ttl_s or None,
+        "cache_ttl_s": key.cache_ttl_s,
         "alert_percents": _percents(key.alert_percents),
         "expires_on": last_day(key.expires_at),
     }

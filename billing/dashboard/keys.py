@@ -151,7 +151,7 @@ def key_detail(request: HttpRequest, workspace: Workspace, key_id: str) -> HttpR
 def key_change(request: HttpRequest, workspace: Workspace, key_id: str) -> HttpResponse:
     key = _find(workspace, key_id)
     if not key.is_active:
-        messages.error(request, "This key has ended: it cannot be changed. Make a new one.")
+        messages.error(request, "This key has ended: it cannot be changed. Create a new one.")
         return redirect("key", slug=workspace.slug, key_id=key_id)
     if request.method != "POST":
         return _form_page(request, KeyForm(known=offered_names(), key=key))

@@ -5,7 +5,6 @@ from billing.dashboard import closing, data, keys, operator, usage, views
 _SETTINGS = "t/<slug:slug>/settings/"
 
 urlpatterns = [
-    path("", views.home, name="home"),
     path("t/<slug:slug>/", views.overview, name="overview"),
     path("t/<slug:slug>/keys/", keys.key_list, name="keys"),
     path("t/<slug:slug>/keys/new/", keys.key_new, name="key_new"),

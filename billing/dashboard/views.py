@@ -10,7 +10,6 @@ from billing.admission.selectors import RunningHold, running_holds
 from billing.admission.services import books
 from billing.dashboard.keys import KeyRow
 from billing.dashboard.overview import alerts, has_calls, spend_chart, spending, working_keys
-from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.onboarding.selectors import may_own_another
 from billing.usage.refusals import latest_refusals
 from billing.usage.selectors import recent_calls
@@ -86,9 +85,7 @@ def _render_start(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         "tenant": workspace.tenant,
         "gate": gate,
         "holds": holds,
-        "keys": _of_programs(working_keys()),
         "refusal": refusal,
-        "quickstart_model": QUICKSTART_MODEL,
     }
     return render(request, "overview/start.html", context)
 

@@ -80,6 +80,7 @@ def _workspace(tenant: Tenant) -> dict[str, Any]:
         "plan": tenant.plan.name if tenant.plan else None,
         "limits": asdict(tenant.limits),
         "shrink_to_fit": tenant.shrink_to_fit,
+        "cache_ttl_s": tenant.cache_ttl_s,
         "alerts": {"roles": chosen.alert_roles, "addresses": chosen.alert_addresses},
         "retention_months": chosen.retention_months,
         "members": [

@@ -59,7 +59,7 @@ class UpdateKeyParams(_Strict):
                 given["ai_model_limits"] = {
                     name: limits.model_dump() for name, limits in (value or {}).items()
                 }
-            elif field == "expires_at":
+            elif field in {"expires_at", "cache_ttl_s"}:
                 given[field] = value
             elif value is not None:
                 given[_ROW_NAMES.get(field, field)] = value
@@ -79,7 +79,7 @@ class RotateKeyParams(_Strict):
 
 _ROW_NAMES = {"models": "ai_models"}
 # What null stands for, where it does not mean "as it is".
-_EMPTY: dict[str, Any] = {"models": [], "ip_ranges": [], "cache_ttl_s": 0, "alert_percents": []}
+_EMPTY: dict[str, Any] = {"models": [], "ip_ranges": [], "alert_percents": []}
 
 
 def _budgets(budgets: KeyBudgets | None) -> dict[str, int | None]:

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from agentflare.client_ip import client_ip
+from agentflare.redis_store import RedisDownError
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.onboarding.forms import TAKEN, WorkspaceForm, trouble_with
 from billing.onboarding.models import TrialGrant
@@ -24,6 +25,7 @@ from billing.onboarding.services import (
     make_first_key,
     open_workspace,
 )
+from billing.usage.refusals import Refusal, latest_refusals
 from tenants.audit.services import Actor
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
@@ -151,12 +153,24 @@ def first_call(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     since = _moment(request.GET.get("since", ""))
     look = request.GET.get("look", "0")
     call = first_call_after(since)
-    context = {"call": call, **_watching(since, int(look) if look.isdecimal() else LOOKS)}
+    context = {
+        "call": call,
+        "refusal": None if call else _refusal_after(since, workspace.tenant.code),
+        **_watching(since, int(look) if look.isdecimal() else LOOKS),
+    }
     return render(request, "onboarding/call.html", context)
 
 
 def _watching(since: datetime, look: int) -> dict[str, Any]:
     return {"since": since.isoformat(), "look": look + 1, "is_looking": look < LOOKS}
+
+
+def _refusal_after(moment: datetime, tenant_code: str) -> Refusal | None:
+    try:
+        latest = next(iter(latest_refusals(tenant_code)), None)
+    except RedisDownError:
+        return None
+    return latest if latest and latest.moment > moment else None
 
 
 def _moment(text: str) -> datetime:

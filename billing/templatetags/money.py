@@ -34,3 +34,11 @@ def usd(amount_nusd: int | None) -> str:
     else:
         decimals = decimals.rstrip("0").ljust(2, "0")
     return f"{sign}${int(whole):,}.{decimals}"
+
+
+@register.filter
+def usd_exact(amount_nusd: int) -> str:
+    """To the nano-dollar, for sums that people check: $24.988418804."""
+    sign = "-" if amount_nusd < 0 else ""
+    whole, _, decimals = format_usd(abs(amount_nusd)).partition(".")
+    return f"{sign}${int(whole):,}.{decimals.rstrip('0').ljust(2, '0')}"

@@ -1,7 +1,8 @@
-"""The workspace's pages of AI models."""
+"""The pages of AI models: a workspace's, and in another frame those of the front."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from inference.catalog.cards import (
     CAPABILITIES,
@@ -20,14 +21,34 @@ from inference.catalog.table import KINDS
 from inference.playground.kinds import PAGE_OF_KIND
 from tenants.members.access import Workspace, workspace_page
 
+_FRAME = "workspace/base.html"
+
 
 @workspace_page()
 def models(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """The catalogue: searched as one types, and without scripts by a button."""
+    return models_page(request, frame=_FRAME, models_url=_url(workspace))
+
+
+@workspace_page()
+def model(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+    return model_page(request, name, frame=_FRAME, models_url=_url(workspace))
+
+
+def _url(workspace: Workspace) -> str:
+    return reverse("models", kwargs={"slug": workspace.slug})
+
+
+def models_page(request: HttpRequest, *, frame: str, models_url: str) -> HttpResponse:
+    """The catalogue: searched as one types, and without scripts by a button.
+
+    frame: the template around it. models_url: its own; each model's begins with it.
+    """
     wanted = _wanted(request)
-    every = _all_cards()
+    every = all_cards()
     kinds = {card.kind for card in every.values() if wanted.with_unserved or not card.why_not}
     context = {
+        "frame": frame,
+        "models_url": models_url,
         "cards": chosen(every, wanted),
         "wanted": wanted,
         "served": sum(1 for card in every.values() if not card.why_not),
@@ -44,13 +65,14 @@ def models(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     return response
 
 
-@workspace_page()
-def model(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse:
+def model_page(request: HttpRequest, name: str, *, frame: str, models_url: str) -> HttpResponse:
     """One model: what it can, what it costs, and a program that calls it."""
-    card = _all_cards().get(name)
+    card = all_cards().get(name)
     if card is None:
         raise Http404
     context = {
+        "frame": frame,
+        "models_url": models_url,
         "card": card,
         "snippets": None if card.why_not else snippets_of(card),
         "playground": PAGE_OF_KIND.get(card.kind),
@@ -58,7 +80,7 @@ def model(request: HttpRequest, workspace: Workspace, name: str) -> HttpResponse
     return render(request, "models/detail.html", context)
 
 
-def _all_cards() -> dict[str, Card]:
+def all_cards() -> dict[str, Card]:
     return cards(catalogue(), AIModel.objects.all())
 
 

@@ -53,6 +53,18 @@ GUIDES = {
             "scale",
         ),
         About(
+            "dashboard",
+            "The dashboard, and roles",
+            "What is where, who may do what, and what closing a workspace does.",
+            "user-group",
+        ),
+        About(
+            "webhooks",
+            "Webhooks",
+            "What your own servers are told, and how they check that it is true.",
+            "bell-alert",
+        ),
+        About(
             "idempotency",
             "Repeating a request",
             "How to send a call again and never pay twice.",

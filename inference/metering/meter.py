@@ -15,6 +15,7 @@ from billing.usage.events import UsageEvent
 from billing.usage.models import Status, Truth
 from inference.catalog.selectors import Offer
 from inference.metering.measured import Measured, Quantities
+from inference.metering.observed import observe
 from inference.upstreams.accounts import Account
 from inference.upstreams.client import Answer
 from inference.upstreams.failures import UpstreamCallError
@@ -145,6 +146,7 @@ class Meter:
                 is_cut=is_cut,
             )
             self.captured = capture(self.hold, event)
+            observe(event, cost_nusd=self.captured.cost_nusd)
             if status == Status.COMPLETED and self.captured.cost_nusd < event.cost_nusd:
                 raise UpstreamCallError.hold_lost()
         return self.captured

@@ -39,7 +39,7 @@ _KEY = {
     "ip_ranges": "Addresses and ranges (`203.0.113.0/24`) it may be used from; empty: anywhere.",
     "expires_at": "When it ends, as `2027-01-31T12:00:00Z`; null: never.",
     "cache_ttl_s": "How old an answer from the cache may be for calls that do not say: 60 to "
-    "2592000, or 0 for no cache.",
+    "2592000, or 0 for no cache; null: as the workspace says.",
     "limits": "Of all its calls together.",
     "model_limits": "Model or route → limits of its calls there.",
     "budgets": "What it may spend in a UTC day, in a UTC month, and in its life.",

@@ -1,12 +1,13 @@
 """Calls that never began are counted, and told to whoever looks for them."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
+from django.utils import timezone
 from redis import exceptions
 
 from agentflare.errors import UpstreamError
@@ -19,9 +20,11 @@ from billing.usage.selectors import end_buckets
 from conftest import Cast, make_cast
 from inference import progress
 from inference.refused import note_unless_admitted
-from tenants.keys.lookup import resolve_key
-from tenants.keys.services import create_api_key, list_api_keys
+from tenants.keys.lookup import forget_all, resolve_key
+from tenants.keys.models import ApiKey
+from tenants.keys.services import create_api_key, list_api_keys, revoke_api_key
 from tenants.registry.schemas import tenant_schema
+from tenants.registry.services import suspend_tenant
 
 CHAT = {"model": "mistral-small-3.1", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -68,6 +71,30 @@ def test_a_call_without_credit_is_counted_and_told_as_its_client_was(poor: Cast)
     save(poor)
     save(poor)
     assert ends(poor) == [(key.key_id, "insufficient_quota", True, 2)]
+
+
+@pytest.mark.parametrize("reason", ["revoked", "expired", "suspended"])
+def test_calls_with_a_key_that_has_ended_are_told_to_its_tenant(
+    poor: Cast, reason: str, settings: Any
+) -> None:
+    row, key = create_api_key(tenant=poor.tenant, name="ended", actor="test")
+    if reason == "revoked":
+        revoke_api_key(tenant=poor.tenant, key_id=row.key_id, actor="test")
+    elif reason == "expired":
+        with tenant_schema(poor.code):
+            ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    else:
+        suspend_tenant(tenant=poor.tenant, reason="unpaid", actor="test")
+    forget_all()
+    for _ in range(2):  # from PostgreSQL, then from Redis
+        assert ask(poor, key=key).status_code in {401, 403}
+        forget_all()
+    ask(poor, key=key[:-1] + ("a" if key[-1] != "a" else "b"))
+
+    told = latest_refusals(poor.code)
+    assert len(told) == 2, "who guesses a key fills nobody's list"
+    assert {each.key_id for each in told} == {row.key_id}
+    assert all(reason in each.message for each in told)
 
 
 def test_counts_add_up_over_saves(poor: Cast) -> None:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
 
+from agentflare.csv_cells import plain_cell
 from tenants.audit.models import AuditEvent
 from tenants.audit.selectors import (
     TrailFilter,
@@ -93,8 +94,7 @@ def _batches(tenant_code: str, wanted: TrailFilter) -> Iterator[list[AuditEvent]
 def row_of(event: AuditEvent) -> tuple[Any, ...]:
     """A line of the CSV file; what begins like a formula is none."""
     fields = (event.actor, event.action, event.subject, event.ip or "", str(event.detail))
-    safe = (f"'{field}" if field[:1] in "=+-@\t\r" and field else field for field in fields)
-    return (event.pk, event.created_at.isoformat(), *safe)
+    return (event.pk, event.created_at.isoformat(), *map(plain_cell, fields))
 
 
 def _line(fields: tuple[Any, ...]) -> bytes:

@@ -6,12 +6,13 @@ from agentflare.money import format_usd
 from tenants.audit.models import AuditEvent
 
 ACTIONS = {
-    "api_key.created": "made an API key",
+    "api_key.created": "created an API key",
     "api_key.changed": "changed an API key",
     "api_key.rotated": "rotated an API key",
     "api_key.revoked": "revoked an API key",
     "balance_alert.changed": "changed the alert of a low balance",
     "credit.granted": "gave credit",
+    "credit.taken": "took credit",
     "invitation.sent_again": "sent an invitation again",
     "invitation.revoked": "revoked an invitation",
     "member.invited": "invited somebody",
@@ -23,7 +24,7 @@ ACTIONS = {
     "tenant.resumed": "ended the suspension",
     "tenant.suspended": "suspended the workspace",
     "webhook.changed": "changed a webhook",
-    "webhook.created": "made a webhook",
+    "webhook.created": "created a webhook",
     "webhook.disabled": "switched a webhook off, which took nothing any more",
     "webhook.pinged": "tested a webhook",
     "webhook.removed": "removed a webhook",

@@ -13,7 +13,7 @@ from agentflare.errors import (
     IpNotAllowedError,
     MissingApiKeyError,
 )
-from tenants.keys.lookup import KeyRecord, note_use, resolve_key
+from tenants.keys.lookup import KeyRecord, find_key, note_use
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -29,7 +29,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise InvalidApiKeyError(
                 "The headers Authorization and x-api-key hold different keys. Send one of them."
             )
-        record = resolve_key(keys.pop())
+        record = find_key(keys.pop())
         let_in(request, record)
         return None, record
 
@@ -38,12 +38,13 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def let_in(request: Request, record: KeyRecord) -> None:
-    """What a valid key may not do, and when it was used.
+    """What a key may not do, and when it was used.
 
-    Raises IpNotAllowedError or InsufficientScopeError.
+    Raises InvalidApiKeyError, TenantSuspendedError, IpNotAllowedError or InsufficientScopeError.
     """
     # Whose refusal it is, where what follows is one.
     request._request.api_key = record  # type: ignore[attr-defined]
+    record.require_usable()
     ip = client_ip(request._request)
     if record.ip_ranges and not is_within(ip, record.ip_ranges):
         raise IpNotAllowedError(ip)

@@ -27,10 +27,12 @@ from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.status import Standing
 
+# In Redis in a record's place: this, and the revoked key's digest.
 _REVOKED = "revoked"
 # A tombstone set since the row was read must win.
 _SET_UNLESS_REVOKED = """
-if redis.call('GET', KEYS[1]) ~= ARGV[3] then
+local there = redis.call('GET', KEYS[1])
+if not there or string.sub(there, 1, #ARGV[3]) ~= ARGV[3] then
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
 """
@@ -46,7 +48,8 @@ class KeyRecord:
 
     ai_models: names it may call; empty: all. ip_ranges: CIDRs it may be used from; empty: any.
     limits, ai_model_limits: of this key, and of this key at one model; tenant_limits: of all
-    the tenant's keys together. expires_at: seconds since 1970.
+    the tenant's keys together. expires_at: seconds since 1970. suspended: why its tenant is not
+    served; empty: it is.
     """
 
     tenant_code: str
@@ -54,8 +57,10 @@ class KeyRecord:
     name: str
     # Keys that took each other's place share limits and budgets: the id of the first of them.
     line_id: str = ""
-    # How old an answer from the cache may be, where a request says nothing.
-    cache_ttl_s: int = 0
+    # How old an answer from the cache may be, where a request says nothing; None: as the tenant
+    # says.
+    own_cache_ttl_s: int | None = None
+    tenant_cache_ttl_s: int = 0
     scopes: frozenset[str] = frozenset({Scope.INFERENCE})
     ai_models: frozenset[str] = frozenset()
     ip_ranges: tuple[str, ...] = ()
@@ -65,6 +70,22 @@ class KeyRecord:
     budgets: Budgets = NO_BUDGETS
     tenant_limits: Limits = NO_LIMITS
     shrink_to_fit: bool = False
+    is_revoked: bool = False
+    suspended: str = ""
+
+    def require_usable(self) -> None:
+        """Raises InvalidApiKeyError or TenantSuspendedError."""
+        if self.is_revoked:
+            raise errors.InvalidApiKeyError("This API key has been revoked.")
+        if self.suspended:
+            raise errors.TenantSuspendedError(f"This account is suspended: {self.suspended}")
+        if self.expires_at is not None and self.expires_at <= time.time():
+            raise errors.InvalidApiKeyError("This API key has expired.")
+
+    @property
+    def cache_ttl_s(self) -> int:
+        own = self.own_cache_ttl_s
+        return self.tenant_cache_ttl_s if own is None else own
 
     @property
     def prefix(self) -> str:
@@ -77,7 +98,8 @@ class KeyRecord:
             key_id=row.key_id,
             name=row.name,
             line_id=row.line_id or row.key_id,
-            cache_ttl_s=row.cache_ttl_s,
+            own_cache_ttl_s=row.cache_ttl_s,
+            tenant_cache_ttl_s=standing.cache_ttl_s,
             scopes=frozenset(row.scopes),
             ai_models=frozenset(row.ai_models),
             ip_ranges=tuple(row.ip_ranges),
@@ -87,6 +109,8 @@ class KeyRecord:
             budgets=row.budgets,
             tenant_limits=standing.limits,
             shrink_to_fit=standing.shrink_to_fit,
+            is_revoked=row.revoked_at is not None,
+            suspended=standing.suspended,
         )
 
     def dumps(self, digest: str) -> bytes:
@@ -98,7 +122,7 @@ class KeyRecord:
                 time.time(),
                 self.name,
                 self.line_id,
-                self.cache_ttl_s,
+                self.own_cache_ttl_s,
                 sorted(self.scopes),
                 sorted(self.ai_models),
                 self.ip_ranges,
@@ -131,7 +155,8 @@ class _Kept:
             key_id=parts.key_id,
             name=name,
             line_id=line_id,
-            cache_ttl_s=cache_ttl_s,
+            own_cache_ttl_s=cache_ttl_s,
+            tenant_cache_ttl_s=standing.cache_ttl_s,
             scopes=frozenset(scopes),
             ai_models=frozenset(ai_models),
             ip_ranges=tuple(ip_ranges),
@@ -141,6 +166,7 @@ class _Kept:
             budgets=Budgets.of(budgets),
             tenant_limits=standing.limits,
             shrink_to_fit=standing.shrink_to_fit,
+            suspended=standing.suspended,
         )
         return cls(record, digest, read_at)
 
@@ -158,13 +184,22 @@ def resolve_key(key: str) -> KeyRecord:
     Raises InvalidApiKeyError or TenantSuspendedError. Where it may be used from, and for what,
     is the caller's to check.
     """
+    record = find_key(key)
+    record.require_usable()
+    return record
+
+
+def find_key(key: str) -> KeyRecord:
+    """The record of a key that somebody made, usable or not.
+
+    Raises InvalidApiKeyError where nobody did.
+    """
     parts = parse_key(key)
     if parts is None:
         raise _incorrect(key)
     now = time.monotonic()
     remembered = _memory.get(parts.digest)
     if remembered and remembered[0] > now:
-        _check_expiry(remembered[1])
         return remembered[1]
     if _refused.get(parts.digest, 0) > now:
         raise _incorrect(key)
@@ -172,14 +207,16 @@ def resolve_key(key: str) -> KeyRecord:
     if record is None:
         _remember_refused(parts.digest, until=now + settings.API_KEY_MEMORY_S)
         raise _incorrect(key)
-    _check_expiry(record)
-    _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)
+    # Whoever may be served again is served at once.
+    if not record.suspended:
+        _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)
     return record
 
 
-def tombstone(*, tenant_code: str, key_id: str) -> None:
+def tombstone(*, tenant_code: str, row: ApiKey) -> None:
     """Tell every process that the key is revoked. Repeats change nothing."""
-    get_redis().set(_redis_key(tenant_code, key_id), _REVOKED, ex=settings.API_KEY_CACHE_S)
+    name = _redis_key(tenant_code, row.key_id)
+    get_redis().set(name, _REVOKED + row.digest, ex=settings.API_KEY_CACHE_S)
 
 
 def forget_all() -> None:
@@ -213,11 +250,6 @@ def note_use(record: KeyRecord, *, ip: str) -> None:
         get_redis().hset(last_used_key(partition_of(record.tenant_code)), noted, use)
 
 
-def _check_expiry(record: KeyRecord) -> None:
-    if record.expires_at is not None and record.expires_at <= time.time():
-        raise errors.InvalidApiKeyError("This API key has expired.")
-
-
 def _remember_refused(digest: str, *, until: float) -> None:
     if len(_refused) >= _MEMORY_SIZE:
         _refused.clear()
@@ -248,13 +280,11 @@ def _from_redis(parts: KeyParts) -> tuple[KeyRecord | None, bool]:
     pipeline.get(_redis_key(parts.tenant_code, parts.key_id))
     pipeline.hmget(status.status_key(parts.tenant_code), status.FIELDS)
     cached, values = pipeline.execute()
-    if cached == _REVOKED:
-        raise errors.InvalidApiKeyError("This API key has been revoked.")
+    if cached == _REVOKED + parts.digest:
+        return KeyRecord(parts.tenant_code, parts.key_id, name="", is_revoked=True), True
     standing = status.parse(values)
-    if cached is None or standing is None:
+    if cached is None or standing is None or cached.startswith(_REVOKED):
         return None, False
-    if standing.suspended:
-        raise _suspended(standing.suspended)
     kept = _Kept.loads(cached, parts, standing)
     if kept is None or kept.digest != parts.digest:
         return None, False
@@ -272,15 +302,12 @@ def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
         row = ApiKey.objects.filter(key_id=parts.key_id).first()
     if row is None or row.digest != parts.digest:
         return None
-    if row.revoked_at is not None:
-        with suppress(*RedisDownError):
-            tombstone(tenant_code=tenant.code, key_id=row.key_id)
-        raise errors.InvalidApiKeyError("This API key has been revoked.")
     record = KeyRecord.of(row, tenant.code, standing)
     with suppress(*RedisDownError):
-        _keep(record, row.digest)
-    if standing.suspended:
-        raise _suspended(standing.suspended)
+        if record.is_revoked:
+            tombstone(tenant_code=tenant.code, row=row)
+        else:
+            _keep(record, row.digest)
     return record
 
 
@@ -314,7 +341,3 @@ def _incorrect(key: str) -> errors.InvalidApiKeyError:
     return errors.InvalidApiKeyError(
         f"Incorrect API key provided: {shown}. You can find your API keys in the dashboard."
     )
-
-
-def _suspended(reason: str) -> errors.TenantSuspendedError:
-    return errors.TenantSuspendedError(f"This account is suspended: {reason}")

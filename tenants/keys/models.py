@@ -86,7 +86,8 @@ class ApiKey(LimitedModel):
         help_text="CIDRs that calls must come from; empty: anywhere",
     )
     cache_ttl_s = models.PositiveIntegerField(
-        default=0, help_text="how old an answer from the cache may be; 0: no cache"
+        null=True,
+        help_text="how old an answer from the cache may be; 0: no cache; empty: as its workspace",
     )
     ai_model_limits = models.JSONField(
         default=dict, blank=True, help_text="name of a model or route → limits of this key there"

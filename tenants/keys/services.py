@@ -188,7 +188,7 @@ def _tell(row: ApiKey, tenant: Tenant) -> None:
     """After the commit: whoever reads the row from now on sees it as it is, and whoever read
     it before cannot overwrite this."""
     if row.revoked_at is not None:
-        lookup.tombstone(tenant_code=tenant.code, key_id=row.key_id)
+        lookup.tombstone(tenant_code=tenant.code, row=row)
     else:
         lookup.publish(row, tenant=tenant)
 

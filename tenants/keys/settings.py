@@ -88,7 +88,7 @@ def _expires_at(field: str, value: datetime | None) -> datetime | None:
     return value
 
 
-def _cache_ttl_s(field: str, value: int) -> int:
+def _cache_ttl_s(field: str, value: int | None) -> int | None:
     if value and value not in CACHE_TTL_S:
         raise KeySettingError(
             field, f"from {CACHE_TTL_S[0]} to {CACHE_TTL_S[-1]} seconds, or 0 for no cache"

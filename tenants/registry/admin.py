@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -63,11 +65,11 @@ class TenantAdmin(ModelAdmin):
     inlines = (MembershipInline,)
     actions = ("suspend", "resume")
 
-    list_display = ("name", "slug", "code", "standing", "member_count", "created_at")
+    list_display = ("name", "account", "slug", "code", "standing", "member_count", "created_at")
     list_display_links = ("name", "slug")
     list_filter = (("suspended_at", admin.EmptyFieldListFilter),)
     list_before_template = "admin/tenants_note.html"
-    search_fields = ("name", "slug", "code")
+    search_fields = ("name", "slug", "code", "memberships__user__email")
     readonly_fields = (
         "code",
         "schema_name",
@@ -130,6 +132,10 @@ class TenantAdmin(ModelAdmin):
         members = Count("memberships")
         tenants: QuerySet[Tenant] = super().get_queryset(request).annotate(members=members)
         return tenants
+
+    @display(description="Account")
+    def account(self, tenant: Tenant) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("admin_tenant", args=[tenant.code]))
 
     @display(description="Standing", label={"Active": "success", "Suspended": "danger"})
     def standing(self, tenant: Tenant) -> str:

@@ -72,6 +72,10 @@ class Tenant(TenantMixin, LimitedModel):  # type: ignore[django-manager-missing]
         default=False,
         help_text="Lower a call's output cap to what the credit pays for, instead of refusing it.",
     )
+    cache_ttl_s = models.PositiveIntegerField(
+        default=0,
+        help_text="How old an answer from the cache may be, where a key does not say; 0: no cache.",
+    )
     # Counts changes of standing and limits: Redis takes the newest state only.
     status_version = models.PositiveBigIntegerField(default=0, editable=False)
 

@@ -1,8 +1,8 @@
 """A tenant's standing in Redis: what admission and the look-up of keys read.
 
 One hash per tenant, `{pNN}:tenant:<code>`: `suspended` (the reason; empty: in good
-standing), `limits`, `shrink_to_fit` and `version`. Rebuilt from the tenant's row when it is
-missing.
+standing), `limits`, `shrink_to_fit`, `cache_ttl_s` and `version`. Rebuilt from the tenant's row
+when it is missing.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from tenants.registry.models import Tenant
 # Versions only rise, so a slow reader of an old row cannot undo a suspension.
 _PUBLISH = """
 local current = tonumber(redis.call('HGET', KEYS[1], 'version') or '-1')
-if tonumber(ARGV[4]) >= current then
+if tonumber(ARGV[5]) >= current then
     redis.call('HSET', KEYS[1], 'suspended', ARGV[1], 'limits', ARGV[2], 'shrink_to_fit', ARGV[3],
-               'version', ARGV[4])
+               'cache_ttl_s', ARGV[4], 'version', ARGV[5])
 end
 """
-FIELDS = ("suspended", "limits", "shrink_to_fit")
+FIELDS = ("suspended", "limits", "shrink_to_fit", "cache_ttl_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Standing:
     suspended: str
     limits: Limits
     shrink_to_fit: bool
+    cache_ttl_s: int
 
 
 def status_key(tenant_code: str) -> str:
@@ -44,7 +45,7 @@ def standing_of(tenant: Tenant) -> Standing:
         reason = tenant.suspension_reason or "No reason was given."
     elif tenant.closed:
         reason = "Its owner has closed it, and can open it again in the dashboard."
-    return Standing(reason, tenant.limits, tenant.shrink_to_fit)
+    return Standing(reason, tenant.limits, tenant.shrink_to_fit, tenant.cache_ttl_s)
 
 
 def publish(tenant: Tenant, standing: Standing | None = None) -> None:
@@ -60,13 +61,15 @@ def publish(tenant: Tenant, standing: Standing | None = None) -> None:
         standing.suspended,
         orjson.dumps(standing.limits.as_list()),
         "1" if standing.shrink_to_fit else "",
+        standing.cache_ttl_s,
         tenant.status_version,
     )
 
 
 def parse(values: list[str | None]) -> Standing | None:
     """The values of FIELDS as Redis has them; None for a hash that is missing or older."""
-    suspended, limits, shrink_to_fit = values
-    if suspended is None or limits is None:
+    suspended, limits, shrink_to_fit, cache_ttl_s = values
+    if suspended is None or limits is None or cache_ttl_s is None:
         return None
-    return Standing(suspended, Limits.of(orjson.loads(limits)), bool(shrink_to_fit))
+    limits_now = Limits.of(orjson.loads(limits))
+    return Standing(suspended, limits_now, bool(shrink_to_fit), int(cache_ttl_s))

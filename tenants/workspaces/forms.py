@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from tenants.keys.settings import CACHE_TTL_S
 from tenants.limits import Limits
 from tenants.registry.models import Tenant
 from tenants.registry.slugs import complaint_about
@@ -51,6 +52,13 @@ class LimitsForm(PlainForm):
         required=False,
     )
 
+    cache_ttl_s = forms.IntegerField(
+        label="Answers from the cache, at most so many seconds old",
+        required=False,
+        min_value=0,
+        help_text=f"{CACHE_TTL_S[0]} to {CACHE_TTL_S[-1]:,}. Empty or 0: no cache.",
+    )
+
     def __init__(self, *args: Any, tenant: Tenant, **options: Any) -> None:
         super().__init__(*args, **options)
         self._granted = tenant.granted_limits
@@ -59,6 +67,14 @@ class LimitsForm(PlainForm):
             self.fields[name].help_text = (
                 "no limit by your plan" if most is None else f"your plan: {most:,}"
             )
+
+    def clean_cache_ttl_s(self) -> int:
+        wanted: int = self.cleaned_data["cache_ttl_s"] or 0
+        if wanted and wanted not in CACHE_TTL_S:
+            raise ValidationError(
+                f"It takes {CACHE_TTL_S[0]} to {CACHE_TTL_S[-1]:,} seconds, or 0 for no cache."
+            )
+        return wanted
 
     def clean(self) -> dict[str, Any]:
         for name in Limits.__dataclass_fields__:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -43,17 +44,22 @@ def limits(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     tenant = workspace.tenant
     if request.method != "POST":
         chosen = preferences_of(tenant)
-        initial = {**asdict(chosen.own_limits), "shrink_to_fit": tenant.shrink_to_fit}
+        initial = {
+            **asdict(chosen.own_limits),
+            "shrink_to_fit": tenant.shrink_to_fit,
+            "cache_ttl_s": tenant.cache_ttl_s or None,
+        }
         form = LimitsForm(initial=initial, tenant=tenant)
-        return render(request, "settings/limits.html", {"form": form})
+        return _limits(request, form)
     form = LimitsForm(request.POST, tenant=tenant)
     if not form.is_valid():
-        return render(request, "settings/limits.html", {"form": form}, status=422)
+        return _limits(request, form, status=422)
     try:
         services.choose_limits(
             tenant=tenant,
             limits=form.limits,
             shrink_to_fit=form.cleaned_data["shrink_to_fit"],
+            cache_ttl_s=form.cleaned_data["cache_ttl_s"],
             actor=workspace.acting(request),
         )
     except RedisDownError:
@@ -63,6 +69,11 @@ def limits(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     else:
         messages.success(request, "Saved. It holds from this second on.")
     return redirect("settings_limits", slug=tenant.slug)
+
+
+def _limits(request: HttpRequest, form: LimitsForm, *, status: int = 200) -> HttpResponse:
+    context = {"form": form, "cache_hit_percent": settings.CACHE_HIT_PERCENT}
+    return render(request, "settings/limits.html", context, status=status)
 
 
 @workspace_page(Permission.MANAGE_SETTINGS)

@@ -50,8 +50,11 @@ def rename(*, tenant: Tenant, name: str, slug: str, actor: Actor) -> Tenant:
     return row
 
 
-def choose_limits(*, tenant: Tenant, limits: Limits, shrink_to_fit: bool, actor: Actor) -> None:
-    """Limits below those the workspace has been granted, within a second.
+def choose_limits(
+    *, tenant: Tenant, limits: Limits, shrink_to_fit: bool, cache_ttl_s: int, actor: Actor
+) -> None:
+    """Limits below those the workspace has been granted, and what holds where a key or a call
+    does not say; within a second.
 
     When Redis is down the change stands in PostgreSQL, takes effect within a minute, and the
     call raises.
@@ -59,12 +62,12 @@ def choose_limits(*, tenant: Tenant, limits: Limits, shrink_to_fit: bool, actor:
     with schema_context("public"), transaction.atomic():
         row = Tenant.objects.select_for_update().get(pk=tenant.pk)
         Preferences.objects.update_or_create(tenant=row, defaults=asdict(limits))
-        row.shrink_to_fit = shrink_to_fit
+        defaults = {"shrink_to_fit": shrink_to_fit, "cache_ttl_s": cache_ttl_s}
+        for field, value in defaults.items():
+            setattr(row, field, value)
         row.status_version += 1
-        row.save(update_fields=["shrink_to_fit", "status_version"])
-        _record(
-            row, actor, "workspace.limits_chosen", shrink_to_fit=shrink_to_fit, **asdict(limits)
-        )
+        row.save(update_fields=[*defaults, "status_version"])
+        _record(row, actor, "workspace.limits_chosen", **defaults, **asdict(limits))
     status.publish(Tenant.objects.get(pk=row.pk))
 
 

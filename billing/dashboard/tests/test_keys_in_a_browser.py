@@ -36,7 +36,7 @@ def test_a_key_is_made_used_rotated_and_revoked(gateway: Any, any_visit: Any) ->
     page.get_by_label("Budget a day, $").fill("2.50")
     page.get_by_label("Search models").fill("llama 70b")
     page.get_by_label("llama-3.3-70b-fast").check()
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Create the key").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Copy your new key now")
     any_visit.expect_good_page()
@@ -76,7 +76,7 @@ def test_a_mistake_is_told_beside_its_field_and_what_was_filled_in_stays(
 
     page.get_by_label("Name", exact=True).fill("shop")
     page.get_by_label("Addresses it may be used from").fill("here")
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Create the key").click()
 
     expect(page.get_by_text("is no address and no range")).to_be_visible()
     expect(page.get_by_label("Name", exact=True)).to_have_value("shop")

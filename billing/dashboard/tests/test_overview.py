@@ -16,7 +16,16 @@ from agentflare import degraded
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
 from billing.dashboard import views
-from billing.dashboard.tests.builders import USD, call, chart_data, page_of, settle, signed_in, text
+from billing.dashboard.tests.builders import (
+    USD,
+    as_member,
+    call,
+    chart_data,
+    page_of,
+    settle,
+    signed_in,
+    text,
+)
 from billing.ledger.services import grant_credit
 from billing.templatetags.figures import duration, whole
 from tenants.keys.models import ApiKey
@@ -253,7 +262,7 @@ def test_a_new_workspace_shows_the_way_to_its_first_call(acme: Any) -> None:
     page = overview(acme)
 
     assert "Make your first call" in page
-    assert "Waiting for the first call" in page
+    assert f'href="/t/{acme.tenant.slug}/quickstart/"' in page
 
 
 def test_the_page_notices_the_first_call(acme: Any) -> None:
@@ -264,7 +273,7 @@ def test_the_page_notices_the_first_call(acme: Any) -> None:
     settle(acme)
     after = client.get(path, headers={"HX-Request": "true"})
 
-    assert text(before).startswith('<li class="card"')
+    assert text(before).startswith('<section class="card empty"')
     assert after.headers["HX-Refresh"] == "true"
     assert "Make your first call" not in overview(acme)
 
@@ -280,27 +289,11 @@ def test_a_first_call_that_was_refused_is_told_with_what_to_do(acme: Any) -> Non
     assert f"/usage/calls/{answer['x-request-id']}/" in page
 
 
-def test_a_workspace_without_keys_leads_to_making_one(acme: Any) -> None:
-    keyless = create_tenant(slug=f"keyless-{acme.code}", name="Keyless")
-    add_member(tenant=keyless, email=acme.owner.email, role=Role.DEVELOPER)
-    client = signed_in(acme.owner)
-
-    assert f'href="/t/{keyless.slug}/keys/new/"' in text(client.get(f"/t/{keyless.slug}/"))
-
-    add_member(tenant=keyless, email=acme.owner.email, role=Role.VIEWER)
-    page = text(client.get(f"/t/{keyless.slug}/"))
-    assert f'href="/t/{keyless.slug}/keys/new/"' not in page
-    assert "ask one of them" in page
-
-
-def test_the_quickstart_has_the_address_in_every_language(acme: Any, settings: Any) -> None:
-    settings.AGENTFLARE_URL = "https://ai.example.com"
-
-    page = overview(acme)
-
-    assert "curl https://ai.example.com/v1/chat/completions" in page
-    assert 'base_url="https://ai.example.com/v1"' in page
-    assert 'baseURL: "https://ai.example.com/v1"' in page
+def test_who_may_not_call_is_not_sent_to_the_playground(acme: Any) -> None:
+    assert f'href="/t/{acme.tenant.slug}/playground/"' in overview(acme)
+    page = text(as_member(acme, Role.BILLING).get(f"/t/{acme.tenant.slug}/"))
+    assert "Make your first call" in page
+    assert f'href="/t/{acme.tenant.slug}/playground/"' not in page
 
 
 # --- The pages themselves ---------------------------------------------------------

@@ -27,7 +27,7 @@ def test_from_sign_up_to_the_first_call(gateway: Any, any_visit: Any) -> None:
     expect(page.get_by_text(f"{mine} is free")).to_be_visible()
     name.fill("Zoë’s shop")
     any_visit.expect_good_page()
-    page.get_by_role("button", name="Make the workspace").click()
+    page.get_by_role("button", name="Create the workspace").click()
 
     # The key comes by itself, once, and stands in the code.
     key = page.locator("#first-key").inner_text().strip()

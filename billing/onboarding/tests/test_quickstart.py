@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agentflare.partitions import partition_of
@@ -75,7 +76,7 @@ def test_a_mere_visit_makes_no_key(acme: Any) -> None:
 
     page = browser_of(acme.owner).get(f"/t/{acme.tenant.slug}/quickstart/").content.decode()
 
-    assert "Make the first key" in page
+    assert "Create the first key" in page
     assert 'hx-trigger="load"' not in page
 
 
@@ -100,6 +101,27 @@ def test_for_another_tenants_owner_nothing_of_it_is_there(
     answer = getattr(browser_of(globex.owner), method)(f"/t/{acme.tenant.slug}/quickstart/{path}")
 
     assert answer.status_code == 404
+
+
+def test_the_snippets_have_the_address_in_every_language(acme: Any, settings: Any) -> None:
+    settings.AGENTFLARE_URL = "https://ai.example.com"
+    page = browser_of(acme.owner).get(f"/t/{acme.tenant.slug}/quickstart/").content.decode()
+
+    assert "curl https://ai.example.com/v1/chat/completions" in page
+    assert 'base_url="https://ai.example.com/v1"' in page
+    assert 'baseURL: "https://ai.example.com/v1"' in page
+
+
+def test_a_call_that_was_refused_is_told_with_what_to_do(acme: Any) -> None:
+    before = timezone.now()
+    body = {"model": "gpt-nonsense", "messages": [{"role": "user", "content": "Hello"}]}
+    client = Client(HTTP_AUTHORIZATION=f"Bearer {acme.key}")
+    answer = client.post("/v1/chat/completions", body, content_type="application/json")
+
+    page = look(acme, before)
+    assert "The model `gpt-nonsense` does not exist" in page
+    assert f"/usage/calls/{answer['x-request-id']}/" in page
+    assert "was refused" not in look(acme, timezone.now())
 
 
 def look(cast: Any, since: Any, **query: Any) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from billing.templatetags.money import usd, usd_brief
+from billing.templatetags.money import usd, usd_brief, usd_exact
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,16 @@ def test_money_has_the_digits_that_matter_and_is_never_rounded_up(
 )
 def test_large_type_has_four_digits_from_a_cent_on(amount_nusd: int, shown: str) -> None:
     assert usd_brief(amount_nusd) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount_nusd", "shown"),
+    [
+        (24_988_418_804, "$24.988418804"),
+        (25_000_000_000, "$25.00"),
+        (-11_581_190, "-$0.01158119"),
+        (1_234_500_000_000_000, "$1,234,500.00"),
+    ],
+)
+def test_where_people_add_no_digit_is_left_out(amount_nusd: int, shown: str) -> None:
+    assert usd_exact(amount_nusd) == shown

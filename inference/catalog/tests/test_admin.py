@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.test import Client
 from django.utils import timezone
 
-from billing.dashboard.views import QUICKSTART_MODEL
+from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.prices.models import PriceVersion, Rate
 from billing.prices.services import prices_at
 from inference.catalog.models import AIModel

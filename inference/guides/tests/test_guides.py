@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from billing.dashboard.tests.builders import as_member, page_of
 from inference.guides.guides import GUIDES, read_guide
 from inference.reference.refusals import WHEN, name_of
+from tenants.members.permissions import Permission, roles_with
 from tenants.users.models import Role
 
 
@@ -85,3 +86,14 @@ def test_guides_read_well(gateway: Any, any_visit: Any) -> None:
     page.get_by_role("link", name="What a call costs").last.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What a call costs")
     any_visit.expect_good_page()
+
+
+def test_the_table_of_roles_is_true() -> None:
+    told = (settings.BASE_DIR / "docs" / "dashboard.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines()]
+    names = next(row[1:] for row in rows if row[0] == "may")
+    table = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows if len(row) == 6}
+
+    for permission in Permission:
+        granted = {name for name, cell in table[permission].items() if cell == "yes"}
+        assert granted == {role.value for role in roles_with(permission)}, permission

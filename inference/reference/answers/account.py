@@ -59,7 +59,7 @@ class ApiKey(Answer):
     """What it may call, models and routes; empty: everything."""
     ip_ranges: list[str]
     """Where it may be used from; empty: anywhere."""
-    cache_ttl_s: int
+    cache_ttl_s: int | None
     limits: Limits
     model_limits: dict[str, ModelLimits]
     """Model or route → limits of this key there."""

@@ -119,12 +119,14 @@ def test_a_revocation_that_redis_missed_heals_by_itself(acme: Any, settings: Any
 
     with pytest.raises(InvalidApiKeyError, match="revoked"):
         lookup.resolve_key(acme.key)
-    assert get_redis().get(name) == "revoked"
+    assert get_redis().get(name) == f"revoked{digest.digest}"
 
 
 def test_a_slow_reader_cannot_bring_a_revoked_key_back(acme: Any) -> None:
     record = lookup.resolve_key(acme.key)
-    lookup.tombstone(tenant_code=acme.code, key_id=record.key_id)
+    with tenant_schema(acme.code):
+        row = ApiKey.objects.get(key_id=record.key_id)
+    lookup.tombstone(tenant_code=acme.code, row=row)
     parts = parse_key(acme.key)
     assert parts is not None
 
@@ -133,6 +135,18 @@ def test_a_slow_reader_cannot_bring_a_revoked_key_back(acme: Any) -> None:
 
     lookup.forget_all()
     with pytest.raises(InvalidApiKeyError):
+        lookup.resolve_key(acme.key)
+
+
+def test_who_knows_only_a_revoked_keys_beginning_is_told_nothing_of_it(acme: Any) -> None:
+    record = lookup.resolve_key(acme.key)
+    revoke_api_key(tenant=acme.tenant, key_id=record.key_id, actor="test")
+    lookup.forget_all()
+    guess = acme.key[:-1] + ("a" if acme.key[-1] != "a" else "b")
+
+    with pytest.raises(InvalidApiKeyError, match="Incorrect"):
+        lookup.resolve_key(guess)
+    with pytest.raises(InvalidApiKeyError, match="revoked"):
         lookup.resolve_key(acme.key)
 
 

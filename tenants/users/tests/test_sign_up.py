@@ -28,7 +28,7 @@ def test_a_person_signs_up_confirms_and_is_asked_to_name_a_workspace(mailoutbox:
     browser, address = Browser(), new_address()
 
     waiting = browser.sign_up(address, follow=True)
-    assert "Look at your mail" in browser.get("/accounts/confirm-email/").content.decode()
+    assert "Check your mail" in browser.get("/accounts/confirm-email/").content.decode()
     assert waiting.status_code == 302
     assert not browser.is_signed_in
     [mail] = mailoutbox

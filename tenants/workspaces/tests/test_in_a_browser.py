@@ -117,7 +117,7 @@ def test_a_webhook_is_made_tested_and_logged(gateway: Any, visit: Any) -> None:
         page = visit.goto(f"/t/{cast.tenant.slug}/settings/webhooks/new/")
         page.get_by_label("URL").fill(server.url)
         page.get_by_label("key.created").check()
-        page.get_by_role("button", name="Make the webhook").click()
+        page.get_by_role("button", name="Create the webhook").click()
         expect(page.get_by_text("whsec_")).to_be_visible()
         visit.expect_good_page()
         page.get_by_role("link", name="I have it").click()

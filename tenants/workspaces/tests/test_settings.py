@@ -10,6 +10,8 @@ from django.test import Client
 from redis import exceptions
 
 from tenants.audit.services import Actor
+from tenants.keys.lookup import forget_all, resolve_key
+from tenants.keys.services import create_api_key
 from tenants.limits import Limits
 from tenants.members.tests.builders import actor, audit_of, member, signed_in, text
 from tenants.registry import status
@@ -172,6 +174,22 @@ def test_own_limits_lower_those_of_the_plan(acme: Any) -> None:
     assert standing(acme).limits == Limits(60, 1000, 5)
     assert standing(acme).shrink_to_fit
     assert audit_of(acme)[0].action == "workspace.limits_chosen"
+
+
+def test_what_calls_may_have_from_the_cache_is_chosen_for_all_keys_that_do_not_say(
+    acme: Any,
+) -> None:
+    _, silent = create_api_key(tenant=acme.tenant, name="silent", actor="test")
+    _, own = create_api_key(tenant=acme.tenant, name="own", actor="test", cache_ttl_s=0)
+    resolve_key(silent)
+    forget_all()
+
+    assert "60 to 2,592,000" in text(choose(acme, cache_ttl_s="59"))
+    assert choose(acme, cache_ttl_s="300").status_code == 302
+    assert [resolve_key(key).cache_ttl_s for key in (silent, own)] == [300, 0]
+    forget_all()
+    choose(acme, cache_ttl_s="")
+    assert resolve_key(silent).cache_ttl_s == 0
 
 
 def test_they_never_raise_them(acme: Any) -> None:

@@ -19,9 +19,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--cache-ttl",
             type=int,
-            default=0,
             metavar="SECONDS",
-            help="answers of AI Gateway's cache up to this age will do; default: none",
+            help="answers of AI Gateway's cache up to this age will do; 0: none; default: as the "
+            "workspace says",
         )
         parser.add_argument(
             "--scope",

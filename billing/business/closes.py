@@ -1,0 +1,85 @@
+"""The month's close: what every tenant's credit was, came to, and became; as the ledger has it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.db.models import Sum
+
+from agentflare.csv_cells import plain_cell
+from agentflare.money import format_usd
+from billing.business.models import LedgerMonth
+from billing.ledger.models import JournalEntry
+from tenants.registry.models import Tenant
+
+_Kind = JournalEntry.Kind
+# In the order of the columns: kind of entry → what it is to who closes the month.
+MOVEMENTS = {
+    _Kind.TOP_UP: "Sold",
+    _Kind.GRANT: "Given",
+    _Kind.REFUND: "Refunded",
+    _Kind.DISPUTE: "Disputed",
+    _Kind.ADJUSTMENT: "Corrected",
+    _Kind.USAGE: "Used",
+}
+COLUMNS = ("Tenant", "Code", "Owed before", *MOVEMENTS.values(), "Owed after")
+
+
+@dataclass(slots=True)
+class Close:
+    """Of a tenant, or of all of them, in nUSD. moved: what each kind of entry brought, or took."""
+
+    name: str
+    code: str
+    opening_nusd: int = 0
+    moved: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOVEMENTS, 0))
+
+    @property
+    def closing_nusd(self) -> int:
+        return self.opening_nusd + sum(self.moved.values())
+
+    @property
+    def amounts(self) -> list[int]:
+        """In the order of COLUMNS, after the first two."""
+        return [self.opening_nusd, *self.moved.values(), self.closing_nusd]
+
+
+def months() -> list[date]:
+    """Those that anything was booked in, the latest first."""
+    return list(LedgerMonth.objects.order_by("-month").values_list("month", flat=True).distinct())
+
+
+def close_of(month: date) -> list[Close]:
+    """Every tenant that had credit, or whose credit moved; by name."""
+    names = dict(Tenant.objects.values_list("code", "name"))
+    closes: dict[str, Close] = {}
+
+    def of(code: str) -> Close:
+        return closes.setdefault(code, Close(names.get(code, code), code))
+
+    before = LedgerMonth.objects.filter(month__lt=month).values("tenant_code")
+    for row in before.annotate(sum=Sum("amount_nusd")):
+        of(row["tenant_code"]).opening_nusd = row["sum"]
+    for moved in LedgerMonth.objects.filter(month=month):
+        of(moved.tenant_code).moved[moved.kind] = moved.amount_nusd
+    kept = [close for close in closes.values() if any(close.amounts)]
+    return sorted(kept, key=lambda close: (close.name.lower(), close.code))
+
+
+def total_of(closes: Iterable[Close]) -> Close:
+    total = Close("All tenants", "")
+    moved: dict[str, int] = defaultdict(int)
+    for close in closes:
+        total.opening_nusd += close.opening_nusd
+        for kind, nusd in close.moved.items():
+            moved[kind] += nusd
+    total.moved = {kind: moved[kind] for kind in MOVEMENTS}
+    return total
+
+
+def rows_of(closes: list[Close]) -> Iterator[list[str]]:
+    """For a file, with its head and its sum; plain decimal dollars."""
+    yield [*COLUMNS[:2], *(f"{column}, USD" for column in COLUMNS[2:])]
+    for close in [*closes, total_of(closes)]:
+        yield [plain_cell(close.name), close.code, *map(format_usd, close.amounts)]

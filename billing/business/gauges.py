@@ -1,0 +1,28 @@
+"""What waits for the ledger, and what is held, as metrics."""
+
+from collections.abc import Iterator
+
+from agentflare import degraded
+from agentflare.metrics import Gauge
+from agentflare.redis_store import RedisDownError
+from billing.business.health import queues
+
+_STORES = ("postgresql", "redis")
+
+
+def gauges() -> Iterator[Gauge]:
+    down = degraded.stores()
+    up = {store: float(store not in down) for store in _STORES}
+    yield "agentflare_store_up", "Whether this process has the store.", "store", up
+    try:
+        found = queues()
+    except RedisDownError:
+        return  # what is not known is not told
+    for name, about, number in (
+        ("outbox_calls", "Captured calls that the ledger does not have yet.", found.waiting),
+        ("outbox_oldest_seconds", "How long the oldest of them has waited.", found.waiting_s),
+        ("dead_letters", "Calls that the ledger cannot take.", found.dead_letters),
+        ("holds", "Running calls.", found.holds),
+        ("stale_holds", "Calls whose process has died, not captured yet.", found.stale_holds),
+    ):
+        yield f"agentflare_{name}", about, "", {"": number}

@@ -1,0 +1,59 @@
+"""The operator's pages that no model's list shows."""
+
+import csv
+from datetime import UTC, date, datetime
+from io import StringIO
+
+from django.contrib import admin
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from billing.business import closes, figures
+
+
+@staff_member_required
+@permission_required("business.view_ledgermonth", raise_exception=True)
+@require_GET
+def close(request: HttpRequest) -> HttpResponse:
+    """GET ?month=2026-11&format=csv: a month's close, of every tenant, as a page or a file."""
+    months = closes.months()
+    month = _month(request.GET.get("month", ""), months)
+    rows = closes.close_of(month)
+    if request.GET.get("format") == "csv":
+        return _file(month, rows)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Month’s close",
+        "month": month,
+        "months": months,
+        "is_over": month < datetime.now(UTC).date().replace(day=1),
+        "columns": closes.COLUMNS[2:],
+        "rows": rows,
+        "total": closes.total_of(rows),
+        "rolled_at": figures.rolled_at(),
+    }
+    return render(request, "admin/close.html", context)
+
+
+def _month(text: str, months: list[date]) -> date:
+    """The latest unless another is named. Raises Http404 for one without anything in it."""
+    if not text:
+        return months[0] if months else datetime.now(UTC).date().replace(day=1)
+    for month in months:
+        if f"{month:%Y-%m}" == text:
+            return month
+    raise Http404
+
+
+def _file(month: date, rows: list[closes.Close]) -> HttpResponse:
+    file = StringIO()
+    csv.writer(file).writerows(closes.rows_of(rows))
+    name = f"agentflare-close-{month:%Y-%m}.csv"
+    return HttpResponse(
+        file.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,76 @@
+"""The month's close agrees with the ledgers, to the nano-dollar."""
+
+import csv
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from billing.business.closes import close_of, total_of
+from billing.business.rolling_up import roll_up
+from billing.dashboard.tests.builders import USD, call, settle, text
+from billing.ledger.models import JournalEntry
+from billing.ledger.services import credit_account, grant_credit
+from tenants.registry.schemas import tenant_schema
+from tenants.users.tests.builders import operator_browser, staff_browser
+
+
+def this_month() -> date:
+    return timezone.now().astimezone(UTC).date().replace(day=1)
+
+
+@pytest.fixture
+def closed(acme: Any) -> Any:
+    """Given $25 in March 2026, $1 and 7 nUSD this month; has used $3 and 5 nUSD."""
+    with tenant_schema(acme.code):
+        JournalEntry.objects.update(created_at=datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC))
+    grant_credit(tenant=acme.tenant, amount_nusd=USD + 7, reference="more", actor="test")
+    call(acme, 3 * USD + 5)
+    settle(acme)
+    roll_up(acme.code, days=None)
+    return acme
+
+
+def of(cast: Any, month: date) -> Any:
+    return next((close for close in close_of(month) if close.code == cast.code), None)
+
+
+def test_a_month_begins_with_what_the_one_before_ended_with(closed: Any) -> None:
+    now, march = of(closed, this_month()), of(closed, date(2026, 3, 1))
+
+    assert (march.opening_nusd, march.moved["grant"]) == (0, 25 * USD)
+    assert now.opening_nusd == march.closing_nusd == 25 * USD
+    assert (now.moved["grant"], now.moved["usage"]) == (USD + 7, -(3 * USD + 5))
+    with tenant_schema(closed.code):
+        assert now.closing_nusd == credit_account().balance_nusd == 23 * USD + 2
+    between = of(closed, date(2026, 5, 1))
+    assert between.opening_nusd == between.closing_nusd == 25 * USD
+    assert of(closed, date(2026, 2, 1)) is None
+
+
+def test_the_file_says_the_same_and_adds_up(closed: Any) -> None:
+    closed.tenant.name = "=cmd()"
+    closed.tenant.save()
+    answer = operator_browser().get(f"/admin/close/?month={this_month():%Y-%m}&format=csv")
+
+    head, *rows = csv.reader(StringIO(answer.content.decode()))
+    assert head[2] == "Owed before, USD"
+    (row,) = (row for row in rows if row[1] == closed.code)
+    assert row[0] == "'=cmd()"
+    assert Decimal(row[-1]) == Decimal("23.000000002")
+    sums = [sum(Decimal(row[at]) for row in rows[:-1]) for at in range(2, len(head))]
+    assert sums == [Decimal(amount) for amount in rows[-1][2:]]
+    total = total_of(close_of(this_month()))
+    assert Decimal(rows[-1][-1]) == Decimal(total.closing_nusd) / USD
+
+
+def test_the_page_is_for_those_who_may_see_money(closed: Any) -> None:
+    page = text(operator_browser().get("/admin/close/"))
+    assert "$23.000000002" in page
+    assert staff_browser().get("/admin/close/").status_code == 403
+    assert staff_browser("view_ledgermonth").get("/admin/close/").status_code == 200
+    assert operator_browser().get("/admin/close/?month=1999-01").status_code == 404
+    assert operator_browser().get("/admin/close/?month=x").status_code == 404

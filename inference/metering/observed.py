@@ -1,0 +1,23 @@
+"""A call has ended: what metrics tell of it."""
+
+from agentflare import metrics
+from agentflare.money import NUSD_PER_USD
+from billing.usage.events import UsageEvent
+
+
+def observe(event: UsageEvent, *, cost_nusd: int) -> None:
+    """Once for each call. cost_nusd: as it was captured."""
+    model = event.ai_model
+    metrics.CALLS.labels(model, event.status).inc()
+    metrics.DURATION.labels(model).observe(event.duration_ms / 1000)
+    if event.first_token_ms is not None:
+        metrics.FIRST_TOKEN.labels(model).observe(event.first_token_ms / 1000)
+    for kind, count in (
+        ("input", event.input_tokens),
+        ("cached_input", event.cached_input_tokens),
+        ("output", event.output_tokens),
+    ):
+        if count:
+            metrics.TOKENS.labels(model, kind).inc(count)
+    metrics.REVENUE.labels(model).inc(cost_nusd / NUSD_PER_USD)
+    metrics.PROVIDER_COST.labels(model).inc(event.provider_cost_nusd / NUSD_PER_USD)

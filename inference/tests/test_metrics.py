@@ -1,0 +1,78 @@
+"""/metrics, read by Prometheus' own parser."""
+
+from typing import Any
+
+import pytest
+import requests
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from agentflare.redis_store import breaker
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def read(text: str) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((f"agentflare_{name}", frozenset(labels.items())), 0.0)
+
+
+def test_every_worker_answers_for_all_of_them(gateway: Any) -> None:
+    def scrape() -> Samples:
+        headers = {"Authorization": "Bearer sandbox"}
+        answer = requests.get(f"{gateway.url}/metrics", headers=headers, timeout=10)
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        return read(answer.text)
+
+    cast, model = gateway.cast(), "granite-4-micro"
+    before = scrape()
+    for number in range(12):
+        # Each by a connection of its own: by whichever worker is free.
+        answer = gateway.chat(cast, f"Hello {number}", model=model, max_tokens=5)
+        assert answer.status_code == 200
+    assert gateway.chat(cast, "Hello", model="gpt-nonsense").status_code == 404
+
+    for _ in range(4):
+        now = scrape()
+        for name, labels, more in (
+            ("calls_total", {"model": model, "outcome": "completed"}, 12),
+            ("call_duration_seconds_count", {"model": model}, 12),
+            ("refused_calls_total", {"code": "model_not_found"}, 1),
+        ):
+            assert of(now, name, **labels) - of(before, name, **labels) == more, name
+    assert of(now, "revenue_dollars_total", model=model) > 0
+    assert of(now, "tokens_total", model=model, kind="output") > 0
+    assert of(now, "store_up", store="redis") == 1
+    assert ("agentflare_outbox_calls", frozenset()) in now
+
+
+@pytest.mark.parametrize("told", ["", "Bearer ", "Bearer wrong", "Basic secret"])
+def test_whoever_has_not_the_token_finds_nothing(
+    acme: Any, client: Client, settings: Any, told: str
+) -> None:
+    settings.METRICS_TOKEN = "secret"
+    assert client.get("/metrics", headers={"Authorization": told}).status_code == 404
+    settings.METRICS_TOKEN = ""
+    assert client.get("/metrics", headers={"Authorization": told}).status_code == 404
+    assert client.get("/metrics").status_code == 404
+
+
+def test_without_redis_what_is_known_is_told(acme: Any, client: Client, settings: Any) -> None:
+    settings.METRICS_TOKEN = "secret"
+    breaker.open()
+    try:
+        answer = client.get("/metrics", headers={"Authorization": "Bearer secret"})
+    finally:
+        breaker.ask()
+    samples = read(answer.content.decode())
+    assert of(samples, "store_up", store="redis") == 0
+    assert ("agentflare_outbox_calls", frozenset()) not in samples
+    again = client.get("/metrics", headers={"Authorization": "Bearer secret"})
+    assert of(read(again.content.decode()), "store_up", store="redis") == 1
