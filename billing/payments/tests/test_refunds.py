@@ -273,7 +273,7 @@ def test_a_process_that_died_after_the_ledger_is_followed_up(
 def test_a_slow_process_does_not_book_what_was_voided(acme: Any, shop: Shop) -> None:
     top_up = shop.buy(acme)
     with tenant_schema(acme.code):
-        waiting = refunds._request(acme.tenant, top_up.pk, 1000, "test")
+        waiting, _ = refunds._request(acme.tenant, top_up.pk, 1000, "test")
         upkeep.look_after(waiting.pk)
         with pytest.raises(RefundError):
             refunds._take(acme.tenant, waiting)
