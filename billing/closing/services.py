@@ -6,6 +6,7 @@ the tenant's schema is emptied, whatever app it belongs to, and its files are de
 
 import logging
 import shutil
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
+from agentflare.redis_store import RedisDownError
+from billing.exports.models import Export
+from billing.usage.refusals import forget_refusals
 from tenants.members.mails import owners_of, tell
 from tenants.members.models import Invitation
 from tenants.registry import status
@@ -51,6 +55,8 @@ def delete_data(tenant: Tenant) -> bool:
         PastSlug.objects.filter(tenant=row).delete()
         Domain.objects.filter(tenant=row).delete()
         WakeUp.objects.filter(tenant_code=row.code).delete()
+        # One that is still being made finds its row gone, and takes its file with it.
+        Export.objects.filter(tenant=row).delete()
         closure.deleted_at, closure.closed_by = timezone.now(), "an owner"
         closure.save()
         # Its address is free for others again.
@@ -61,6 +67,8 @@ def delete_data(tenant: Tenant) -> bool:
     for folder in (settings.ARCHIVE_DIR, settings.EXPORT_DIR):
         shutil.rmtree(Path(folder) / tenant.code, ignore_errors=True)
     tenant.refresh_from_db()
+    with suppress(*RedisDownError):
+        forget_refusals(tenant.code)
     status.publish(tenant)
     tell(
         tenant,

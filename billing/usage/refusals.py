@@ -151,5 +151,10 @@ def _counts_key(partition: int) -> str:
     return partition_key(partition, "refused")
 
 
+def forget_refusals(tenant_code: str) -> None:
+    """The latest ones, as they were told; not how many there were."""
+    get_redis().delete(_latest_key(tenant_code))
+
+
 def _latest_key(tenant_code: str) -> str:
     return tenant_key(tenant_code, f"refusals:{tenant_code}")

@@ -111,6 +111,8 @@ def tried(client: Client, path: str, form: Mapping[str, str] | None = None) -> i
     with transaction.atomic():
         answer = client.post(path, encoded(form), content_type="application/x-www-form-urlencoded")
         transaction.set_rollback(True)
+    # Else nobody would have looked at the form.
+    assert not answer.headers.get("Location", "").startswith("/accounts/login/?"), path
     return int(answer.status_code)
 
 

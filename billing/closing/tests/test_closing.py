@@ -1,5 +1,6 @@
 """A workspace is closed, opened again, or deleted when its time is over."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from django.utils import timezone
 from agentflare.errors import InvalidApiKeyError, TenantSuspendedError
 from billing.closing.services import delete_data, due_for_deletion
 from billing.dashboard.tests.builders import USD, as_member, call, settle, signed_in, text
+from billing.exports import services
+from billing.exports.models import Export
 from billing.invariants import check_ledger
 from billing.ledger.services import credit_account
+from billing.usage.refusals import Refusal, latest_refusals, note_refusal
 from tenants.audit.models import AuditEvent
 from tenants.keys.lookup import forget_all, resolve_key
 from tenants.keys.models import ApiKey
@@ -159,6 +163,27 @@ def test_then_all_goes_but_the_ledger(
     with tenant_schema(globex.code):
         assert ApiKey.objects.exists()
     assert list(check_ledger(globex.tenant)) == []
+
+
+def test_nothing_of_it_is_left_beside_its_schema(acme: Any, settings: Any, tmp_path: Path) -> None:
+    settings.EXPORT_DIR = str(tmp_path)
+    note_refusal(acme.code, Refusal("a" * 32, "key", "chat", "m", 429, "code", "told", time.time()))
+    export = Export.objects.create(tenant=acme.tenant, requested_by=acme.owner.email)
+    parts = services.parts_of
+    close(acme)
+    its_time_is_over(acme)
+
+    def while_it_is_made(tenant: Tenant) -> list[services.Part]:
+        assert delete_data(tenant)
+        return parts(tenant)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services, "parts_of", while_it_is_made)
+        assert not services.make_export(export.pk)
+
+    assert not Export.objects.filter(tenant=acme.tenant).exists()
+    assert not list(tmp_path.rglob("*.zip"))
+    assert latest_refusals(acme.code) == []
 
 
 def test_keys_of_a_deleted_workspace_are_refused(acme: Any) -> None:
