@@ -119,7 +119,7 @@ def _refund_of(top_up: TopUp, told: Any) -> Refund:
     if _REFUND_STATUS.get(told.status) == Refund.Status.FAILED:
         refund.credit_cents = 0
     refund.save()
-    book_refund(refund, memo="Paid back by the operator")
+    book_refund(refund, memo="Refunded by the operator")
     return refund
 
 

@@ -205,7 +205,7 @@ def cancel_top_up(*, tenant: Tenant, top_up_id: UUID, actor: str) -> TopUp:
             lock_account()
             row = TopUp.objects.select_for_update().get(pk=top_up_id)
             if top_up.is_open and not row.is_open and row.status != TopUp.Status.CREDITED:
-                row.failure = f"Given up by {actor}."[:300]
+                row.failure = f"Canceled by {actor}."[:300]
                 row.save(update_fields=["failure"])
                 audit.record(actor=actor, action="credit.order_cancelled", subject=str(top_up_id))
     return row

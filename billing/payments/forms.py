@@ -105,7 +105,7 @@ class TopUpForm(_OnceForm):
 
 
 class AutoRechargeForm(_Form):
-    enabled = forms.BooleanField(required=False, label="Recharge by itself")
+    enabled = forms.BooleanField(required=False, label="Turn on auto-recharge")
     threshold = DollarsField(label="When less than this is left ($)", min_value=Decimal(1))
     amount = DollarsField(label="Buy credit for ($)")
     cap = DollarsField(label="Charge at most this in a month ($)")
@@ -156,13 +156,14 @@ class AlertForm(_Form):
         required=False,
         label="Tell us by mail when less than this is left ($)",
         min_value=Decimal("0.01"),
-        help_text="Leave it empty for no mail. Owners, admins and billing people get it, once "
-        "for each time that the balance falls.",
+        help_text="Leave it empty for no mail. It goes to those whom the settings name for "
+        "alerts, and to webhooks that want balance.low, once for each time that the balance "
+        "falls.",
     )
 
 
 class RefundForm(_OnceForm):
-    amount = DollarsField(label="Credit to pay back ($)", min_value=Decimal("0.01"))
+    amount = DollarsField(label="Credit to refund ($)", min_value=Decimal("0.01"))
 
 
 class DetailsForm(_Form):

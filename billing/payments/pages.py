@@ -141,7 +141,7 @@ def cancel(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpR
         logger.warning("%s of %s is not what was asked for", top_up_id, workspace.slug)
     else:
         if not top_up.is_open and top_up.status != top_up.Status.CREDITED:
-            messages.success(request, "The payment is given up. Nothing was charged.")
+            messages.success(request, "The payment is canceled. Nothing was charged.")
             return redirect("billing", slug=workspace.slug)
     return redirect("billing_payment", slug=workspace.slug, top_up_id=top_up_id)
 

@@ -63,7 +63,7 @@ def why_not(top_up: TopUp) -> str:
     if Dispute.Outcome.LOST in outcomes:
         return "The bank has given it back already."
     if not booking.standing_cents(top_up):
-        return "It was paid back already."
+        return "It was refunded already."
     return ""
 
 
@@ -115,7 +115,7 @@ def _request(
             return known, False
         top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
         if reason := why_not(top_up):
-            raise RefundError(f"This payment cannot be paid back. {reason}")
+            raise RefundError(f"This payment cannot be refunded. {reason}")
         waiting = top_up.refunds.filter(status=Refund.Status.REQUESTED)
         left = booking.standing_cents(top_up) - sum(each.credit_cents for each in waiting)
         if not 0 < credit_cents <= left:
@@ -156,7 +156,7 @@ def _take(tenant: Tenant, refund: Refund) -> None:
         cents = max(0, exc.available_nusd // NUSD_PER_CENT)
         raise RefundError(
             f"Only {dollars(cents)} of credit is available: what was spent, and what running "
-            "calls hold, cannot be paid back."
+            "calls hold, cannot be refunded."
         ) from None
     try:
         book(tenant, refund.pk)

@@ -255,7 +255,8 @@ def _note_unpaid(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: 
         return
     intent = facts.intent
     error = intent.last_payment_error
-    if error:
+    # Once it is over, its own reason stays.
+    if error and top_up.is_open:
         top_up.failure_code = (error.code or "")[:60]
         top_up.failure = (error.message or "")[:300]
     if intent.status == "canceled":

@@ -209,7 +209,7 @@ def test_a_declined_payment_says_what_to_do(acme: Any, shop: Shop) -> None:
     page = text(signed_in(acme.owner).get(at(acme, "payments/{id}/", top_up)))
 
     assert "Your card was declined" in page
-    assert "Go on paying" in page
+    assert "Continue to payment" in page
 
 
 def test_a_payment_is_given_up_from_the_page(acme: Any, shop: Shop) -> None:
@@ -221,11 +221,11 @@ def test_a_payment_is_given_up_from_the_page(acme: Any, shop: Shop) -> None:
 
     page = text(client.post(at(acme, "payments/{id}/cancel/", top_up), follow=True))
 
-    assert "The payment is given up. Nothing was charged." in page
+    assert "The payment is canceled. Nothing was charged." in page
     assert "is not finished" not in page
     ended = text(client.get(at(acme, "payments/{id}/", top_up)))
     assert "This payment was not finished." in ended
-    assert f"Given up by {acme.owner.email}." in ended
+    assert f"Canceled by {acme.owner.email}." in ended
 
 
 def test_while_stripe_is_down_nothing_is_given_up(acme: Any, shop: Shop) -> None:
@@ -235,7 +235,7 @@ def test_while_stripe_is_down_nothing_is_given_up(acme: Any, shop: Shop) -> None
     page = text(signed_in(acme.owner).post(at(acme, "payments/{id}/cancel/", top_up), follow=True))
 
     assert "Stripe does not answer" in page
-    assert "Go on paying" in page
+    assert "Continue to payment" in page
 
 
 def test_without_a_key_the_page_says_so(acme: Any, settings: Any) -> None:

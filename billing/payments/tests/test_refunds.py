@@ -74,7 +74,7 @@ def test_never_more_than_the_payment(acme: Any, shop: Shop) -> None:
     with pytest.raises(RefundError, match=r"up to \$15"):
         refund(acme, top_up, 1501)
     refund(acme, top_up, 1500)
-    with pytest.raises(RefundError, match="paid back already"):
+    with pytest.raises(RefundError, match="refunded already"):
         refund(acme, top_up, 1)
 
     # What was given to acme is not for sale.

@@ -133,11 +133,22 @@ def test_a_payment_is_given_up_and_cannot_be_paid_any_more(acme: Any, shop: Shop
     for _ in range(2):
         ended = cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
 
-    assert (ended.status, ended.failure) == (TopUp.Status.EXPIRED, "Given up by ada@x.test.")
+    assert (ended.status, ended.failure) == (TopUp.Status.EXPIRED, "Canceled by ada@x.test.")
     assert shop.pay(top_up).status_code == 410
     assert not OpenPayment.objects.filter(pk=top_up.pk).exists()
     with tenant_schema(acme.code):
         assert AuditEvent.objects.filter(action="credit.order_cancelled").count() == 1
+
+
+def test_its_reason_stays_when_stripe_is_heard_of_later(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up, DECLINED)
+    sync_session(top_up.session_id)
+    cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    shop.deliver_all()
+
+    assert shop.again(acme, top_up).failure == "Canceled by ada@x.test."
 
 
 def test_a_payment_given_up_too_late_is_credited(acme: Any, shop: Shop) -> None:
