@@ -29,6 +29,11 @@ ADMIN_CONTENT_SECURITY_POLICY = (
 )
 
 
+MAX_FORM_BYTES = 1024 * 1024
+# Not forms: they bound their bodies themselves.
+_TAKE_MORE = ("playground_call", "stripe_webhook")
+
+
 class ContentSecurityPolicyMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -39,6 +44,28 @@ class ContentSecurityPolicyMiddleware:
         policy = ADMIN_CONTENT_SECURITY_POLICY if is_admin else CONTENT_SECURITY_POLICY
         response.setdefault("Content-Security-Policy", policy)
         return response
+
+
+class FormSizeMiddleware:
+    """A form that is longer than any of ours is not read: whoever is served by this process
+    would wait for it to be taken apart, and told back to its sender."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Here, because the check of the CSRF token reads the form before the view is called."""
+        match = request.resolver_match
+        if is_api(request) or (match and match.url_name in _TAKE_MORE):
+            return None
+        if int(request.META.get("CONTENT_LENGTH") or 0) <= MAX_FORM_BYTES:
+            return None
+        return render(request, "413.html", status=413)
 
 
 class PageMiddleware:

@@ -15,6 +15,7 @@ PERIODS = ("day", "month", "life")
 _LIMITS = tuple(Limits.__dataclass_fields__)
 # Rows for limits at single models that are there to be filled in.
 _EMPTY_ROWS = 2
+_MOST_ROWS = 200
 OVERLAPS = {
     0: "Not at all: the old key ends now",
     3600: "1 hour",
@@ -75,7 +76,13 @@ class ModelLimitsForm(forms.Form):
         return data
 
 
-ModelLimitsFormSet = forms.formset_factory(ModelLimitsForm, extra=_EMPTY_ROWS, max_num=200)
+# absolute_max: a form that claims to have many rows, and has none, makes us make them all.
+ModelLimitsFormSet = forms.formset_factory(
+    ModelLimitsForm,
+    extra=_EMPTY_ROWS,
+    max_num=_MOST_ROWS,
+    absolute_max=_MOST_ROWS + _EMPTY_ROWS,
+)
 
 
 class KeyForm(forms.Form):

@@ -407,3 +407,10 @@ def _filled_in(page: str) -> dict[str, Any]:
     reader = Reader()
     reader.feed(page)
     return reader.form
+
+
+def test_a_form_that_claims_to_have_many_rows_makes_few(acme: Any) -> None:
+    answer = Pages(acme).post("new/", **{**FORM, "name": "", "at-TOTAL_FORMS": "1000000"})
+
+    assert answer.status_code == 422
+    assert answer.content.decode().count("-ai_model") < 2_000
