@@ -517,6 +517,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "send-owed-mails": {
+        "task": "billing.payments.tasks.send_owed_mails_task",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "look-after-balances": {
         "task": "billing.payments.tasks.look_after_balances_task",
         "schedule": 30.0,

@@ -51,10 +51,41 @@ def ensure_customer(tenant: Tenant) -> BillingAccount:
     with tenant_schema(tenant.code):
         with transaction.atomic():
             account = lock_account()
+        if account.customer_id and account.details_told < account.details_version:
+            try:
+                return _tell_details(tenant, account)
+            except stripe.InvalidRequestError as exc:
+                if not is_gone(exc):
+                    raise
+                account = forget_customer(tenant, account.customer_id)
         if not account.customer_id:
             account = _make_customer(tenant, account)
-        if account.details_told < account.details_version:
-            account = _tell_details(tenant, account)
+            if account.details_told < account.details_version:
+                account = _tell_details(tenant, account)
+    return account
+
+
+def is_gone(exc: stripe.StripeError) -> bool:
+    """Whether Stripe does not know the object that was named."""
+    return exc.code == "resource_missing"
+
+
+def forget_customer(tenant: Tenant, customer_id: str) -> BillingAccount:
+    """Stripe does not know this customer: deleted there, or of another account of the operator's.
+
+    Its card is gone with it. What it has paid is still the tenant's. In the tenant's schema.
+    """
+    with transaction.atomic():
+        account = lock_account()
+        if account.customer_id == customer_id:
+            logger.warning("%s's customer %s is gone at Stripe", tenant.slug, customer_id)
+            account.customer_id = account.stripe_tax_id = ""
+            # Another key than the last customer was made under.
+            account.details_version += 1
+            account.forget_card()
+            drop_waiting("Not confirmed; the card is not at Stripe any more.")
+            account.save()
+            watch(tenant.code, account)
     return account
 
 
@@ -213,6 +244,7 @@ def sync_card(method_id: str) -> str | None:
         if account.payment_method_id == method_id:
             if method is None or method.customer != account.customer_id:
                 account.forget_card()
+                drop_waiting("Not confirmed; the card was removed.")
             else:
                 note_card(tenant, account, method)
             account.save()

@@ -75,6 +75,16 @@ def quote(credit_cents: int) -> Quote:
     return Quote(credit_cents, fee_cents, tax_cents)
 
 
+def lines_of(sums: Sums) -> list[tuple[str, int]]:
+    """Credit, fee and tax, each by itself, in cents: what invoices and Checkout list."""
+    lines = [
+        ("AgentFlare credit", sums.credit_cents),
+        ("Fee", sums.fee_cents),
+        (settings.TOP_UP_TAX_NAME, sums.tax_cents),
+    ]
+    return [(name, cents) for name, cents in lines if cents]
+
+
 def _share(cents: int, percent: Decimal) -> int:
     return int((cents * percent / 100).to_integral_value(rounding=ROUND_HALF_UP))
 

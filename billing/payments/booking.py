@@ -119,7 +119,7 @@ def _refund_of(top_up: TopUp, told: Any) -> Refund:
     if _REFUND_STATUS.get(told.status) == Refund.Status.FAILED:
         refund.credit_cents = 0
     refund.save()
-    book_refund(refund, memo="Paid back by the operator")
+    book_refund(refund, memo="Refunded by the operator")
     return refund
 
 
@@ -131,6 +131,14 @@ def _uuid(text: str | None) -> UUID | None:
 
 
 # --- Disputes ---------------------------------------------------------------------
+
+
+# Where a disputed payment's credit is.
+_ACCOUNT: dict[str, AccountCode] = {
+    Dispute.Outcome.OPENED: AccountCode.DISPUTE,
+    Dispute.Outcome.WON: AccountCode.CREDIT,
+    Dispute.Outcome.LOST: AccountCode.STRIPE,
+}
 
 
 def outcome_of(told: Any) -> str:
@@ -164,14 +172,21 @@ def take_dispute(top_up: TopUp, told: Any) -> Dispute | None:
 
 
 def _move(top_up: TopUp, dispute: Dispute, before: str, outcome: str) -> None:
-    """Opened, then won or lost: each once, also when only the end was heard of."""
-    if before == Dispute.Outcome.WATCHED:
+    """Opened, then won or lost: each once, also when only the end was heard of.
+
+    Banks change their minds: what was lost may be won in the end, and the other way round.
+    """
+    if before in (Dispute.Outcome.WATCHED, Dispute.Outcome.WON):
         dispute.credit_cents = min(dispute.amount_cents, standing_cents(top_up))
+    if before == Dispute.Outcome.WATCHED:
         _post(dispute, "opened", AccountCode.CREDIT, AccountCode.DISPUTE, "A payment is disputed")
-    if outcome == Dispute.Outcome.WON:
-        _post(dispute, "won", AccountCode.DISPUTE, AccountCode.CREDIT, "A dispute was won")
-    if outcome == Dispute.Outcome.LOST:
-        _post(dispute, "lost", AccountCode.DISPUTE, AccountCode.STRIPE, "A dispute was lost")
+        before = Dispute.Outcome.OPENED
+    if outcome != before:
+        what = outcome if before == Dispute.Outcome.OPENED else f"{before}:{outcome}"
+        memo = "A payment is disputed again"
+        if outcome != Dispute.Outcome.OPENED:
+            memo = f"A dispute was {outcome}"
+        _post(dispute, what, _ACCOUNT[before], _ACCOUNT[outcome], memo)
 
 
 def _post(

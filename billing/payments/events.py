@@ -1,7 +1,8 @@
 """What an event is about, and what is done then. It says which; Stripe says what is."""
 
 import logging
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +17,10 @@ logger = logging.getLogger(__name__)
 
 # Events appear in Stripe's list a little after their time.
 _OVERLAP = timedelta(minutes=10)
+# A list comes newest first: only whole pieces of time are known to be here.
+_PIECE = timedelta(hours=6)
+# Well below what a task may take: the next run goes on.
+_LONGEST_RUN_S = 25
 # Stripe keeps them for 30 days.
 _LONGEST = timedelta(days=29)
 
@@ -55,24 +60,29 @@ def _handle(type_: str, told: dict[str, Any]) -> str | None:
 def fetch_missed() -> int:
     """Keep the events of Stripe's list that never reached us. Returns how many.
 
-    From the last time that the whole list was read: what a broken run has left out comes with
-    the next one.
+    From the last time that the whole list was read, piece by piece and the oldest first: what a
+    broken run has left out comes with the next one.
     """
     if not is_set_up():
         return 0
-    now = timezone.now()
+    now, began = timezone.now(), time.monotonic()
     cursor = EventCursor.objects.filter(pk=1).first()
     since = max(cursor.seen_until - _OVERLAP if cursor else now - _LONGEST, now - _LONGEST)
-    listed = client().events.list(
-        {"created": {"gte": int(since.timestamp())}, "types": list(inbox.TYPES), "limit": 100}
-    )
     missed = 0
-    for event in listed.auto_paging_iter():
-        missed += inbox.receive(_raw(event)) is not None
-    EventCursor.objects.update_or_create(pk=1, defaults={"seen_until": now})
+    while since < now and time.monotonic() < began + _LONGEST_RUN_S:
+        until = min(since + _PIECE, now)
+        missed += _fetch(since, until)
+        EventCursor.objects.update_or_create(pk=1, defaults={"seen_until": until})
+        since = until
     if missed:
         logger.warning("%d Stripe events had not reached us", missed)
     return missed
+
+
+def _fetch(since: datetime, until: datetime) -> int:
+    span = {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
+    listed = client().events.list({"created": span, "types": list(inbox.TYPES), "limit": 100})
+    return sum(inbox.receive(_raw(event)) is not None for event in listed.auto_paging_iter())
 
 
 def _raw(event: Any) -> str:

@@ -45,7 +45,7 @@ def facts_of(payment_intent_id: str, top_up: TopUp, *, knows_refunds: bool) -> F
     intent = intent_of(payment_intent_id)
     charge = intent.latest_charge
     invoice = None
-    if top_up.session_id and intent.status == "succeeded" and not top_up.invoice_id:
+    if top_up.session_id and intent.status == "succeeded" and not top_up.invoice_url:
         session = api.checkout.sessions.retrieve(top_up.session_id, {"expand": ["invoice"]})
         invoice = session.invoice
     card = None

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django import forms
-from django.core.validators import RegexValidator
 
 from billing.payments.amounts import (
     NUSD_PER_CENT,
@@ -15,24 +15,9 @@ from billing.payments.amounts import (
     entry,
     quote,
 )
+from billing.payments.countries import COUNTRIES
 from billing.payments.models import BillingAccount
-
-# The kinds of tax id that Stripe knows and most of our customers have.
-TAX_ID_TYPES = {
-    "eu_vat": "EU VAT number",
-    "gb_vat": "UK VAT number",
-    "ch_vat": "Swiss VAT number",
-    "no_vat": "Norwegian VAT number",
-    "us_ein": "US EIN",
-    "ca_bn": "Canadian BN",
-    "au_abn": "Australian ABN",
-    "nz_gst": "New Zealand GST number",
-    "in_gst": "Indian GST number",
-    "jp_cn": "Japanese corporate number",
-    "sg_gst": "Singaporean GST number",
-    "br_cnpj": "Brazilian CNPJ",
-    "za_vat": "South African VAT number",
-}
+from billing.payments.tax_ids import TAX_ID_TYPES
 
 
 class DollarsField(forms.DecimalField):
@@ -65,7 +50,14 @@ class _Form(forms.Form):
         super().__init__(*args, **kwargs)
 
 
-class TopUpForm(_Form):
+class _OnceForm(_Form):
+    """Its `form_id` is another each time the page is made: pressed twice, sent again by a browser
+    or a proxy, it asks for the same."""
+
+    form_id = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid4)
+
+
+class TopUpForm(_OnceForm):
     """A preset, or an amount of one's own, which wins."""
 
     preset = forms.ChoiceField(widget=forms.RadioSelect, required=False, label="Amount")
@@ -113,7 +105,7 @@ class TopUpForm(_Form):
 
 
 class AutoRechargeForm(_Form):
-    enabled = forms.BooleanField(required=False, label="Recharge by itself")
+    enabled = forms.BooleanField(required=False, label="Turn on auto-recharge")
     threshold = DollarsField(label="When less than this is left ($)", min_value=Decimal(1))
     amount = DollarsField(label="Buy credit for ($)")
     cap = DollarsField(label="Charge at most this in a month ($)")
@@ -164,13 +156,14 @@ class AlertForm(_Form):
         required=False,
         label="Tell us by mail when less than this is left ($)",
         min_value=Decimal("0.01"),
-        help_text="Leave it empty for no mail. Owners, admins and billing people get it, once "
-        "for each time that the balance falls.",
+        help_text="Leave it empty for no mail. It goes to those whom the settings name for "
+        "alerts, and to webhooks that want balance.low, once for each time that the balance "
+        "falls.",
     )
 
 
-class RefundForm(_Form):
-    amount = DollarsField(label="Credit to pay back ($)", min_value=Decimal("0.01"))
+class RefundForm(_OnceForm):
+    amount = DollarsField(label="Credit to refund ($)", min_value=Decimal("0.01"))
 
 
 class DetailsForm(_Form):
@@ -185,16 +178,13 @@ class DetailsForm(_Form):
     postal_code = forms.CharField(max_length=20, required=False, label="Postal code")
     city = forms.CharField(max_length=100, required=False, label="City")
     state = forms.CharField(max_length=100, required=False, label="State or region")
-    country = forms.CharField(
-        max_length=2,
-        required=False,
-        label="Country, as DE or US",
-        validators=[RegexValidator(r"^[A-Za-z]{2}$", "Two letters, such as DE or US.")],
+    country = forms.ChoiceField(
+        required=False, label="Country", choices=[("", "Choose a country"), *COUNTRIES.items()]
     )
     tax_id_type = forms.ChoiceField(
         required=False,
         label="Kind of tax id",
-        choices=[("", "None"), *TAX_ID_TYPES.items()],
+        choices=[("", "None"), *((name, kind.label) for name, kind in TAX_ID_TYPES.items())],
     )
     tax_id = forms.CharField(max_length=50, required=False, label="Tax id")
 
@@ -202,14 +192,22 @@ class DetailsForm(_Form):
     def of(cls, account: BillingAccount) -> "DetailsForm":
         return cls(initial={name: getattr(account, name) for name in cls.base_fields})
 
-    def clean_country(self) -> str:
-        return str(self.cleaned_data["country"]).upper()
-
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if data.get("line1") and not data.get("country") and "country" not in self.errors:
             self.add_error("country", "An address needs its country.")
+        self._clean_tax_id(data)
+        return data
+
+    def _clean_tax_id(self, data: dict[str, Any]) -> None:
+        if self.errors.keys() & {"tax_id", "tax_id_type"}:
+            return
         if bool(data.get("tax_id")) != bool(data.get("tax_id_type")):
             name = "tax_id_type" if data.get("tax_id") else "tax_id"
             self.add_error(name, "A tax id needs its kind and its number.")
-        return data
+        elif data.get("tax_id"):
+            kind = TAX_ID_TYPES[data["tax_id_type"]]
+            try:
+                data["tax_id"] = kind.clean(data["tax_id"])
+            except ValueError:
+                self.add_error("tax_id", f"{kind.label}s look like {kind.example}.")

@@ -34,7 +34,7 @@ def change_alert(*, tenant: Tenant, alert_nusd: int | None, actor: str) -> None:
 def look_after_balance(tenant: Tenant) -> None:
     """Recharge if that is due, and tell of a low balance, once for each fall.
 
-    Safe to run at any time. Raises Stripe's errors, and OSError when a mail was not sent.
+    Safe to run at any time. Raises Stripe's errors.
     """
     try:
         recharge_if_low(tenant)
@@ -44,22 +44,11 @@ def look_after_balance(tenant: Tenant) -> None:
 
 def _alert(tenant: Tenant) -> None:
     with tenant_schema(tenant.code):
-        left = left_nusd(tenant.code)
-        alert_nusd = _note_fall(tenant, left)
-        if alert_nusd is None:
-            return
-        try:
-            mails.tell_low_balance(tenant, alert_nusd=alert_nusd, left_nusd=left)
-        except OSError:
-            with transaction.atomic():
-                account = lock_account()
-                account.alert_told_at = None
-                account.save(update_fields=["alert_told_at"])
-            raise
+        _note_fall(tenant, left_nusd(tenant.code))
 
 
 def _emit(tenant: Tenant, *, alert_nusd: int, left: int) -> None:
-    """Once for each fall, though its mail is tried again: since credit came last."""
+    """Once for each fall, though the alert may be set anew meanwhile: since credit came last."""
     came = JournalEntry.objects.filter(kind__in=_CREDIT_COMES).order_by("-id").first()
     emit(
         tenant_code=tenant.code,
@@ -69,8 +58,8 @@ def _emit(tenant: Tenant, *, alert_nusd: int, left: int) -> None:
     )
 
 
-def _note_fall(tenant: Tenant, left: int) -> int | None:
-    """The alert that is to be told now; None where there is none, or it was told."""
+def _note_fall(tenant: Tenant, left: int) -> None:
+    """Tell it, unless that was done; note it where the balance is high again."""
     account = billing_account()
     is_low = account.alert_nusd is not None and left < account.alert_nusd
     is_watched = is_low or (account.auto_enabled and left < account.auto_threshold_nusd)
@@ -78,14 +67,14 @@ def _note_fall(tenant: Tenant, left: int) -> int | None:
         is_low=is_watched
     )
     if is_low == (account.alert_told_at is not None):
-        return None
+        return
     with transaction.atomic():
         account = lock_account()
         was_told = account.alert_told_at is not None
         if account.alert_nusd is None or is_low == was_told:
-            return None
+            return
         account.alert_told_at = timezone.now() if is_low else None
         account.save(update_fields=["alert_told_at"])
         if is_low:
             _emit(tenant, alert_nusd=account.alert_nusd, left=left)
-    return account.alert_nusd if is_low else None
+            mails.tell_low_balance(tenant, alert_nusd=account.alert_nusd, left_nusd=left)

@@ -1,11 +1,14 @@
-"""Mails about payments, to those who may do something about them."""
+"""Mails about payments, to those who may do something about them.
+
+Each is called in the transaction of what it tells.
+"""
 
 from django.conf import settings
 
 from agentflare.money import format_usd
 from billing.payments.amounts import dollars
 from billing.payments.models import BillingAccount, Dispute, TopUp
-from tenants.members.mails import send
+from billing.payments.outgoing import owe
 from tenants.registry.models import Tenant
 from tenants.workspaces.alerts import told_now
 
@@ -19,8 +22,7 @@ def people_of(tenant: Tenant) -> list[str]:
 
 
 def _send(tenant: Tenant, subject: str, message: str) -> None:
-    for address in people_of(tenant):
-        send(address, f"{tenant.name}: {subject}", f"{message}\n")
+    owe(people_of(tenant), subject=f"{tenant.name}: {subject}", message=f"{message}\n")
 
 
 def tell_low_balance(tenant: Tenant, *, alert_nusd: int, left_nusd: int) -> None:

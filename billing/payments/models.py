@@ -1,8 +1,8 @@
 """Payments, tenant's schema. Amounts charged are whole cents; credit is cents too, and nUSD by
 multiplication: nobody buys a part of a cent."""
 
-from datetime import datetime
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -20,7 +20,7 @@ class BillingAccount(models.Model):
         FAILING = "failing", "failed, will be tried again"
         NEEDS_ACTION = "needs_action", "needs the cardholder"
         CAPPED = "capped", "at its monthly cap"
-        OFF = "off", "switched off after failures"
+        OFF = "off", "switched off"
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     customer_id = models.CharField(max_length=64, blank=True)
@@ -115,6 +115,8 @@ class TopUp(Sums, models.Model):
     # What may still become of it is looked after.
     OPEN: ClassVar[tuple[str, ...]] = (Status.PENDING, Status.NEEDS_ACTION)
 
+    INVOICE_IS_TRIED = timedelta(days=7)
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.PENDING)
@@ -140,6 +142,8 @@ class TopUp(Sums, models.Model):
     failure = models.CharField(max_length=300, blank=True)
     created_by = models.CharField(max_length=254)
     created_at = models.DateTimeField(default=timezone.now)
+    # Of the form that asked for it: sent twice, it is asked for once.
+    form_id = models.UUIDField(null=True, unique=True)
     expires_at = models.DateTimeField(null=True)
     credited_at = models.DateTimeField(null=True)
     # Counts what was taken over from Stripe: see sync.py.
@@ -176,6 +180,21 @@ class TopUp(Sums, models.Model):
         return self.status in self.OPEN
 
     @property
+    def lacks_invoice(self) -> bool:
+        """Stripe makes them a moment after the payment; ours of recharges come later still."""
+        return (
+            self.status == self.Status.CREDITED
+            and not self.invoice_url
+            and self.credited_at is not None
+            and self.credited_at > timezone.now() - self.INVOICE_IS_TRIED
+        )
+
+    def note_invoice(self, invoice: Any) -> None:
+        self.invoice_id = invoice.id
+        self.invoice_url = invoice.hosted_invoice_url or ""
+        self.invoice_pdf = invoice.invoice_pdf or ""
+
+    @property
     def credit_entry(self) -> str:
         """For a form that asks for the same once more."""
         return entry(self.credit_cents)
@@ -208,6 +227,7 @@ class Refund(models.Model):
     failure = models.CharField(max_length=300, blank=True)
     created_by = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    form_id = models.UUIDField(null=True, unique=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -20,9 +20,21 @@ def open_payment(kind: OpenPayment.Kind, ours: UUID, tenant_code: str) -> None:
     )
 
 
+def owe_invoice(tenant_code: str, top_up: TopUp) -> None:
+    """It was credited: see to its invoice at once. In the same transaction."""
+    OpenPayment.objects.update_or_create(
+        id=top_up.pk,
+        defaults={
+            "kind": OpenPayment.Kind.TOP_UP,
+            "tenant_code": tenant_code,
+            "look_at": timezone.now(),
+        },
+    )
+
+
 def close_if_over(top_up: TopUp) -> None:
     """In the same transaction as the change that ended it."""
-    if not top_up.is_open:
+    if not top_up.is_open and not top_up.lacks_invoice:
         OpenPayment.objects.filter(pk=top_up.pk).delete()
 
 

@@ -16,7 +16,7 @@ from billing.admission.services import books
 from billing.payments import refunds, upkeep
 from billing.payments.accounts import billing_account
 from billing.payments.amounts import NUSD_PER_CENT, Quote, dollars, entry, quote, range_of
-from billing.payments.checkout import CheckoutError, start_top_up
+from billing.payments.checkout import CheckoutError, cancel_top_up, start_top_up
 from billing.payments.forms import AlertForm, AutoRechargeForm, RefundForm, TopUpForm
 from billing.payments.models import TopUp
 from billing.payments.recharge import charged_this_month
@@ -100,6 +100,7 @@ def top_up(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             credit_cents=form.cleaned_data["credit_cents"],
             saves_card=form.cleaned_data["saves_card"],
             actor=workspace.actor,
+            form_id=form.cleaned_data["form_id"],
         )
     except (CheckoutError, PaymentsNotSetUpError) as exc:
         messages.error(request, _words(exc))
@@ -121,6 +122,28 @@ def pay(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpResp
     if not top_up.is_open or not top_up.session_url:
         return redirect("billing_payment", slug=workspace.slug, top_up_id=top_up.pk)
     return render(request, "billing/pay.html", {"top_up": top_up})
+
+
+@workspace_page(Permission.MANAGE_BILLING)
+@require_POST
+def cancel(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpResponse:
+    """Give up a payment that is not finished."""
+    _find(top_up_id)
+    try:
+        with hurried():
+            top_up = cancel_top_up(
+                tenant=workspace.tenant, top_up_id=top_up_id, actor=workspace.actor
+            )
+    except (*UNCERTAIN, *RedisDownError, BusyPaymentError, PaymentsNotSetUpError):
+        logger.warning("%s of %s is not given up", top_up_id, workspace.slug, exc_info=True)
+        messages.error(request, "Stripe does not answer at the moment. Try again in a minute.")
+    except PaymentMismatchError:
+        logger.warning("%s of %s is not what was asked for", top_up_id, workspace.slug)
+    else:
+        if not top_up.is_open and top_up.status != top_up.Status.CREDITED:
+            messages.success(request, "The payment is canceled. Nothing was charged.")
+            return redirect("billing", slug=workspace.slug)
+    return redirect("billing_payment", slug=workspace.slug, top_up_id=top_up_id)
 
 
 @workspace_page(Permission.VIEW_BILLING)
@@ -203,11 +226,14 @@ def refund(request: HttpRequest, workspace: Workspace, top_up_id: UUID) -> HttpR
                 top_up_id=top_up.pk,
                 credit_cents=form.cleaned_data["amount"],
                 actor=workspace.actor,
+                form_id=form.cleaned_data["form_id"],
             )
         except refunds.RefundError as exc:
             form.add_error("amount", str(exc))
         else:
-            if done.status == done.Status.FAILED:
+            if done.status == done.Status.REQUESTED:
+                messages.info(request, "This was asked for already; how it stands is shown below.")
+            elif done.status == done.Status.FAILED:
                 messages.error(
                     request, f"Stripe refused the refund: {done.failure} The credit is back."
                 )

@@ -11,14 +11,14 @@ from uuid import UUID
 
 import stripe
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from billing.payments import mails
 from billing.payments.accounts import lock_account
 from billing.payments.amounts import quote
 from billing.payments.facts import note_in
-from billing.payments.models import BillingAccount, TopUp
+from billing.payments.models import BillingAccount, Dispute, TopUp
 from billing.payments.opened import close_if_over, open_payment
 from billing.payments.recharging import drop_waiting, note_failed_recharge
 from billing.payments.sync import sync_payment, tell_servers
@@ -74,28 +74,30 @@ def recharge_if_low(tenant: Tenant) -> TopUp | None:
     if not is_set_up() or tenant.is_suspended or tenant.closed:
         return None
     with tenant_schema(tenant.code):
-        top_up, capped = _begin(tenant)
-        if capped is not None:
-            mails.tell_recharge_capped(tenant, capped)
+        top_up = _begin(tenant)
         if top_up is not None:
             charge(tenant, top_up)
     return top_up
 
 
-def _begin(tenant: Tenant) -> tuple[TopUp | None, BillingAccount | None]:
-    """The pending row, if a recharge is due; the account, if only its cap forbids it, once."""
+def _begin(tenant: Tenant) -> TopUp | None:
+    """The pending row, if a recharge is due."""
     with transaction.atomic():
         account = lock_account()
         now = timezone.now()
         if not account.may_recharge(now):
-            return None, None
+            return None
         if TopUp.objects.filter(kind=TopUp.Kind.AUTO, status__in=TopUp.OPEN).exists():
-            return None, None
+            return None
+        if Dispute.objects.filter(outcome=Dispute.Outcome.OPENED).exists():
+            # Its holder may not know of the charges: no more of them before the bank has decided.
+            return None
         if left_nusd(tenant.code) >= account.auto_threshold_nusd:
-            return None, None
+            return None
         sums = quote(account.auto_amount_cents)
         if charged_this_month() + sums.total_cents > account.auto_cap_cents:
-            return None, _note_cap(account)
+            _note_cap(tenant, account)
+            return None
         if account.auto_state == BillingAccount.AutoState.CAPPED:
             account.reset_auto()
             account.save()
@@ -110,23 +112,24 @@ def _begin(tenant: Tenant) -> tuple[TopUp | None, BillingAccount | None]:
             created_by=_ACTOR,
         )
         open_payment(OpenPayment.Kind.TOP_UP, top_up.pk, tenant.code)
-    return top_up, None
+    return top_up
 
 
-def _note_cap(account: BillingAccount) -> BillingAccount | None:
-    if account.auto_state == BillingAccount.AutoState.CAPPED:
-        return None
-    account.auto_state = BillingAccount.AutoState.CAPPED
-    account.save()
-    return account
+def _note_cap(tenant: Tenant, account: BillingAccount) -> None:
+    """Told once, until it has recharged again."""
+    if account.auto_state != BillingAccount.AutoState.CAPPED:
+        account.auto_state = BillingAccount.AutoState.CAPPED
+        account.save()
+        mails.tell_recharge_capped(tenant, account)
 
 
 def charged_this_month() -> int:
     """What auto-recharge has charged in this UTC month, or may be charging, in cents."""
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    # One that was begun before midnight and charged after it counts in both months.
     total = TopUp.objects.filter(
+        Q(created_at__gte=start) | Q(credited_at__gte=start),
         kind=TopUp.Kind.AUTO,
-        created_at__gte=start,
         status__in=(*TopUp.OPEN, TopUp.Status.CREDITED, TopUp.Status.MISMATCH),
     ).aggregate(sum=Sum(F("credit_cents") + F("fee_cents") + F("tax_cents")))
     return int(total["sum"] or 0)
@@ -183,7 +186,7 @@ def _note_refusal(tenant: Tenant, top_up_id: UUID, exc: stripe.StripeError) -> N
         watch(tenant.code, account)
         close_if_over(top_up)
         tell_servers(tenant, top_up)
-    mails.tell_recharge_failed(tenant, account, top_up)
+        mails.tell_recharge_failed(tenant, account, top_up)
 
 
 def resume_recharge(tenant: Tenant, top_up: TopUp) -> None:
@@ -194,10 +197,35 @@ def resume_recharge(tenant: Tenant, top_up: TopUp) -> None:
     customer_id = BillingAccount.objects.get(pk=1).customer_id
     known = _find_intent(customer_id, top_up)
     if known is None:
-        charge(tenant, top_up)
+        if _is_wanted(tenant, top_up):
+            charge(tenant, top_up)
         return
     remember(known.id, tenant.code, top_up.pk)
     sync_payment(known.id)
+
+
+def _is_wanted(tenant: Tenant, top_up: TopUp) -> bool:
+    """Whether a charge that never reached Stripe is still to be made; if not, it is over.
+
+    Should it reach Stripe after all, it is credited like any other.
+    """
+    with transaction.atomic():
+        account = lock_account()
+        if (
+            not (tenant.is_suspended or tenant.closed)
+            and account.auto_enabled
+            and account.payment_method_id == top_up.payment_method_id
+            and left_nusd(tenant.code) < account.auto_threshold_nusd
+        ):
+            return True
+        row = TopUp.objects.select_for_update().get(pk=top_up.pk)
+        if row.status == TopUp.Status.PENDING:
+            row.status = TopUp.Status.FAILED
+            row.failure = "Stripe did not answer, and it is not needed any more."
+            row.version += 1
+            row.save()
+            close_if_over(row)
+    return False
 
 
 def _find_intent(customer_id: str, top_up: TopUp) -> Any:

@@ -27,9 +27,22 @@ def note_failed_recharge(account: BillingAccount, top_up: TopUp, *, needs_holder
     if account.auto_failures > len(WAITS):
         account.auto_state, account.auto_next_try_at = states.OFF, None
         account.auto_enabled = False
+        account.auto_error = f"It failed {account.auto_failures} times. {top_up.failure}"[:300]
         return
     account.auto_state = states.FAILING
     account.auto_next_try_at = timezone.now() + WAITS[account.auto_failures - 1]
+
+
+def stop_after_dispute(account: BillingAccount) -> None:
+    """The bank says that the card's holder has not agreed: a person must begin anew.
+
+    Under the account's lock; save it afterwards.
+    """
+    if account.auto_enabled:
+        account.auto_enabled = False
+        account.auto_state, account.auto_next_try_at = BillingAccount.AutoState.OFF, None
+        account.auto_error = "A payment was contested at the bank, which has given it back."
+    drop_waiting("Not confirmed; a payment was given back by the bank.")
 
 
 def drop_waiting(failure: str, *, but: TopUp | None = None) -> int:

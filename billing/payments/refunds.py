@@ -57,23 +57,36 @@ def why_not(top_up: TopUp) -> str:
         return "It was not credited."
     if top_up.credited_at < timezone.now() - timedelta(days=settings.REFUND_DAYS):
         return f"It is more than {settings.REFUND_DAYS} days old."
-    if top_up.disputes.filter(outcome__in=Dispute.BOOKED).exists():
+    outcomes = set(top_up.disputes.values_list("outcome", flat=True))
+    if Dispute.Outcome.OPENED in outcomes:
         return "It is disputed at the bank, which decides about it."
+    if Dispute.Outcome.LOST in outcomes:
+        return "The bank has given it back already."
     if not booking.standing_cents(top_up):
-        return "It was paid back already."
+        return "It was refunded already."
     return ""
 
 
-def refund_credit(*, tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str) -> Refund:
+def refund_credit(
+    *,
+    tenant: Tenant,
+    top_up_id: UUID,
+    credit_cents: int,
+    actor: str,
+    form_id: UUID | None = None,
+) -> Refund:
     """Take unused credit of a payment and give its money back, with its part of the tax.
 
+    form_id: what it has asked for already is not asked for again, but returned as it is now.
     Returns the refund: on its way to the card, or `taken` while Stripe does not answer.
     Raises RefundError.
     """
     if tenant.is_suspended:
         raise RefundError("This workspace is suspended. Please get in touch with us.")
     with tenant_schema(tenant.code):
-        refund = _request(tenant, top_up_id, credit_cents, actor)
+        refund, is_new = _request(tenant, top_up_id, credit_cents, actor, form_id)
+        if not is_new:
+            return refund
         try:
             _take(tenant, refund)
         except RefundError as exc:
@@ -91,12 +104,18 @@ def refund_credit(*, tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: 
         return Refund.objects.get(pk=refund.pk)
 
 
-def _request(tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str) -> Refund:
+def _request(
+    tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str, form_id: UUID | None = None
+) -> tuple[Refund, bool]:
+    """The row, and whether it is new."""
     with transaction.atomic():
         lock_account()
+        known = Refund.objects.filter(form_id=form_id).first() if form_id else None
+        if known:
+            return known, False
         top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
         if reason := why_not(top_up):
-            raise RefundError(f"This payment cannot be paid back. {reason}")
+            raise RefundError(f"This payment cannot be refunded. {reason}")
         waiting = top_up.refunds.filter(status=Refund.Status.REQUESTED)
         left = booking.standing_cents(top_up) - sum(each.credit_cents for each in waiting)
         if not 0 < credit_cents <= left:
@@ -106,6 +125,7 @@ def _request(tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str) -> 
             credit_cents=credit_cents,
             amount_cents=credit_cents + _tax_of(top_up, credit_cents),
             created_by=actor,
+            form_id=form_id,
         )
         open_payment(OpenPayment.Kind.REFUND, refund.pk, tenant.code)
         audit.record(
@@ -114,7 +134,7 @@ def _request(tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str) -> 
             subject=str(refund.pk),
             amount_cents=refund.amount_cents,
         )
-    return refund
+    return refund, True
 
 
 def _tax_of(top_up: TopUp, credit_cents: int) -> int:
@@ -136,7 +156,7 @@ def _take(tenant: Tenant, refund: Refund) -> None:
         cents = max(0, exc.available_nusd // NUSD_PER_CENT)
         raise RefundError(
             f"Only {dollars(cents)} of credit is available: what was spent, and what running "
-            "calls hold, cannot be paid back."
+            "calls hold, cannot be refunded."
         ) from None
     try:
         book(tenant, refund.pk)
@@ -175,6 +195,8 @@ def void(tenant: Tenant, refund_id: UUID, *, failure: str) -> None:
         if refund.status != Refund.Status.REQUESTED:
             return
         refund.status, refund.failure = Refund.Status.REFUSED, failure[:300]
+        # Its form comes back with the reason, and may be sent once more.
+        refund.form_id = None
         refund.ended_at = timezone.now()
         refund.save()
         OpenPayment.objects.filter(pk=refund_id).delete()

@@ -21,7 +21,7 @@ RULES = {
          WHERE kind = 'top_up' AND NOT EXISTS (
             SELECT FROM payments_topup t
              WHERE t.status = 'credited' AND e.reference = 'stripe:' || t.payment_intent_id)""",
-    "no more is paid back or disputed than was paid": """
+    "no more is paid back than was paid, and no more credit is taken than was given": """
         SELECT t.id, t.credit_cents, gone.credit_cents, gone.amount_cents FROM payments_topup t,
                LATERAL (SELECT coalesce(sum(credit_cents), 0) AS credit_cents,
                                coalesce(sum(amount_cents), 0) AS amount_cents
@@ -29,7 +29,8 @@ RULES = {
                                  WHERE r.top_up_id = t.id
                                    AND r.status IN ('taken', 'pending', 'succeeded')
                                  UNION ALL
-                                SELECT credit_cents, amount_cents FROM payments_dispute d
+                                -- Banks do not know what was paid back: their money may be more.
+                                SELECT credit_cents, 0 FROM payments_dispute d
                                  WHERE d.top_up_id = t.id AND d.outcome IN ('opened', 'lost'))
                                AS each) AS gone
          WHERE gone.credit_cents > t.credit_cents
@@ -51,6 +52,24 @@ RULES = {
          WHERE coalesce(b.amount_nusd, 0) <> CASE
                WHEN n.status IN ('taken', 'pending', 'succeeded')
                THEN n.credit_cents::bigint * 10000000 ELSE 0 END""",
+    "a dispute's entries are what became of it": """
+        SELECT d.stripe_id, d.outcome, d.credit_cents, booked.amount_nusd
+          FROM payments_dispute d,
+               LATERAL (SELECT coalesce(sum(CASE WHEN p.source_id = 'credit' THEN p.amount_nusd
+                                                 WHEN p.destination_id = 'credit'
+                                                 THEN -p.amount_nusd ELSE 0 END), 0) AS amount_nusd
+                          FROM ledger_journalentry e JOIN ledger_posting p ON p.entry_id = e.id
+                         WHERE e.reference LIKE 'stripe:' || d.stripe_id || ':%%') AS booked
+         WHERE booked.amount_nusd <> CASE WHEN d.outcome IN ('opened', 'lost')
+               THEN d.credit_cents::bigint * 10000000 ELSE 0 END""",
+    "what has begun and not ended is looked after": """
+        SELECT 'top-up', id, status FROM payments_topup t
+         WHERE status IN ('pending', 'needs_action')
+           AND NOT EXISTS (SELECT FROM stripe_openpayment o WHERE o.id = t.id)
+         UNION ALL
+        SELECT 'refund', id, status FROM payments_refund r
+         WHERE status IN ('requested', 'taken', 'pending') AND is_ours
+           AND NOT EXISTS (SELECT FROM stripe_openpayment o WHERE o.id = r.id)""",
     "what was bought, less refunds and lost disputes, is what Stripe's account has": """
         WITH sums AS (
             SELECT (SELECT coalesce(sum(credit_cents), 0) FROM payments_topup

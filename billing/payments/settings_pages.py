@@ -1,5 +1,6 @@
 """Pages that change how is paid: card, auto-recharge, details, alerts."""
 
+import logging
 from contextlib import suppress
 
 import stripe
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from kombu.exceptions import OperationalError as BrokerError
 
+from agentflare.redis_store import RedisDownError
 from billing.payments.accounts import TaxIdError, billing_account, remove_card, save_details
 from billing.payments.amounts import NUSD_PER_CENT, range_of
 from billing.payments.checkout import CheckoutError, start_card_setup
@@ -16,13 +18,14 @@ from billing.payments.forms import AlertForm, AutoRechargeForm, DetailsForm
 from billing.payments.low_balance import change_alert
 from billing.payments.pages import billing_page
 from billing.payments.recharge import change_auto_recharge
-from billing.payments.sync import sync_session
+from billing.payments.sync import BusyPaymentError, PaymentMismatchError, sync_session
 from billing.payments.tasks import look_after_balance_task
-from billing.stripe.client import PaymentsNotSetUpError, is_set_up
+from billing.stripe.client import PaymentsNotSetUpError, hurried, is_set_up
 from billing.stripe.index import find
 from tenants.members.access import Workspace, workspace_page
 from tenants.members.permissions import Permission
 
+logger = logging.getLogger(__name__)
 _NOT_SET_UP = "Payments are not set up here."
 _SILENT = "Stripe does not answer at the moment. Nothing was changed; try again in a minute."
 
@@ -95,8 +98,10 @@ def card_saved(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     known = find(session_id)
     if known and known.tenant_code == workspace.tenant.code and is_set_up():
         try:
-            sync_session(session_id)
-        except stripe.StripeError:
+            with hurried():
+                sync_session(session_id)
+        except (stripe.StripeError, BusyPaymentError, PaymentMismatchError, *RedisDownError):
+            logger.warning("A card of %s is not known yet", workspace.slug, exc_info=True)
             messages.warning(request, "Stripe does not answer; the card will be here in a minute.")
         else:
             account = billing_account()

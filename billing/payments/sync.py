@@ -9,9 +9,7 @@ one, and order, repeats and lateness of events do not matter.
 import logging
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,8 +22,12 @@ from billing.payments import booking, mails
 from billing.payments.accounts import lock_account, note_card
 from billing.payments.facts import Facts, card_of, facts_of, intent_of, note_in
 from billing.payments.models import BillingAccount, Dispute, TopUp
-from billing.payments.opened import close_if_over
-from billing.payments.recharging import drop_waiting, note_failed_recharge
+from billing.payments.opened import close_if_over, owe_invoice
+from billing.payments.recharging import (
+    drop_waiting,
+    note_failed_recharge,
+    stop_after_dispute,
+)
 from billing.payments.watch import watch
 from billing.stripe.client import client
 from billing.stripe.index import find, remember
@@ -53,7 +55,6 @@ class _News:
     """What is to be done once the changes stand."""
 
     mismatch: str = ""
-    mails: list[Callable[[], None]] = field(default_factory=list)
 
 
 def sync_payment(payment_intent_id: str) -> str | None:
@@ -73,23 +74,12 @@ def sync_payment(payment_intent_id: str) -> str | None:
         time.sleep(random.uniform(0, 0.2))  # noqa: S311  # not to meet again
     else:
         raise BusyPaymentError(payment_intent_id)
-    try:
-        # Always: the one who booked may have died before it told the gate.
-        sync_gate(tenant.code)
-    finally:
-        _send(news.mails)
+    # Always: the one who booked may have died before it told the gate.
+    sync_gate(tenant.code)
     if news.mismatch:
         logger.error("ALARM: %s of %s: %s", payment_intent_id, tenant.slug, news.mismatch)
         raise PaymentMismatchError(news.mismatch)
     return tenant.code
-
-
-def _send(letters: list[Callable[[], None]]) -> None:
-    for letter in letters:
-        try:
-            letter()
-        except OSError:
-            logger.exception("A mail about a payment was not sent")
 
 
 def _first_seen(payment_intent_id: str) -> StripeObject | None:
@@ -101,6 +91,9 @@ def _first_seen(payment_intent_id: str) -> StripeObject | None:
     code, ours = note_in(intent, "tenant"), note_in(intent, "top_up")
     owner = find(intent.customer)
     customer = owner.tenant_code if owner else None
+    if intent.status != "succeeded" and (customer != code or not ours):
+        # Nothing was paid: an invoice has an intent of its own, for one.
+        return None
     if not code or not ours:
         if customer:
             raise PaymentMismatchError(
@@ -179,7 +172,7 @@ def _apply(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts)
         return news
     top_up.payment_intent_id = facts.intent.id
     if not facts.is_paid:
-        _note_unpaid(tenant, account, top_up, facts, news)
+        _note_unpaid(tenant, account, top_up, facts)
         return news
     _note_papers(top_up, facts)
     if top_up.status != TopUp.Status.CREDITED:
@@ -190,7 +183,9 @@ def _apply(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts)
         dispute = booking.take_dispute(top_up, told)
         if dispute and dispute.outcome != Dispute.Outcome.WATCHED:
             logger.warning("%s: %s of %s is %s", tenant.slug, told.id, top_up, dispute.outcome)
-            news.mails.append(partial(mails.tell_dispute, tenant, dispute))
+            if dispute.outcome == Dispute.Outcome.LOST:
+                stop_after_dispute(account)
+            mails.tell_dispute(tenant, dispute)
     return news
 
 
@@ -201,7 +196,8 @@ def _mismatch(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Fac
         return f"{intent.id} was asked for by another: {note_in(intent, 'tenant')}"
     if top_up.payment_intent_id and top_up.payment_intent_id != intent.id:
         return f"{intent.id} is for a top-up that {top_up.payment_intent_id} has paid already"
-    if intent.customer != account.customer_id:
+    payer = find(intent.customer)
+    if payer is None or payer.tenant_code != tenant.code:
         return f"the customer is {intent.customer}, not {account.customer_id}"
     if intent.currency != top_up.currency:
         return f"the currency is {intent.currency}, not {top_up.currency}"
@@ -231,9 +227,7 @@ def _note_papers(top_up: TopUp, facts: Facts) -> None:
         if card:
             top_up.card_brand, top_up.card_last4 = card.brand[:20], card.last4
     if invoice := facts.invoice:
-        top_up.invoice_id = invoice.id
-        top_up.invoice_url = invoice.hosted_invoice_url or ""
-        top_up.invoice_pdf = invoice.invoice_pdf or ""
+        top_up.note_invoice(invoice)
 
 
 def _credit(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts) -> None:
@@ -246,6 +240,7 @@ def _credit(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts
         subject=top_up.reference,
         credit_nusd=str(top_up.credit_nusd),
     )
+    owe_invoice(tenant.code, top_up)
     drop_waiting("Not confirmed; another payment took its place.", but=top_up)
     booking.reset_after_payment(account)
     if account.alert_nusd is not None and credit_account().balance_nusd >= account.alert_nusd:
@@ -254,15 +249,14 @@ def _credit(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts
         note_card(tenant, account, facts.card)
 
 
-def _note_unpaid(
-    tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts, news: _News
-) -> None:
+def _note_unpaid(tenant: Tenant, account: BillingAccount, top_up: TopUp, facts: Facts) -> None:
     """A payment that has not gone through, or not yet."""
     if top_up.status == TopUp.Status.CREDITED:
         return
     intent = facts.intent
     error = intent.last_payment_error
-    if error:
+    # Once it is over, its own reason stays.
+    if error and top_up.is_open:
         top_up.failure_code = (error.code or "")[:60]
         top_up.failure = (error.message or "")[:300]
     if intent.status == "canceled":
@@ -276,7 +270,7 @@ def _note_unpaid(
         if error or is_asked:
             needs_holder = is_asked or top_up.failure_code == "authentication_required"
             note_failed_recharge(account, top_up, needs_holder=needs_holder)
-            news.mails.append(partial(mails.tell_recharge_failed, tenant, account, top_up))
+            mails.tell_recharge_failed(tenant, account, top_up)
 
 
 # --- Sessions ---------------------------------------------------------------------

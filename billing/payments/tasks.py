@@ -6,7 +6,7 @@ from celery import shared_task
 
 from agentflare.redis_store import RedisDownError
 from billing.admission import gate
-from billing.payments import events, low_balance, opened, upkeep
+from billing.payments import events, low_balance, opened, outgoing, upkeep
 from billing.stripe import inbox
 from billing.stripe.client import is_set_up
 from billing.stripe.models import BalanceWatch
@@ -52,6 +52,12 @@ def look_after_payments_task() -> int:
 
 
 @shared_task
+def send_owed_mails_task() -> int:
+    """Send what was not sent when it was noted. Returns how many were tried."""
+    return outgoing.send_due()
+
+
+@shared_task
 def look_after_payment_task(payment_id: str) -> None:
     upkeep.look_after(UUID(payment_id))
 
@@ -77,7 +83,7 @@ def _is_low(watched: BalanceWatch) -> bool:
     return known is None or known.posted - known.unsettled < watched.floor_nusd
 
 
-@shared_task(autoretry_for=(OSError,), retry_backoff=True, retry_backoff_max=600, max_retries=5)
+@shared_task
 def look_after_balance_task(tenant_code: str) -> None:
     """Recharge, and tell of a low balance, where that is due."""
     low_balance.look_after_balance(tenant_by_code(tenant_code))

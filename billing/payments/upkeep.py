@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from billing.payments.checkout import give_up
+from billing.payments.invoices import make_invoice
 from billing.payments.models import Refund, TopUp
 from billing.payments.opened import put_off
 from billing.payments.recharge import resume_recharge
@@ -27,10 +28,12 @@ def look_after(payment_id: UUID) -> None:
                 resume_refund(tenant, payment_id)
             return
         top_up = TopUp.objects.get(pk=payment_id)
-        if not top_up.is_open:
+        if top_up.is_open:
+            _look_after_top_up(tenant, top_up)
+        elif top_up.lacks_invoice:
+            _see_to_invoice(tenant, top_up)
+        else:
             payment.delete()
-            return
-        _look_after_top_up(tenant, top_up)
 
 
 def _look_after_top_up(tenant: Tenant, top_up: TopUp) -> None:
@@ -42,6 +45,13 @@ def _look_after_top_up(tenant: Tenant, top_up: TopUp) -> None:
         sync_payment(top_up.payment_intent_id)
     else:
         resume_recharge(tenant, top_up)
+
+
+def _see_to_invoice(tenant: Tenant, top_up: TopUp) -> None:
+    if top_up.kind == TopUp.Kind.AUTO:
+        make_invoice(tenant, top_up)
+    else:
+        sync_payment(top_up.payment_intent_id)
 
 
 def refresh(tenant: Tenant, top_up: TopUp) -> TopUp:

@@ -12,6 +12,7 @@ urlpatterns = [
     path(f"{_AT}/payments/", pages.payments, name="billing_payments"),
     path(f"{_AT}/payments/<uuid:top_up_id>/", pages.payment, name="billing_payment"),
     path(f"{_AT}/payments/<uuid:top_up_id>/pay/", pages.pay, name="billing_pay"),
+    path(f"{_AT}/payments/<uuid:top_up_id>/cancel/", pages.cancel, name="billing_cancel"),
     path(f"{_AT}/payments/<uuid:top_up_id>/state/", pages.payment_state, name="billing_state"),
     path(f"{_AT}/payments/<uuid:top_up_id>/refund/", pages.refund, name="billing_refund"),
     path(f"{_AT}/statement/", statement_pages.statement_page, name="billing_statement"),

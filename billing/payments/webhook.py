@@ -14,7 +14,7 @@ from billing.stripe import inbox
 
 logger = logging.getLogger(__name__)
 
-# How old a signature may be, and how far ahead of our clock.
+# How old a signature may be.
 _TOLERANCE_S = 300
 
 

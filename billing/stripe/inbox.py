@@ -51,8 +51,10 @@ def receive(payload: str) -> StripeEvent | None:
     try:
         event_id, type_ = str(data["id"])[:80], str(data["type"])[:80]
         created_at = datetime.fromtimestamp(int(data["created"]), UTC)
-    except (KeyError, TypeError) as exc:
+    except (KeyError, TypeError, OverflowError, OSError) as exc:
         raise ValueError("this is no event") from exc
+    if "\0" in event_id + type_:
+        raise ValueError("no database keeps such a name")
     event, is_new = StripeEvent.objects.get_or_create(
         event_id=event_id,
         defaults={

@@ -73,6 +73,20 @@ class OpenPayment(models.Model):
         return f"{self.kind} {self.id}"
 
 
+class OwedMail(models.Model):
+    """A mail about a payment. Made with its cause, deleted once it is sent."""
+
+    address = models.EmailField()
+    subject = models.CharField(max_length=300)
+    message = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    next_try_at = models.DateTimeField(db_index=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.subject}"
+
+
 class BalanceWatch(models.Model):
     """A tenant that wants something done when its balance falls below this."""
 

@@ -68,6 +68,7 @@ WORKSPACE: dict[str, tuple[Permission, int, int]] = {
     "billing_pay": (P.MANAGE_BILLING, 302, NO),
     "billing_state": (P.VIEW_BILLING, 200, NO),
     "billing_refund": (P.MANAGE_BILLING, NO, 422),
+    "billing_cancel": (P.MANAGE_BILLING, NO, 302),
     "billing_statement": (P.VIEW_BILLING, 200, NO),
     "billing_statement_file": (P.VIEW_BILLING, 200, NO),
     "billing_details": (P.MANAGE_BILLING, 200, 302),

@@ -22,11 +22,12 @@ def open_(
 ) -> Object:
     """The cardholder takes back the money, or a part of it.
 
+    amount: else what is left. Banks do not know of refunds: it may be more than is left.
     Raises InvalidRequestError when there is nothing to take back.
     """
-    left = charge["amount"] - charge["amount_refunded"]
-    amount = left if amount is None else amount
-    if not charge["paid"] or charge["disputed"] or not 0 < amount <= left:
+    if amount is None:
+        amount = charge["amount"] - charge["amount_refunded"]
+    if not charge["paid"] or charge["disputed"] or not 0 < amount <= charge["amount"]:
         raise InvalidRequestError(f"Charge {charge['id']} can't be disputed with {amount}.")
     dispute = unit.add(
         "du",

@@ -75,7 +75,7 @@ def test_a_role_adds_and_changes_what_is_its_own(acme: Any, role: str) -> None:
         if row is None:
             continue
         answer = client.post(f"{path}{row.pk}/change/", {})
-        assert (answer.status_code == 200) == (name in CHANGES[role]), name
+        assert (answer.status_code != 403) == (name in CHANGES[role]), (name, answer.status_code)
 
 
 @pytest.mark.parametrize("role", ROLES)

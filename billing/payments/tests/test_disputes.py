@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.core import mail
 
+from billing import invariants
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
+from billing.payments import booking
 from billing.payments.models import Dispute
 from billing.payments.refunds import RefundError, refund_credit
 from billing.payments.sync import sync_payment
@@ -106,6 +108,28 @@ def test_only_the_end_is_heard_of(acme: Any, shop: Shop) -> None:
     assert balances(acme)["stripe"] == 0
 
 
+@pytest.mark.parametrize(("first", "then", "credit"), [("lose", "won", 50), ("win", "lost", 25)])
+def test_a_bank_that_changes_its_mind_moves_the_credit_once_more(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch, first: str, then: str, credit: int
+) -> None:
+    top_up = shop.buy(acme)
+    end(shop, dispute(shop, top_up.payment_intent_id), first)
+    shop.deliver_all()
+
+    monkeypatch.setattr(booking, "outcome_of", lambda _: then)
+    for _ in range(2):
+        sync_payment(top_up.payment_intent_id)
+
+    sums = balances(acme)
+    assert (sums["credit"], sums["stripe"], sums["dispute"]) == (
+        credit * USD,
+        (25 - credit) * USD,
+        0,
+    )
+    assert available(acme) == credit * USD
+    assert list(invariants.check_ledger(acme.tenant)) == []
+
+
 def test_a_part_that_was_paid_back_is_not_taken_twice(acme: Any, shop: Shop) -> None:
     top_up = shop.buy(acme)
     refund_credit(tenant=acme.tenant, top_up_id=top_up.pk, credit_cents=1000, actor="test")
@@ -115,6 +139,20 @@ def test_a_part_that_was_paid_back_is_not_taken_twice(acme: Any, shop: Shop) -> 
 
     assert the_dispute(acme).credit_cents == 1500
     assert balances(acme)["credit"] == 25 * USD
+
+
+def test_what_was_paid_back_already_takes_no_more_credit(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    refund_credit(
+        tenant=acme.tenant, top_up_id=top_up.pk, credit_cents=2500, actor=acme.owner.email
+    )
+
+    end(shop, dispute(shop, top_up.payment_intent_id, amount=2500), "lose")
+    shop.deliver_all()
+
+    assert the_dispute(acme).outcome == Dispute.Outcome.LOST
+    assert balances(acme)["credit"] == available(acme) == 25 * USD
+    assert list(invariants.check_ledger(acme.tenant)) == []
 
 
 def test_a_disputed_payment_is_not_paid_back(acme: Any, shop: Shop) -> None:

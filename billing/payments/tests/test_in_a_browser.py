@@ -12,9 +12,8 @@ from tenants.registry.schemas import tenant_schema
 
 USD = 1_000_000_000
 GOOD, DECLINED, THREE_D_SECURE = "4242424242424242", "4000000000000002", "4000002760003184"
-# What Chromium tells of answers that are meant: a declined card, an odd entry, and of the pages of
-# Stripe's stand-in, which have no icon.
-_EXPECTED = ("status of 402", "status of 422", "Loading the image 'data:,'")
+# What Chromium tells of answers that are meant: a declined card, an odd entry.
+_EXPECTED = ("status of 402", "status of 422")
 
 
 def credit(cast: Any) -> int:
@@ -97,7 +96,7 @@ def test_a_declined_card_is_followed_by_another(buyer: Any, cast: Any) -> None:
     page.goto(f"{buyer.base_url}/t/{cast.tenant.slug}/billing/")
     expect(page.get_by_text("A payment of $25.00 is not finished.")).to_be_visible()
     buyer.expect_good_page()
-    page.get_by_role("link", name="Go on paying").click()
+    page.get_by_role("link", name="Continue to payment").click()
     enter_card(page, GOOD)
     page.get_by_role("button", name="Pay $25.00").click()
 
@@ -149,7 +148,7 @@ def test_a_card_is_saved_and_recharges_by_itself(any_buyer: Any, cast: Any) -> N
     page.get_by_role("button", name="Save card").click()
     expect(page.get_by_text("Visa ending in 4242 is saved.")).to_be_visible()
 
-    page.get_by_label("Recharge by itself").check()
+    page.get_by_label("Turn on auto-recharge").check()
     page.get_by_label("When less than this is left ($)", exact=True).fill("30")
     page.get_by_label("Buy credit for ($)").fill("10")
     page.get_by_label("Charge at most this in a month ($)").fill("40")
@@ -179,13 +178,13 @@ def test_unused_credit_is_paid_back(any_buyer: Any, cast: Any) -> None:
     page.get_by_role("button", name="Pay $25.00").click()
     expect(page.get_by_text("$25.00 of credit were added")).to_be_visible()
 
-    page.get_by_role("button", name="Pay back unused credit").click()
-    page.get_by_label("Credit to pay back ($)").fill("40")
+    page.get_by_role("button", name="Refund unused credit").click()
+    page.get_by_label("Credit to refund ($)").fill("40")
     any_buyer.expect_good_page()
-    page.get_by_role("button", name="Pay it back").click()
+    page.get_by_role("button", name="Refund", exact=True).click()
     expect(page.get_by_text("Choose an amount up to $25.")).to_be_visible()
-    page.get_by_label("Credit to pay back ($)").fill("10")
-    page.get_by_role("button", name="Pay it back").click()
+    page.get_by_label("Credit to refund ($)").fill("10")
+    page.get_by_role("button", name="Refund", exact=True).click()
 
     expect(page.get_by_text("$10 are on their way to your card")).to_be_visible()
     any_buyer.expect_good_page()

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from agentflare.money import format_usd
+from billing.admission import outage
 from billing.dashboard.tests.test_overview import call, settle, signed_in, text
 from billing.ledger.services import grant_credit
 from billing.payments.models import Refund, TopUp
@@ -31,7 +32,7 @@ READ = ["", "payments/", "statement/", "statement.csv", "payments/{id}/", "payme
 READ_TO_MANAGE = ["details/", "quote/", "payments/{id}/pay/", "card/saved/"]
 WRITE = [
     "top-up/", "auto-recharge/", "alert/", "card/", "card/remove/", "details/",
-    "payments/{id}/refund/",
+    "payments/{id}/refund/", "payments/{id}/cancel/",
 ]  # fmt: skip
 
 
@@ -208,7 +209,33 @@ def test_a_declined_payment_says_what_to_do(acme: Any, shop: Shop) -> None:
     page = text(signed_in(acme.owner).get(at(acme, "payments/{id}/", top_up)))
 
     assert "Your card was declined" in page
-    assert "Go on paying" in page
+    assert "Continue to payment" in page
+
+
+def test_a_payment_is_given_up_from_the_page(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    client = signed_in(acme.owner)
+    form = f'action="{at(acme, "payments/{id}/cancel/", top_up)}"'
+    assert form in text(client.get(at(acme, "")))
+    assert form in text(client.get(at(acme, "payments/{id}/", top_up)))
+
+    page = text(client.post(at(acme, "payments/{id}/cancel/", top_up), follow=True))
+
+    assert "The payment is canceled. Nothing was charged." in page
+    assert "is not finished" not in page
+    ended = text(client.get(at(acme, "payments/{id}/", top_up)))
+    assert "This payment was not finished." in ended
+    assert f"Canceled by {acme.owner.email}." in ended
+
+
+def test_while_stripe_is_down_nothing_is_given_up(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    shop.control("POST", "faults", kind="error", count=None)
+
+    page = text(signed_in(acme.owner).post(at(acme, "payments/{id}/cancel/", top_up), follow=True))
+
+    assert "Stripe does not answer" in page
+    assert "Continue to payment" in page
 
 
 def test_without_a_key_the_page_says_so(acme: Any, settings: Any) -> None:
@@ -243,6 +270,19 @@ def test_a_card_is_saved_shown_and_removed(acme: Any, shop: Shop) -> None:
     assert "The card is removed" in text(client.post(at(acme, "card/remove/"), follow=True))
     assert not account(acme).has_card
     assert client.post(at(acme, "card/remove/")).status_code == 302
+
+
+def test_a_payment_that_is_not_what_was_asked_for_is_no_card(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    with tenant_schema(acme.code):
+        TopUp.objects.filter(pk=top_up.pk).update(credit_cents=9900)
+    shop.pay(top_up)
+
+    back = signed_in(acme.owner).get(
+        at(acme, "card/saved/"), {"session": top_up.session_id}, follow=True
+    )
+
+    assert back.status_code == 200
 
 
 def test_another_tenants_session_saves_nothing_here(acme: Any, globex: Any, shop: Shop) -> None:
@@ -338,7 +378,7 @@ def test_the_alert_is_set_and_ended(acme: Any, shop: Shop) -> None:
 def test_details_reach_stripe(acme: Any, shop: Shop) -> None:
     form = {
         "name": "Acme GmbH", "email": "bills@acme.test", "line1": "Street 1", "city": "Berlin",
-        "postal_code": "10115", "country": "de", "tax_id_type": "eu_vat", "tax_id": "DE123456789",
+        "postal_code": "10115", "country": "DE", "tax_id_type": "eu_vat", "tax_id": "de 123456789",
     }  # fmt: skip
     client = signed_in(acme.owner)
 
@@ -360,11 +400,11 @@ def test_a_tax_id_that_stripe_refuses_is_told(acme: Any, shop: Shop) -> None:
     client = signed_in(acme.owner)
 
     response = client.post(
-        at(acme, "details/"), {"name": "Acme", "tax_id_type": "eu_vat", "tax_id": "nonsense"}
+        at(acme, "details/"), {"name": "Acme", "tax_id_type": "gb_vat", "tax_id": "GBGD123"}
     )
 
     assert response.status_code == 422
-    assert "Invalid value for eu_vat" in text(response)
+    assert "Invalid value for gb_vat" in text(response)
     assert (account(acme).name, account(acme).tax_id) == ("Acme", "")
     # And credit can be bought.
     assert shop.buy(acme).status == TopUp.Status.CREDITED
@@ -373,10 +413,12 @@ def test_a_tax_id_that_stripe_refuses_is_told(acme: Any, shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ({"country": "Germany"}, "at most 2 characters"),
-        ({"country": "1!"}, "Two letters"),
+        ({"country": "Germany"}, "not one of the available choices"),
         ({"line1": "Street 1"}, "An address needs its country"),
         ({"tax_id": "X1"}, "needs its kind"),
+        ({"tax_id_type": "gb_vat"}, "needs its kind"),
+        ({"tax_id_type": "xx_vat", "tax_id": "X1"}, "not one of the available choices"),
+        ({"tax_id_type": "eu_vat", "tax_id": "DE12"}, "EU VAT numbers look like DE123456789."),
         ({"email": "nobody"}, "valid email"),
     ],
 )
@@ -433,6 +475,50 @@ def test_odd_refunds_are_told_in_the_dialog(acme: Any, shop: Shop, amount: str, 
     assert words in text(response)
     assert "data-open>" in text(response)
     assert balances(acme)["credit"] == 50 * USD
+
+
+def test_a_refund_pressed_twice_is_paid_back_once(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    client = signed_in(acme.owner)
+    page = text(client.get(at(acme, "payments/{id}/", top_up)))
+    (form_id,) = re.findall(r'name="form_id" value="([^"]+)"', page)
+    form = {"amount": "5", "form_id": form_id}
+
+    for _ in range(3):
+        response = client.post(at(acme, "payments/{id}/refund/", top_up), form, follow=True)
+    assert "$5 are on their way" in text(response)
+    assert balances(acme)["credit"] == 45 * USD
+
+    # The next page has another form.
+    assert form_id not in text(response)
+
+
+def test_a_refund_that_was_refused_may_be_sent_again(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = shop.buy(acme)
+    client = signed_in(acme.owner)
+    form = {"amount": "5", "form_id": str(uuid4())}
+    with monkeypatch.context() as down:
+        down.setattr(outage, "is_on", lambda: True)
+        refused = client.post(at(acme, "payments/{id}/refund/", top_up), form)
+    assert "Try again in a minute" in text(refused)
+    assert f'value="{form["form_id"]}"' in text(refused)
+
+    client.post(at(acme, "payments/{id}/refund/", top_up), form)
+
+    assert balances(acme)["credit"] == 45 * USD
+
+
+def test_a_payment_that_the_bank_gave_back_says_so(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    dispute = shop.control("POST", f"charges/{top_up.payment_intent_id}/dispute")["id"]
+    shop.control("POST", f"disputes/{dispute}/lose")
+    shop.deliver_all()
+
+    page = text(signed_in(acme.owner).get(at(acme, "payments/{id}/", top_up)))
+
+    assert "The bank has given it back already." in page
 
 
 # --- Lists ------------------------------------------------------------------------

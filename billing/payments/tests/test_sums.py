@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from billing import invariants
-from billing.payments.models import Refund
+from billing.payments.models import Dispute, Refund
 from billing.payments.refunds import RefundError, refund_credit
 from billing.payments.sync import sync_session
 from billing.payments.tests.shop import (
@@ -17,7 +17,7 @@ from billing.payments.tests.shop import (
     available,
     balances,
 )
-from billing.stripe.models import StripeEvent
+from billing.stripe.models import OpenPayment, StripeEvent
 from tenants.registry.schemas import tenant_schema
 
 
@@ -104,3 +104,26 @@ def test_the_audit_finds_a_refund_without_its_entry(acme: Any, shop: Shop) -> No
     assert "a refund's entries are what became of it" in found
     assert "no more is paid back" in found
     assert "is what Stripe's account has" in found
+
+
+def test_the_audit_finds_a_dispute_without_its_entries(acme: Any, shop: Shop) -> None:
+    top_up = shop.buy(acme)
+    shop.control("POST", f"charges/{top_up.payment_intent_id}/dispute")
+    sync_session(top_up.session_id)
+    assert list(invariants.check_ledger(acme.tenant)) == []
+    with tenant_schema(acme.code):
+        Dispute.objects.update(outcome="won")
+
+    found = "\n".join(invariants.check_ledger(acme.tenant))
+
+    assert "a dispute's entries are what became of it" in found
+
+
+def test_the_audit_finds_what_nobody_looks_after(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    assert list(invariants.check_ledger(acme.tenant)) == []
+    OpenPayment.objects.filter(pk=top_up.pk).delete()
+
+    (found,) = invariants.check_ledger(acme.tenant)
+
+    assert "what has begun and not ended is looked after" in found

@@ -1,17 +1,24 @@
 """Servers of the tenant's are told of money: once for each cause."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import transaction
+from django.utils import timezone
 
 from agentflare import secrets
+from billing.payments import outgoing
 from billing.payments.low_balance import change_alert, look_after_balance
+from billing.payments.models import BillingAccount
 from billing.payments.recharge import recharge_if_low
 from billing.payments.sync import sync_payment
-from billing.payments.tests.shop import DECLINED_LATER, USD, Shop
+from billing.payments.tasks import send_owed_mails_task
+from billing.payments.tests.shop import DECLINED_LATER, GOOD, USD, Shop
 from billing.payments.tests.test_recharge import recharges, spend, turn_on
+from billing.stripe.models import OwedMail
 from tenants.audit.services import Actor
 from tenants.registry.schemas import tenant_schema
 from tenants.webhooks.delivery import PURPOSE
@@ -75,19 +82,84 @@ def test_a_balance_that_falls(acme: Any, shop: Shop) -> None:
 def test_a_mail_that_fails_tells_servers_no_second_time(
     acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: Any) -> None:
-        raise ConnectionRefusedError
-
     change_alert(tenant=acme.tenant, alert_nusd=10 * USD, actor="test")
     spend(acme, 20)
     with monkeypatch.context() as patch:
-        patch.setattr("tenants.members.mails.send_mail", fail)
-        with pytest.raises(ConnectionRefusedError):
-            look_after_balance(acme.tenant)
+        patch.setattr(outgoing, "send_mail", fail)
+        look_after_balance(acme.tenant)
     look_after_balance(acme.tenant)
+    assert mail.outbox == []
+    later(acme)
 
     assert len(told(acme)) == 1
-    assert len(mail.outbox) == 1
+    assert [letter.to for letter in mail.outbox] == [[acme.owner.email]]
+
+
+def fail(**_: Any) -> None:
+    raise ConnectionRefusedError
+
+
+def later(cast: Any) -> None:
+    """The next look at mails that are owed."""
+    OwedMail.objects.filter(address=cast.owner.email).update(next_try_at=timezone.now())
+    send_owed_mails_task()
+
+
+@pytest.mark.parametrize("what", ["declined", "capped", "disputed"])
+def test_whoever_dies_before_the_mail_leaves_it_to_the_next(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    shop.save_card(acme, DECLINED_LATER if what == "declined" else GOOD)
+    turn_on(acme)
+    spend(acme, 20)
+    with monkeypatch.context() as dead:
+        # What is to be done after the commit is never done.
+        dead.setattr(transaction, "on_commit", lambda *_, **__: None)
+        match what:
+            case "declined":
+                recharge_if_low(acme.tenant)
+            case "capped":
+                with tenant_schema(acme.code):
+                    BillingAccount.objects.update(auto_cap_cents=1)
+                recharge_if_low(acme.tenant)
+            case "disputed":
+                bought = shop.buy(acme)
+                shop.control("POST", f"charges/{bought.payment_intent_id}/dispute")
+                sync_payment(bought.payment_intent_id)
+    assert mail.outbox == []
+
+    later(acme)
+    later(acme)
+
+    (letter,) = mail.outbox
+    words = {"declined": "failed", "capped": "monthly cap", "disputed": "is disputed"}
+    assert words[what] in letter.subject
+
+
+def test_a_mail_that_cannot_be_sent_is_tried_rarer_and_given_up_after_days(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "send_mail", fail)
+    change_alert(tenant=acme.tenant, alert_nusd=30 * USD, actor="test")
+    look_after_balance(acme.tenant)
+    for _ in range(3):
+        later(acme)
+    owed = OwedMail.objects.get(address=acme.owner.email)
+    assert owed.attempts == 4
+    assert owed.next_try_at > timezone.now() + timedelta(minutes=7)
+
+    OwedMail.objects.update(created_at=timezone.now() - timedelta(days=4))
+    later(acme)
+    assert not OwedMail.objects.filter(address=acme.owner.email).exists()
+
+
+def test_the_name_of_a_workspace_ends_no_header(acme: Any, shop: Shop) -> None:
+    acme.tenant.name = "Acme\nBcc: all@x.test"
+    change_alert(tenant=acme.tenant, alert_nusd=30 * USD, actor="test")
+    look_after_balance(acme.tenant)
+
+    (letter,) = mail.outbox
+    assert letter.subject.startswith("Acme Bcc: all@x.test: less than")
 
 
 def test_those_are_mailed_whom_the_workspace_chose(acme: Any, shop: Shop) -> None:

@@ -3,12 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from billing.payments import upkeep
+from billing.payments.accounts import lock_account
 from billing.payments.amounts import AmountError, quote
-from billing.payments.checkout import CheckoutError
+from billing.payments.checkout import CheckoutError, cancel_top_up
 from billing.payments.models import TopUp
 from billing.payments.sync import sync_payment, sync_session
 from billing.payments.tests.shop import (
@@ -23,6 +26,7 @@ from billing.payments.tests.shop import (
 )
 from billing.stripe.client import PaymentsNotSetUpError
 from billing.stripe.models import OpenPayment
+from tenants.audit.models import AuditEvent
 from tenants.registry.schemas import tenant_schema
 
 
@@ -107,6 +111,56 @@ def test_3d_secure_credits_once_it_is_confirmed(acme: Any, shop: Shop) -> None:
     assert balances(acme)["credit"] == 50 * USD
 
 
+def test_an_invoice_that_stripe_has_not_made_yet_is_looked_for_later(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up)
+    with monkeypatch.context() as early:
+        early.setattr(TopUp, "note_invoice", lambda *_: None)
+        sync_session(top_up.session_id)
+    assert shop.again(acme, top_up).lacks_invoice
+
+    upkeep.look_after(top_up.pk)
+
+    assert shop.again(acme, top_up).invoice_url
+    assert not OpenPayment.objects.filter(pk=top_up.pk).exists()
+
+
+def test_a_payment_is_given_up_and_cannot_be_paid_any_more(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+
+    for _ in range(2):
+        ended = cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    assert (ended.status, ended.failure) == (TopUp.Status.EXPIRED, "Canceled by ada@x.test.")
+    assert shop.pay(top_up).status_code == 410
+    assert not OpenPayment.objects.filter(pk=top_up.pk).exists()
+    with tenant_schema(acme.code):
+        assert AuditEvent.objects.filter(action="credit.order_cancelled").count() == 1
+
+
+def test_its_reason_stays_when_stripe_is_heard_of_later(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up, DECLINED)
+    sync_session(top_up.session_id)
+    cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    shop.deliver_all()
+
+    assert shop.again(acme, top_up).failure == "Canceled by ada@x.test."
+
+
+def test_a_payment_given_up_too_late_is_credited(acme: Any, shop: Shop) -> None:
+    top_up = shop.order(acme)
+    shop.pay(top_up)
+
+    ended = cancel_top_up(tenant=acme.tenant, top_up_id=top_up.pk, actor="ada@x.test")
+
+    assert (ended.status, ended.failure) == (TopUp.Status.CREDITED, "")
+    assert balances(acme)["credit"] == 50 * USD
+
+
 def test_an_expired_page_is_marked(acme: Any, shop: Shop) -> None:
     top_up = shop.order(acme)
     shop.api.checkout.sessions.expire(top_up.session_id)
@@ -171,6 +225,78 @@ def test_a_lost_answer_makes_one_session(acme: Any, shop: Shop, when: str) -> No
 
     assert top_up.session_url
     assert len(shop.api.checkout.sessions.list().data) == 1
+
+
+def test_a_form_sent_twice_begins_one_payment(acme: Any, shop: Shop) -> None:
+    form_id = uuid4()
+
+    def send(_: int) -> TopUp:
+        try:
+            return shop.order(acme, form_id=form_id)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        begun = {each.pk for each in pool.map(send, range(6))}
+
+    assert len(begun) == 1
+    assert len(shop.api.checkout.sessions.list().data) == 1
+
+
+def test_a_form_sent_again_for_something_else_or_after_the_end_begins_anew(
+    acme: Any, shop: Shop
+) -> None:
+    form_id = uuid4()
+    first = shop.order(acme, 1000, form_id=form_id)
+
+    other = shop.order(acme, 2000, form_id=form_id)
+    shop.pay(other)
+    sync_session(other.session_id)
+    later = shop.order(acme, 2000, form_id=form_id)
+
+    assert len({first.pk, other.pk, later.pk}) == 3
+    assert later.session_url
+
+
+def test_a_tax_id_that_stripe_refuses_later_is_told_to_who_pays(acme: Any, shop: Shop) -> None:
+    with tenant_schema(acme.code), transaction.atomic():
+        row = lock_account()
+        row.tax_id_type, row.tax_id, row.details_version = "eu_vat", "nonsense", 1
+        row.save()
+
+    with pytest.raises(CheckoutError, match="tax id in your billing details"):
+        shop.order(acme)
+    with pytest.raises(CheckoutError, match="tax id in your billing details"):
+        shop.save_card(acme)
+
+    with tenant_schema(acme.code):
+        assert [each.status for each in TopUp.objects.all()] == [TopUp.Status.FAILED]
+
+
+def test_a_customer_deleted_at_stripe_is_made_anew_and_keeps_what_it_paid(
+    acme: Any, shop: Shop
+) -> None:
+    bought = shop.buy(acme, saves_card=True)
+    gone = account(acme).customer_id
+    shop.api.customers.delete(gone)
+
+    again = shop.buy(acme)
+    shop.api.refunds.create({"payment_intent": bought.payment_intent_id, "amount": 1000})
+    sync_payment(bought.payment_intent_id)
+
+    assert again.status == TopUp.Status.CREDITED
+    assert account(acme).customer_id not in ("", gone)
+    assert not account(acme).has_card
+    assert balances(acme)["credit"] == 65 * USD
+
+
+def test_a_card_is_saved_by_a_customer_made_anew(acme: Any, shop: Shop) -> None:
+    shop.order(acme)
+    shop.api.customers.delete(account(acme).customer_id)
+
+    shop.save_card(acme)
+
+    assert account(acme).has_card
 
 
 def test_a_card_is_saved_where_that_was_asked(acme: Any, shop: Shop) -> None:

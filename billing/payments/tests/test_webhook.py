@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,7 +84,13 @@ def test_a_broken_signature_is_refused(shop: Shop, header: str | None) -> None:
     assert response.status_code == 400
 
 
-@pytest.mark.parametrize("payload", ["", "[]", "{}", '{"id": "evt_x"}', "\x00"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "", "[]", "{}", '{"id": "evt_x"}', "\x00",
+        event_text(id="evt_\0"), event_text(type="\0"), event_text(created=10**20),
+    ],
+)  # fmt: skip
 def test_what_is_signed_and_no_event_is_refused(shop: Shop, payload: str) -> None:
     assert shop.send(payload).status_code == 400
 
@@ -159,6 +166,19 @@ def test_an_old_event_tells_of_the_present(acme: Any, shop: Shop) -> None:
     shop.deliver(*failed)
 
     assert shop.again(acme, top_up).status == TopUp.Status.CREDITED
+
+
+def test_what_was_never_paid_alarms_nobody(acme: Any, shop: Shop) -> None:
+    shop.order(acme)
+    customer = account(acme).customer_id
+    made = shop.api.payment_intents.create(
+        {"amount": 1000, "currency": "usd", "customer": customer}
+    )
+    shop.api.payment_intents.cancel(made.id)
+    (canceled,) = shop.events("payment_intent.canceled")
+    shop.send(canceled)
+
+    assert process(canceled.id).state == StripeEvent.State.IGNORED
 
 
 def test_what_is_not_ours_is_ignored(shop: Shop) -> None:
@@ -240,6 +260,27 @@ def test_events_that_never_came_are_fetched(acme: Any, shop: Shop) -> None:
     (told,) = shop.events("payment_intent.succeeded")
     assert process(told.id).state == StripeEvent.State.PROCESSED
     assert shop.again(acme, top_up).status == TopUp.Status.CREDITED
+
+
+def test_a_list_is_read_piece_by_piece_and_gone_on_with(
+    acme: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = timezone.now() - timedelta(days=2)
+    EventCursor.objects.update_or_create(pk=1, defaults={"seen_until": begun})
+    shop.pay(shop.order(acme))
+    pieces = []
+    monkeypatch.setattr(events, "_fetch", lambda since, until: pieces.append((since, until)) or 0)
+    with monkeypatch.context() as slow:
+        slow.setattr(events, "_LONGEST_RUN_S", 0)
+        events.fetch_missed()
+    assert pieces == []
+
+    events.fetch_missed()
+
+    assert len(pieces) == 9
+    assert pieces[0][0] < begun
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(pieces))
+    assert EventCursor.objects.get().seen_until == pieces[-1][1] > begun
 
 
 def test_a_list_that_breaks_off_is_read_again_from_where_it_began(acme: Any, shop: Shop) -> None:

@@ -51,13 +51,14 @@ async def receipt(request: web.Request, services: Services) -> web.Response:
 def find_invoice(request: web.Request, services: Services) -> Object | None:
     found = services.store.find("invoice", request.match_info["id"])
     secret = request.match_info["secret"]
-    return found if found and found["hosted_invoice_url"].endswith(f"/{secret}") else None
+    url = (found or {}).get("hosted_invoice_url") or ""
+    return found if url.endswith(f"/{secret}") else None
 
 
 def invoice_rows(found: Object) -> Rows:
     rows = [
         ("Invoice number", found["number"]),
-        ("Date paid", day(found["status_transitions"]["paid_at"])),
+        paid_row(found),
         ("Bill to", found["customer_name"] or found["customer_email"] or ""),
         *address_rows(found),
         *(("Tax id", one["value"]) for one in found["customer_tax_ids"]),
@@ -71,6 +72,13 @@ def invoice_rows(found: Object) -> Rows:
     ]
     rows += [("Note", found[name]) for name in ("description", "footer") if found[name]]
     return rows
+
+
+def paid_row(found: Object) -> tuple[str, str]:
+    moments = found["status_transitions"]
+    if moments["paid_at"]:
+        return "Date paid", day(moments["paid_at"])
+    return "Date of issue", f"{day(moments['finalized_at'])}, not paid yet"
 
 
 def address_rows(found: Object) -> Rows:

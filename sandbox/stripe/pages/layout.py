@@ -50,7 +50,11 @@ table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 th, td { text-align: left; padding: .25rem .5rem .25rem 0; vertical-align: top; }
 """
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+# The empty icon is data: without it browsers ask for /favicon.ico.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 def html_page(title: str, body: str, *, status: int = 200) -> web.Response:

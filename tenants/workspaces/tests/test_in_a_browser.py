@@ -50,7 +50,7 @@ def test_somebody_is_invited_and_joins(gateway: Any, any_visit: Any, monkeypatch
 
     # The mail's link, as it is made once more: the gateway's own mail is not ours to read.
     links: list[str] = []
-    monkeypatch.setattr(mails, "_send", lambda *parts: links.append(parts[2]))
+    monkeypatch.setattr(mails, "send", lambda *parts: links.append(parts[2]))
     row = Invitation.objects.get(tenant=cast.tenant)
     Invitation.objects.filter(pk=row.pk).update(sent_at=row.created_at.replace(year=2020))
     invitations.resend(
