@@ -22,7 +22,10 @@ SIDEBAR = {
         Page("Tenants", "apartment", "registry", "tenant"),
         Page("Plans", "speed", "registry", "plan"),
         Page("Domains", "language", "registry", "domain"),
+    ],
+    "People": [
         Page("Users", "group", "users", "user"),
+        Page("Operators’ trail", "history", "operators", "operatoraction"),
     ],
     "Money": [
         Page("Month’s close", "event_available", "business", "ledgermonth", url="admin_close"),

@@ -75,6 +75,7 @@ SHARED_APPS = [
     "unfold",  # before django_tenants and django.contrib.admin, whose templates it replaces
     "django_tenants",
     "tenants.users",
+    "tenants.operators",
     "tenants.members",
     "tenants.workspaces",
     "billing.prices",

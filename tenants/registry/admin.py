@@ -1,7 +1,6 @@
 """Tenants and their domains in the admin."""
 
 import re
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,22 +9,15 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from agentflare.redis_store import RedisDownError
+from tenants.operators.reasons import ReasonedAdmin
 from tenants.registry.models import Domain, Plan, Tenant
-from tenants.registry.services import (
-    change_limits,
-    publish_plan,
-    resume_tenant,
-    suspend_tenant,
-)
+from tenants.registry.services import change_limits, publish_plan
 from tenants.registry.slugs import SLUG
 from tenants.users.admin import MembershipInline
 from tenants.users.models import User
-
-DEFAULT_REASON = "Suspended by the operator. Please get in touch."
 
 _UNHEARD = (
     "written down, but Redis does not answer and calls may not notice for a minute. Repeat this."
@@ -58,12 +50,11 @@ class TenantForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Tenant)
-class TenantAdmin(ModelAdmin):
+class TenantAdmin(ReasonedAdmin):
     """Made by `manage.py create_tenant`, which makes the schema too; never deleted here."""
 
     form = TenantForm
     inlines = (MembershipInline,)
-    actions = ("suspend", "resume")
 
     list_display = ("name", "account", "slug", "code", "standing", "member_count", "created_at")
     list_display_links = ("name", "slug")
@@ -98,7 +89,7 @@ class TenantAdmin(ModelAdmin):
             "Standing",
             {
                 "fields": ("standing", "suspended_at", "suspension_reason"),
-                "description": "To change it, tick the tenant in the list and choose an action.",
+                "description": "Suspended and served again on the tenant’s page.",
             },
         ),
     )
@@ -108,7 +99,7 @@ class TenantAdmin(ModelAdmin):
         plain = [name for name in form.changed_data if name in ("name", "slug")]
         if plain:
             obj.save(update_fields=plain)
-        if not set(form.changed_data) - set(plain):
+        if not set(form.changed_data) - {*plain, "reason"}:
             return
         assert isinstance(request.user, User)
         try:
@@ -145,42 +136,6 @@ class TenantAdmin(ModelAdmin):
     def member_count(self, tenant: Any) -> int:
         return int(tenant.members)
 
-    @admin.action(description="Suspend: refuse all calls", permissions=["change"])
-    def suspend(self, request: HttpRequest, tenants: QuerySet[Tenant]) -> None:
-        def change(tenant: Tenant, actor: str) -> None:
-            suspend_tenant(tenant=tenant, reason=DEFAULT_REASON, actor=actor)
-
-        self._change_standing(request, tenants, change, "Suspended")
-
-    @admin.action(description="Resume: serve again", permissions=["change"])
-    def resume(self, request: HttpRequest, tenants: QuerySet[Tenant]) -> None:
-        def change(tenant: Tenant, actor: str) -> None:
-            resume_tenant(tenant=tenant, actor=actor)
-
-        self._change_standing(request, tenants, change, "Resumed")
-
-    def _change_standing(
-        self,
-        request: HttpRequest,
-        tenants: QuerySet[Tenant],
-        change: Callable[[Tenant, str], None],
-        done: str,
-    ) -> None:
-        """Change each, and say of each how it went."""
-        assert isinstance(request.user, User)
-        for tenant in tenants:
-            try:
-                change(tenant, request.user.email)
-            except RedisDownError:
-                self.message_user(
-                    request,
-                    f"{tenant}: {_UNHEARD}",
-                    messages.ERROR,
-                )
-            else:
-                self.message_user(request, f"{done} {tenant}.", messages.SUCCESS)
-            self.log_change(request, tenant, f"{done}.")
-
 
 class DomainForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_domain(self) -> str:
@@ -193,7 +148,7 @@ class DomainForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Domain)
-class DomainAdmin(ModelAdmin):
+class DomainAdmin(ReasonedAdmin):
     form = DomainForm
     list_display = ("domain", "tenant", "is_primary")
     list_filter = ("is_primary",)
@@ -204,7 +159,7 @@ class DomainAdmin(ModelAdmin):
 
 
 @admin.register(Plan)
-class PlanAdmin(ModelAdmin):
+class PlanAdmin(ReasonedAdmin):
     """What is changed here holds for all its tenants within a second."""
 
     list_display = (

@@ -12,11 +12,12 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
+from tenants.operators.reasons import Reasoned, reason_field
 from tenants.users.addresses import mark_verified
 from tenants.users.forms import NewUserForm, UserForm
 from tenants.users.models import Membership, User
@@ -42,11 +43,16 @@ class MembershipInline(TabularInline):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
 
+class NewPasswordForm(AdminPasswordChangeForm):
+    reason = reason_field()
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
+class UserAdmin(Reasoned, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
     form = UserForm
     add_form = NewUserForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = NewPasswordForm
+    change_user_password_template = "admin/user_password.html"  # noqa: S105  # a template
     inlines = (MembershipInline,)
 
     list_display = ("email", "name", "is_active", "is_staff", "roles", "last_login")
@@ -86,3 +92,16 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no ge
         super().save_model(request, obj, form, change)
         if "email" in form.changed_data:
             mark_verified(obj)
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002  # as Django calls it
+        form_url: str = "",
+    ) -> HttpResponse:
+        answer = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and isinstance(answer, HttpResponseRedirect):
+            user = User.objects.get(pk=id)
+            reason = request.POST["reason"].strip()
+            self.record_action(request, user, "password_set", reason, {})
+        return answer

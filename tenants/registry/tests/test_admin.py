@@ -4,17 +4,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
-from redis import exceptions
 
 from agentflare.redis_store import get_redis
 from tenants.audit.models import AuditEvent
 from tenants.limits import Limits
 from tenants.registry import services
-from tenants.registry.admin import DEFAULT_REASON
 from tenants.registry.models import Domain, Plan, Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.status import FIELDS, parse, status_key
@@ -28,16 +25,6 @@ def operator(_database: None) -> Client:
     return operator_browser()
 
 
-def act(client: Client, action: str, *tenants: Tenant) -> Any:
-    """Tick the tenants in the list and choose the action."""
-    fields = {"action": action, "_selected_action": [tenant.pk for tenant in tenants]}
-    return client.post(LIST, fields, follow=True)
-
-
-def suspension_in_redis(tenant: Tenant) -> str | None:
-    return get_redis().hget(status_key(tenant.code), "suspended")
-
-
 def change(client: Client, tenant: Tenant, **fields: Any) -> Any:
     return client.post(
         f"{LIST}{tenant.pk}/change/",
@@ -46,61 +33,17 @@ def change(client: Client, tenant: Tenant, **fields: Any) -> Any:
             "slug": tenant.slug,
             "memberships-TOTAL_FORMS": 0,
             "memberships-INITIAL_FORMS": 0,
+            "reason": "They asked",
             **fields,
         },
     )
-
-
-def test_suspending_stops_the_tenant_and_says_who_did_it(
-    acme: Any, globex: Any, operator: Client
-) -> None:
-    response = act(operator, "suspend", acme.tenant)
-
-    assert "Suspended Acme." in response.content.decode()
-    acme.tenant.refresh_from_db()
-    assert acme.tenant.is_suspended
-    assert acme.tenant.suspension_reason == DEFAULT_REASON
-    assert suspension_in_redis(acme.tenant) == DEFAULT_REASON
-    with tenant_schema(acme.code):
-        audited = AuditEvent.objects.get(action="tenant.suspended")
-    logged = LogEntry.objects.get(object_id=acme.tenant.pk, change_message="Suspended.")
-    assert audited.actor == logged.user.email
-
-    globex.tenant.refresh_from_db()
-    assert not globex.tenant.is_suspended
-
-
-def test_resuming_serves_it_again(acme: Any, globex: Any, operator: Client) -> None:
-    act(operator, "suspend", acme.tenant, globex.tenant)
-
-    act(operator, "resume", acme.tenant, globex.tenant)
-
-    for cast in (acme, globex):
-        cast.tenant.refresh_from_db()
-        assert not cast.tenant.is_suspended
-        assert suspension_in_redis(cast.tenant) == ""
-
-
-def test_while_redis_is_down_a_suspension_is_written_and_the_operator_told(
-    acme: Any, operator: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def down(tenant: Tenant) -> None:
-        raise exceptions.ConnectionError
-
-    monkeypatch.setattr(services.status, "publish", down)
-
-    response = act(operator, "suspend", acme.tenant)
-
-    assert "Redis does not answer" in response.content.decode()
-    acme.tenant.refresh_from_db()
-    assert acme.tenant.is_suspended
 
 
 def test_a_tenant_is_neither_added_nor_deleted_here(acme: Any, operator: Client) -> None:
     assert "manage.py create_tenant" in operator.get(LIST).content.decode()
     assert operator.get(f"{LIST}add/").status_code == 403
     assert operator.post(f"{LIST}{acme.tenant.pk}/delete/", {"post": "yes"}).status_code == 403
-    act(operator, "delete_selected", acme.tenant)
+    operator.post(LIST, {"action": "delete_selected", "_selected_action": [acme.tenant.pk]})
     assert Tenant.objects.filter(pk=acme.tenant.pk).exists()
 
 
@@ -137,7 +80,7 @@ def test_a_slug_that_is_no_address_is_refused_beside_its_field(
 
 def test_a_domain_is_kept_in_small_letters(acme: Any, operator: Client) -> None:
     domain = f"ai.{acme.tenant.slug}.test"
-    fields = {"domain": domain.upper(), "tenant": acme.tenant.pk}
+    fields = {"domain": domain.upper(), "tenant": acme.tenant.pk, "reason": "They asked"}
 
     response = operator.post("/admin/registry/domain/add/", fields)
 
@@ -149,7 +92,7 @@ def test_a_domain_is_kept_in_small_letters(acme: Any, operator: Client) -> None:
 def test_a_domain_that_is_no_host_name_is_refused_beside_its_field(
     acme: Any, operator: Client, domain: str
 ) -> None:
-    fields = {"domain": domain, "tenant": acme.tenant.pk}
+    fields = {"domain": domain, "tenant": acme.tenant.pk, "reason": "They asked"}
 
     response = operator.post("/admin/registry/domain/add/", fields)
 
@@ -228,7 +171,13 @@ def test_a_changed_plan_holds_for_its_tenants_at_once(acme: Any, operator: Clien
 
     operator.post(
         f"/admin/registry/plan/{plan.pk}/change/",
-        {"slug": plan.slug, "name": "Own", "requests_per_minute": 9, "concurrent_calls": 2},
+        {
+            "slug": plan.slug,
+            "name": "Own",
+            "requests_per_minute": 9,
+            "concurrent_calls": 2,
+            "reason": "More",
+        },
     )
 
     assert limits_in_redis(acme.tenant)[0] == Limits(9, None, 2)

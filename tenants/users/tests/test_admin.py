@@ -20,6 +20,7 @@ def operator(_database: None) -> Client:
 def memberships(*rows: dict[str, Any]) -> dict[str, Any]:
     """The inline's part of a form."""
     fields: dict[str, Any] = {
+        "reason": "They asked",
         "memberships-TOTAL_FORMS": len(rows),
         "memberships-INITIAL_FORMS": 0,
     }
@@ -68,7 +69,12 @@ def test_an_address_is_taken_whatever_its_case(acme: Any, operator: Client) -> N
 
 
 def test_the_operator_sets_a_new_password_for_a_person(acme: Any, operator: Client) -> None:
-    fields = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    fields = {
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+        "reason": "Locked out",
+    }
 
     response = operator.post(f"/admin/users/user/{acme.owner.pk}/password/", fields)
 
