@@ -34,7 +34,10 @@ def signed_in(user: User, *, just_now: bool = False) -> Client:
     client.force_login(user)
     if just_now:
         session = client.session
-        session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+        session["account_authentication_methods"] = [
+            {"method": "password", "at": time.time(), "reauthenticated": True}
+        ]
+        session["account_authentication_methods_user"] = str(user.pk)
         session.save()
     return client
 

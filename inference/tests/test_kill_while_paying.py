@@ -26,7 +26,7 @@ import stripe
 from billing.payments.tests.shop import CARD, GOOD
 from sandbox.testing import RunningSandbox, wait_until
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 GIVEN = Decimal(25)
 
 # What got lost is looked after a minute later.
