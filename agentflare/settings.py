@@ -216,6 +216,8 @@ TRIAL_CREDIT_NUSD = env.nusd("TRIAL_CREDIT_DOLLARS", "1" if SANDBOX else "0")
 OPERATORS_NEED_SECOND_FACTOR = env.flag("OPERATORS_NEED_SECOND_FACTOR", default=not SANDBOX)
 # What an operator may give or take alone; more needs a second one.
 CREDIT_ALONE_NUSD = env.nusd("CREDIT_ALONE_DOLLARS", "100")
+# Whether suspending a tenant ends its streams that run, too; else they go on to their end.
+SUSPENSION_ENDS_STREAMS = env.flag("SUSPENSION_ENDS_STREAMS", default=True)
 TRIAL_PLAN = env.text("TRIAL_PLAN", "trial")
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from agentflare.concurrency import in_parallel
 from agentflare.errors import GatewayError
-from billing.admission.live_holds import is_lost
 from billing.usage.models import Status
 from inference.attempts import Prepared, Target
 from inference.catalog.selectors import Offer
@@ -20,6 +19,7 @@ from inference.metering import native
 from inference.metering.measured import Measured, sum_of
 from inference.metering.meter import HIT
 from inference.pipeline import Admitted, Call, Told, admit_call
+from inference.stopping import require_running
 from inference.upstreams import client
 from inference.upstreams.client import Answer
 from inference.upstreams.failures import UpstreamCallError
@@ -171,8 +171,7 @@ def _call_one(admitted: Admitted, task: Task, position: int) -> Part:
             answer.close()
 
     part: Part = admitted.attempts.run(attempt)
-    if is_lost(admitted.meter.hold):
-        raise UpstreamCallError.hold_lost()
+    require_running(admitted.meter.hold)
     return part
 
 

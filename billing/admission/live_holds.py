@@ -48,6 +48,10 @@ class Hold:
     counted: recent.Counted | None = None
     progress: Callable[[], UsageEvent] | None = None
     lost: bool = False
+    # Breaks a stream off, from another greenlet; set by stops.watch.
+    on_stop: Callable[[], None] | None = None
+    # Set when the operator ends the call: what the tenant reads.
+    why_stopped: str = ""
     renewed_at: float = field(default_factory=time.monotonic)
     ended_at: float = 0.0
 
@@ -77,6 +81,11 @@ def add(hold: Hold) -> None:
 
 def remove(hold: Hold) -> None:
     _holds.pop(hold.request_id, None)
+
+
+def streams() -> list[Hold]:
+    """Those of this process that can be broken off."""
+    return [hold for hold in list(_holds.values()) if hold.on_stop]
 
 
 def note_unwanted(event: UsageEvent) -> None:

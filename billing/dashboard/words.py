@@ -8,6 +8,7 @@ STATUS = {
     Status.CLIENT_GONE: "Client left",
     Status.UPSTREAM_FAILED: "Provider failed",
     Status.UPSTREAM_BROKE: "Provider broke off",
+    Status.STOPPED: "Suspended",
     Status.PROCESS_DIED: "Our process died",
 }
 STATUS_TOLD = {
@@ -18,6 +19,8 @@ STATUS_TOLD = {
     Status.UPSTREAM_FAILED: "The provider failed, or refused the input, before the first token. "
     "Nothing is charged.",
     Status.UPSTREAM_BROKE: "The provider failed in the middle of the answer, which ended in an "
+    "error event. What was delivered until then is charged.",
+    Status.STOPPED: "The workspace was suspended in the middle of the answer, which ended in an "
     "error event. What was delivered until then is charged.",
     Status.PROCESS_DIED: "Our own process died during the call. At most what was delivered until "
     "then is charged.",

@@ -13,6 +13,7 @@ class Status(models.TextChoices):
     CLIENT_GONE = "client_gone", "the client left before the end"
     UPSTREAM_FAILED = "upstream_failed", "upstream failed before the first token"
     UPSTREAM_BROKE = "upstream_broke", "upstream failed after the first token"
+    STOPPED = "stopped", "its workspace was suspended in the middle"
     PROCESS_DIED = "process_died", "our own process died during the call"
 
 

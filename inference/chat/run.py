@@ -6,12 +6,13 @@ from itertools import chain
 from typing import Any, Protocol
 
 from agentflare.errors import GatewayError
-from billing.admission.live_holds import is_lost
+from billing.admission import stops
 from billing.usage.models import Status
 from inference.chat.events import Delta, Event, Finish, Usage
 from inference.chat.upstream import UpstreamChat
 from inference.metering.measured import Measured, sum_of
 from inference.pipeline import Admitted, Told
+from inference.stopping import require_running, status_of, true_cause
 from inference.upstreams.failures import UpstreamCallError
 
 logger = logging.getLogger(__name__)
@@ -66,12 +67,13 @@ class ChatRun:
 
         Raises GatewayError; then the call is recorded, and costs nothing.
         """
+        if self.admitted.call.is_stream:
+            stops.watch(self.meter.hold, self.upstream.abort)
         events = self.upstream.events()
         try:
             first = next(events, None)
         except UpstreamCallError as failure:
-            self._fail(failure)
-            raise failure.error from failure
+            raise self._fail(failure).error from failure
         except BaseException:
             self.meter.finish(
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
@@ -89,8 +91,7 @@ class ChatRun:
         except UpstreamCallError as failure:
             # Nothing of it reaches the client.
             self._delivered = False
-            self._fail(failure)
-            raise failure.error from failure
+            raise self._fail(failure).error from failure
         except BaseException:
             self._delivered = False
             self.close()
@@ -108,7 +109,7 @@ class ChatRun:
             self._capture(self._good_end(), usage.measured(truth))
             yield self.dialect.end(usage, self.admitted.told())
         except UpstreamCallError as failure:
-            self._fail(failure)
+            failure = self._fail(failure)
             if not self._client_gone:
                 yield self.dialect.error(failure.error)
         finally:
@@ -133,23 +134,26 @@ class ChatRun:
     def _good_end(self) -> Status:
         return Status.COMPLETED if self.upstream.has_output else Status.EMPTY
 
-    def _fail(self, failure: UpstreamCallError) -> None:
+    def _fail(self, failure: UpstreamCallError) -> UpstreamCallError:
         """Upstream failed: before the first token nothing is owed, after it what was delivered.
+        Returns what the client is told.
 
         An answer that we broke off because the client has left fails too.
         """
         if self._client_gone:
             self.close()
-            return
-        logger.warning("Upstream failed: %s", failure.detail)
+            return failure
+        failure = true_cause(failure, self.meter.hold)
+        logger.warning("The call failed: %s", failure.detail)
         error = failure.error
         self._note_waste()
         self.meter.finish(
-            status=Status.UPSTREAM_BROKE if self._delivered else Status.UPSTREAM_FAILED,
+            status=status_of(failure, delivered=self._delivered),
             used=self._delivered_use(),
             upstream_request_id=failure.request_id,
             error_code=error.code or error.type,
         )
+        return failure
 
     def _capture(self, status: Status, used: Measured) -> None:
         self._note_waste()
@@ -174,8 +178,7 @@ class ChatRun:
 
     def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
-            if is_lost(self.meter.hold):
-                raise UpstreamCallError.hold_lost()
+            require_running(self.meter.hold)
             if self._client_gone:
                 raise UpstreamCallError.broken("the client has left")
             if isinstance(event, Delta):

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from billing.admission.live_holds import is_lost
+from billing.admission import stops
 from billing.prices.models import Unit
 from billing.usage.models import Status, Truth
 from inference.attempts import Target
@@ -18,6 +18,7 @@ from inference.metering import native
 from inference.metering.measured import Measured
 from inference.pipeline import Call, admit_call
 from inference.run.task import NativeTask, without_neurons
+from inference.stopping import require_running, status_of, true_cause
 from inference.tasks import readable
 from inference.upstreams import client
 from inference.upstreams.client import Answer
@@ -48,11 +49,11 @@ class NativeStreamRun:
 
     def start(self) -> None:
         """Raises GatewayError; then the call is recorded, and costs nothing."""
+        stops.watch(self.meter.hold, self._break_off)
         try:
             self._answer, first, rest = self.admitted.attempts.run(self._open)
         except UpstreamCallError as failure:
-            self._fail(failure)
-            raise failure.error from failure
+            raise self._fail(failure).error from failure
         except BaseException:
             self.meter.finish(
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
@@ -109,8 +110,7 @@ class NativeStreamRun:
     def chunks(self) -> Iterator[bytes]:
         try:
             for frame in self._frames:
-                if is_lost(self.meter.hold):
-                    raise UpstreamCallError.hold_lost()
+                require_running(self.meter.hold)
                 if self._client_gone:
                     raise UpstreamCallError.broken("the client has left")
                 if not self._delivered and self._has_output:
@@ -120,8 +120,7 @@ class NativeStreamRun:
             self._capture(Status.COMPLETED if self._has_output else Status.EMPTY)
             yield DONE
         except (UpstreamCallError, *client.BROKEN) as exc:
-            failure = client.as_failure(exc)
-            self._fail(failure)
+            failure = self._fail(client.as_failure(exc))
             if not self._client_gone:
                 yield chunk(failure.error.body())
         finally:
@@ -133,6 +132,9 @@ class NativeStreamRun:
 
     def client_left(self) -> None:
         self._client_gone = True
+        self._break_off()
+
+    def _break_off(self) -> None:
         self.admitted.attempts.is_aborted = True
         if self._answer is not None:
             self._answer.abort()
@@ -159,17 +161,19 @@ class NativeStreamRun:
             used = self._believable(usage).measured(Truth.PROVIDER)
         self.meter.finish(status=status, used=used)
 
-    def _fail(self, failure: UpstreamCallError) -> None:
+    def _fail(self, failure: UpstreamCallError) -> UpstreamCallError:
         if self._client_gone:
             self.close()
-            return
-        logger.warning("Upstream failed: %s", failure.detail)
+            return failure
+        failure = true_cause(failure, self.meter.hold)
+        logger.warning("The call failed: %s", failure.detail)
         self.meter.finish(
-            status=Status.UPSTREAM_BROKE if self._delivered else Status.UPSTREAM_FAILED,
+            status=status_of(failure, delivered=self._delivered),
             used=self._delivered_use(),
             upstream_request_id=failure.request_id,
             error_code=failure.error.code or failure.error.type,
         )
+        return failure
 
     def _delivered_use(self) -> Measured:
         if not self._delivered:

@@ -34,6 +34,8 @@ class UpstreamCallError(Exception):
     closed_for_s: float = 0.0
     may_be_provoked: bool = False
     request_id: str = field(default="")
+    # The operator has ended it.
+    is_stop: bool = False
 
     @classmethod
     def unreachable(cls, detail: str) -> "UpstreamCallError":
@@ -72,6 +74,12 @@ class UpstreamCallError(Exception):
             "delivered before is all that is charged. Please retry."
         )
         return cls(0, "the hold was taken for dead", error)
+
+    @classmethod
+    def stopped(cls, why: str) -> "UpstreamCallError":
+        """The tenant was suspended while its call ran."""
+        error = errors.TenantSuspendedError(f"This account is suspended: {why}")
+        return cls(0, "stopped: its tenant is suspended", error, is_stop=True)
 
     @classmethod
     def _of_an_answer(cls, detail: str, error: errors.GatewayError) -> "UpstreamCallError":

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -14,6 +15,7 @@ from tenants.registry import status
 from tenants.registry.models import Plan, Tenant
 from tenants.registry.schemas import create_schema, schema_name
 from tenants.registry.slugs import SLUG
+from tenants.registry.stop_orders import order_stop
 from tenants.users.models import Role
 from tenants.users.services import add_member
 from tenants.webhooks.outbox import emit
@@ -67,14 +69,20 @@ def is_slug_taken(slug: str, *, by_others_than: Tenant | None = None) -> bool:
     return present.exists() or past.exists()
 
 
-def suspend_tenant(*, tenant: Tenant, reason: str, actor: str) -> None:
+def suspend_tenant(
+    *, tenant: Tenant, reason: str, actor: str, ends_streams: bool | None = None
+) -> None:
     """Refuse all calls of this tenant, in every process, from now on.
 
-    reason: the tenant reads it. A repeat replaces the reason. When Redis is down the
+    reason: the tenant reads it. ends_streams: whether streams that run end within a second, each
+    in an error that gives the reason, and paid up to there; None: as SUSPENSION_ENDS_STREAMS has
+    it. All other calls run to their end. A repeat replaces the reason. When Redis is down the
     suspension stands in PostgreSQL, takes effect within the cache's time, and the call
     raises: repeat it.
     """
     _change_status(tenant, suspended=True, reason=reason, actor=actor)
+    if settings.SUSPENSION_ENDS_STREAMS if ends_streams is None else ends_streams:
+        order_stop(tenant.code, reason)
 
 
 def resume_tenant(*, tenant: Tenant, actor: str) -> None:

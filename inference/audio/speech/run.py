@@ -8,7 +8,7 @@ what it asked for, and a sound that breaks off on our side costs nothing.
 import logging
 from collections.abc import Iterator
 
-from billing.admission.live_holds import is_lost
+from billing.admission import stops
 from billing.usage.models import Status
 from inference.attempts import Prepared
 from inference.audio.speech.dialects import PlainSound, SoundEvents, SpeechDialect
@@ -19,6 +19,7 @@ from inference.catalog.selectors import Offer
 from inference.metering import native
 from inference.metering.measured import Measured
 from inference.pipeline import Admitted, require_kind
+from inference.stopping import require_running, status_of, true_cause
 from inference.upstreams.failures import UpstreamCallError
 
 logger = logging.getLogger(__name__)
@@ -60,11 +61,11 @@ class SpeechRun:
 
         Raises GatewayError; then the call is recorded, and costs nothing.
         """
+        stops.watch(self.meter.hold, self.upstream.abort)
         try:
             self._pieces = self.upstream.open()
         except UpstreamCallError as failure:
-            self._fail(failure)
-            raise failure.error from failure
+            raise self._fail(failure).error from failure
         except BaseException:
             self.meter.finish(
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
@@ -84,7 +85,7 @@ class SpeechRun:
             if end := self.dialect.end(self.admitted.told()):
                 yield end
         except UpstreamCallError as failure:
-            self._fail(failure)
+            failure = self._fail(failure)
             if not self._client_gone:
                 yield self.dialect.error(failure)
         finally:
@@ -108,21 +109,25 @@ class SpeechRun:
         return self.admitted.headers()
 
     def _look_out(self) -> None:
-        if is_lost(self.meter.hold):
-            raise UpstreamCallError.hold_lost()
+        require_running(self.meter.hold)
         if self._client_gone:
             raise UpstreamCallError.broken("the client has left")
 
-    def _fail(self, failure: UpstreamCallError) -> None:
-        """Upstream failed. An answer that we broke off because the client has left fails too."""
+    def _fail(self, failure: UpstreamCallError) -> UpstreamCallError:
+        """Upstream failed. Returns what the client is told.
+
+        An answer that we broke off because the client has left fails too.
+        """
         if self._client_gone:
             self.close()
-            return
-        logger.warning("Upstream failed: %s", failure.detail)
+            return failure
+        failure = true_cause(failure, self.meter.hold)
+        logger.warning("The call failed: %s", failure.detail)
         error = failure.error
         self.meter.finish(
-            status=Status.UPSTREAM_BROKE if self._delivered else Status.UPSTREAM_FAILED,
+            status=status_of(failure, delivered=self._delivered),
             used=Measured(),
             upstream_request_id=failure.request_id,
             error_code=error.code or error.type,
         )
+        return failure

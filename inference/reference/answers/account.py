@@ -150,7 +150,13 @@ class UsageRecord(Answer):
     route: str | None
     """The route that was asked for, if it was one."""
     status: Literal[
-        "completed", "empty", "client_gone", "upstream_failed", "upstream_broke", "process_died"
+        "completed",
+        "empty",
+        "client_gone",
+        "upstream_failed",
+        "upstream_broke",
+        "stopped",
+        "process_died",
     ]
     stream: bool
     started_at: int
