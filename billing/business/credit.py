@@ -15,6 +15,7 @@ from billing.ledger.models import AccountCode, JournalEntry
 from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry, sync_gate
 from tenants.audit import services as audit
 from tenants.audit.services import Actor
+from tenants.operators.services import record
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 
@@ -35,9 +36,11 @@ def ask(*, tenant: Tenant, amount_nusd: int, reason: str, actor: Actor) -> Credi
         raise CreditChangeError("Choose an amount above or below zero.")
     if not reason.strip():
         raise CreditChangeError("Say why: the tenant reads it.")
-    change = CreditChange.objects.create(
-        tenant=tenant, amount_nusd=amount_nusd, reason=reason.strip(), asked_by=actor.name
-    )
+    with transaction.atomic():
+        change = CreditChange.objects.create(
+            tenant=tenant, amount_nusd=amount_nusd, reason=reason.strip(), asked_by=actor.name
+        )
+        _record(change, actor, "credit.asked")
     if abs(amount_nusd) > settings.CREDIT_ALONE_NUSD:
         return change
     try:
@@ -181,4 +184,17 @@ def _post(change: CreditChange, actor: Actor) -> None:
 def _decide(change: CreditChange, state: CreditChange.State, actor: Actor) -> CreditChange:
     change.state, change.decided_by, change.decided_at = state, actor.name, timezone.now()
     change.save(update_fields=["state", "decided_by", "decided_at"])
+    _record(change, actor, f"credit.{state}")
     return change
+
+
+def _record(change: CreditChange, actor: Actor, action: str) -> None:
+    record(
+        actor=actor,
+        action=action,
+        subject=change.tenant.slug,
+        reason=change.reason,
+        tenant=change.tenant,
+        amount_nusd=str(change.amount_nusd),
+        change=change.pk.hex,
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from billing.business.latency import percentile_ms
@@ -94,22 +94,28 @@ def first_day(days: int) -> date:
     return timezone.now().astimezone(UTC).date() - timedelta(days=days - 1)
 
 
-def totals(since: date) -> Figures:
-    return _figures(TenantDay.objects.filter(day__gte=since).aggregate(**_SUM_OF))
+def totals(since: date, *, tenant_code: str = "") -> Figures:
+    return _figures(_days(since, tenant_code).aggregate(**_SUM_OF))
 
 
-def by_day(since: date) -> list[tuple[date, Figures]]:
+def _days(since: date, tenant_code: str) -> "QuerySet[TenantDay]":
+    """Of one tenant, or of all."""
+    days = TenantDay.objects.filter(day__gte=since)
+    return days.filter(tenant_code=tenant_code) if tenant_code else days
+
+
+def by_day(since: date, *, tenant_code: str = "") -> list[tuple[date, Figures]]:
     """Every day from `since` on, those without calls too."""
-    rows: Any = TenantDay.objects.filter(day__gte=since).values("day").annotate(**_SUM_OF)
+    rows: Any = _days(since, tenant_code).values("day").annotate(**_SUM_OF)
     known = {row["day"]: _figures(row) for row in rows}
     today = timezone.now().astimezone(UTC).date()
     days = [since + timedelta(days=number) for number in range((today - since).days + 1)]
     return [(day, known.get(day, Figures())) for day in days]
 
 
-def by_model(since: date) -> list[Row]:
+def by_model(since: date, *, tenant_code: str = "") -> list[Row]:
     """The most revenue first, each with its speed in the last week."""
-    rows: Any = TenantDay.objects.filter(day__gte=since).values("ai_model").annotate(**_SUM_OF)
+    rows: Any = _days(since, tenant_code).values("ai_model").annotate(**_SUM_OF)
     speeds = speed_by_model()
     return [
         Row(row["ai_model"], "", _figures(row), speeds.get(row["ai_model"]))

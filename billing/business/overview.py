@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from billing.business import figures
+from billing.business.charts import by_day_chart
 from billing.business.health import findings
 
 PERMISSION = "business.view_tenantday"
@@ -32,7 +33,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "rolled_at": figures.rolled_at(),
         "totals": totals,
         "by_day": [(day, each) for day, each in reversed(by_day) if each.calls],
-        "chart": json.dumps(_chart(by_day)),
+        "chart": json.dumps(by_day_chart(by_day)),
         "models": figures.by_model(since),
         "tenants": figures.by_tenant(since, limit=_TENANTS_SHOWN),
         "refused": refused,
@@ -43,36 +44,3 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "latency_days": figures.LATENCY_DAYS,
     }
     return context
-
-
-def _chart(by_day: list[tuple[Any, figures.Figures]]) -> dict[str, Any]:
-    """As Chart.js takes it: dollars by day."""
-
-    def dollars(nusd: int) -> float:
-        return nusd / 1_000_000_000
-
-    # The theme draws bars over each other: the second is a line.
-    lines = (
-        ("bar", "Revenue", "--color-primary-600", [dollars(day.cost_nusd) for _, day in by_day]),
-        (
-            "line",
-            "Provider cost",
-            "--color-base-500",
-            [dollars(day.provider_cost_nusd) for _, day in by_day],
-        ),
-    )
-    return {
-        "labels": [f"{day:%b %-d}" for day, _ in by_day],
-        "datasets": [
-            {
-                "type": kind,
-                "label": label,
-                "data": data,
-                "backgroundColor": f"var({colour})",
-                "borderColor": f"var({colour})",
-                "displayYAxis": True,
-                "maxTicksXLimit": 10,
-            }
-            for kind, label, colour, data in lines
-        ],
-    }

@@ -82,7 +82,7 @@ def export_new(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     return redirect("settings_data", slug=workspace.slug)
 
 
-@workspace_page(Permission.MANAGE_SETTINGS)
+@workspace_page(Permission.MANAGE_SETTINGS, for_operators=False)
 def export_download(request: HttpRequest, workspace: Workspace, export_id: int) -> HttpResponseBase:
     export = Export.objects.filter(pk=export_id, tenant=workspace.tenant).first()
     if export is None:

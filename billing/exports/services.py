@@ -39,8 +39,10 @@ class ExportRefusedError(Exception):
     """The text is for whoever asked."""
 
 
-def request_export(*, tenant: Tenant, actor: Actor) -> Export:
-    """Raises ExportRefusedError."""
+def request_export(
+    *, tenant: Tenant, actor: Actor, action: str = "workspace.exported", reason: str = ""
+) -> Export:
+    """reason: why an operator does. Raises ExportRefusedError."""
     with schema_context("public"):
         day = timezone.now() - timedelta(days=1)
         if Export.objects.filter(tenant=tenant, created_at__gt=day).count() >= MOST_A_DAY:
@@ -49,7 +51,7 @@ def request_export(*, tenant: Tenant, actor: Actor) -> Export:
             with transaction.atomic():
                 export = Export.objects.create(tenant=tenant, requested_by=actor.name)
                 with tenant_schema(tenant.code):
-                    audit.record(actor=actor, action="workspace.exported", subject=tenant.slug)
+                    audit.record(actor=actor, action=action, subject=tenant.slug, reason=reason)
         except IntegrityError:
             raise ExportRefusedError("An export is being made already.") from None
     return export

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +15,15 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from agentflare.client_ip import client_ip
 from tenants.audit.services import Actor
+from tenants.members import visits
 from tenants.members.models import note_visit
 from tenants.members.permissions import Permission, is_granted, roles_with
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.users.models import Membership, User
 from tenants.workspaces.models import PastSlug
+
+_READS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Workspace:
     tenant: Tenant
     membership: Membership
     user: User
+    # Until when an operator looks at it; None: this is one of its people.
+    visit_ends_at: datetime | None = None
 
     @property
     def slug(self) -> str:
@@ -60,12 +66,17 @@ class Workspace:
         return list(Tenant.objects.filter(memberships__user=self.user).exclude(pk=self.tenant.pk))
 
 
-def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., Any]:
+def workspace_page(
+    permission: Permission = Permission.VIEW, *, for_operators: bool = True
+) -> Callable[..., Any]:
     """A view of `/t/<slug>/…`: gets the Workspace, and runs in the tenant's schema.
 
     Who is not a member gets 404: for them it does not exist. A member without the right
     gets 403, and is told whom to ask. What the view answers must be rendered when it
     returns; a streamed answer enters the schema by itself.
+
+    An operator who looks at the workspace (visits.py) may open its pages, unless for_operators
+    is false, and send no form.
     """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -80,6 +91,8 @@ def workspace_page(permission: Permission = Permission.VIEW) -> Callable[..., An
                     return moved
                 raise
             request.workspace = workspace  # type: ignore[attr-defined]
+            if workspace.visit_ends_at and (request.method not in _READS or not for_operators):
+                return render(request, "workspace/looking_only.html", status=403)
             if not workspace.may(permission):
                 return forbidden(request, workspace, permission)
             with tenant_schema(workspace.tenant.code):
@@ -132,11 +145,19 @@ def find_workspace(request: HttpRequest, slug: str) -> Workspace:
         .first()
     )
     if membership is None:
-        raise Http404
+        return _visited(request, slug)
     if membership.tenant.closed and membership.tenant.closed.deleted_at:
         raise Http404
     note_visit(membership)
     return Workspace(membership.tenant, membership, request.user)
+
+
+def _visited(request: HttpRequest, slug: str) -> Workspace:
+    """Raises Http404 for whoever is no operator that looks at it."""
+    visitor = visits.visitor(request, slug)
+    if visitor is None or (visitor.tenant.closed and visitor.tenant.closed.deleted_at):
+        raise Http404
+    return Workspace(visitor.tenant, visitor, visitor.user, visits.ends_at(request))
 
 
 def forbidden(

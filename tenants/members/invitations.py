@@ -60,20 +60,48 @@ def invite(
         ).first()
         if open_ and open_.state == Invitation.State.PENDING:
             raise InvitationError(f"{email} is invited already. Send the mail again below.")
-        if open_:
-            open_.revoked_at = timezone.now()
-            open_.save(update_fields=["revoked_at"])
-        token = _make_token()
-        invitation = Invitation.objects.create(
-            tenant=tenant,
-            email=email,
-            role=role,
-            digest=_digest(token),
-            invited_by=by,
-            expires_at=timezone.now() + LIFE,
-        )
+        invitation, token = _make(tenant, email, role, by, in_place_of=open_)
         _record(invitation, actor, "member.invited", role=role)
     return invitation, _mail(invitation, token)
+
+
+def invite_as_operator(
+    *, tenant: Tenant, email: str, role: str, by: User, actor: Actor, reason: str
+) -> tuple[Invitation, bool]:
+    """As `invite`, by who is no member. One that is open ends: its link is mailed anew.
+
+    Raises InvitationError.
+    """
+    email = User.objects.normalize_email(email).lower()
+    with schema_context("public"), transaction.atomic():
+        tenant = Tenant.objects.select_for_update().get(pk=tenant.pk)
+        _check_open(tenant)
+        if Membership.objects.filter(tenant=tenant, user__email=email).exists():
+            raise InvitationError(f"{email} is a member already.")
+        open_ = Invitation.objects.filter(
+            tenant=tenant, email=email, revoked_at=None, accepted_at=None
+        ).first()
+        invitation, token = _make(tenant, email, role, by, in_place_of=open_)
+        _record(invitation, actor, "operator.invited", role=role, reason=reason)
+    return invitation, _mail(invitation, token)
+
+
+def _make(
+    tenant: Tenant, email: str, role: str, by: User, *, in_place_of: Invitation | None
+) -> tuple[Invitation, str]:
+    if in_place_of:
+        in_place_of.revoked_at = timezone.now()
+        in_place_of.save(update_fields=["revoked_at"])
+    token = _make_token()
+    invitation = Invitation.objects.create(
+        tenant=tenant,
+        email=email,
+        role=role,
+        digest=_digest(token),
+        invited_by=by,
+        expires_at=timezone.now() + LIFE,
+    )
+    return invitation, token
 
 
 def resend(

@@ -19,6 +19,9 @@ class Permission(StrEnum):
     OWN = "transfer or close the workspace"
 
 
+# In a role's place: an operator who looks, and changes nothing (visits.py).
+VISITOR = "operator"
+
 _VIEWER = frozenset({Permission.VIEW})
 _DEVELOPER = _VIEWER | {Permission.CALL, Permission.MANAGE_KEYS}
 _BILLING = _VIEWER | {Permission.VIEW_BILLING, Permission.MANAGE_BILLING}
@@ -30,6 +33,15 @@ GRANTED: dict[str, frozenset[Permission]] = {
     Role.DEVELOPER: _DEVELOPER,
     Role.BILLING: _BILLING,
     Role.VIEWER: _VIEWER,
+    # The pages of these are looked at; no form of theirs is taken.
+    VISITOR: frozenset(
+        {
+            Permission.VIEW,
+            Permission.VIEW_BILLING,
+            Permission.VIEW_AUDIT,
+            Permission.MANAGE_SETTINGS,
+        }
+    ),
 }
 
 

@@ -81,6 +81,7 @@ class Tenant(TenantMixin, LimitedModel):  # type: ignore[django-manager-missing]
 
     class Meta:
         ordering = ("slug",)
+        permissions = (("visit_tenant", "Can look at a workspace as its people do"),)
 
     def __str__(self) -> str:
         return self.name

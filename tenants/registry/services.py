@@ -85,9 +85,9 @@ def suspend_tenant(
         order_stop(tenant.code, reason)
 
 
-def resume_tenant(*, tenant: Tenant, actor: str) -> None:
-    """Serve this tenant again."""
-    _change_status(tenant, suspended=False, reason="", actor=actor)
+def resume_tenant(*, tenant: Tenant, actor: str, reason: str = "") -> None:
+    """Serve this tenant again. reason: for its audit trail."""
+    _change_status(tenant, suspended=False, reason=reason, actor=actor)
 
 
 def change_limits(
@@ -133,7 +133,7 @@ def _change_status(tenant: Tenant, *, suspended: bool, reason: str, actor: str) 
     with schema_context("public"), transaction.atomic():
         row = Tenant.objects.select_for_update().get(pk=tenant.pk)
         row.suspended_at = timezone.now() if suspended else None
-        row.suspension_reason = reason
+        row.suspension_reason = reason if suspended else ""
         row.status_version += 1
         row.save(update_fields=["suspended_at", "suspension_reason", "status_version"])
         with schema_context(row.schema_name):

@@ -19,7 +19,11 @@ ROLES: dict[str, tuple[str, ...]] = {
     # Helps tenants: sees them, suspends them, changes their limits. No money.
     "Support": (
         *_LOOK,
+        "registry.add_tenant",
         "registry.change_tenant",
+        "registry.visit_tenant",
+        "operators.view_tenantnote",
+        "operators.add_tenantnote",
         "users.view_user",
         "users.view_membership",
         "upstreams.view_upstream",
@@ -27,6 +31,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     # Sees the business, gives and takes credit, looks after Stripe and reconciliation.
     "Finance": (
         *_LOOK,
+        "operators.view_tenantnote",
+        "operators.add_tenantnote",
         "business.view_tenantday",
         "business.view_ledgermonth",
         "business.view_creditchange",

@@ -16,46 +16,53 @@ from tenants.registry.schemas import tenant_schema
 from tenants.workspaces.models import Closure
 
 
-def close_workspace(*, tenant: Tenant, actor: Actor) -> Closure:
+def close_workspace(
+    *, tenant: Tenant, actor: Actor, reason: str = "", action: str = "workspace.closed"
+) -> Closure:
     """Refuse all calls from now on. A repeat changes nothing.
+
+    reason: why an operator does; its people read it.
 
     When Redis is down it stands in PostgreSQL, takes effect within a minute, and this raises.
     """
     with schema_context("public"), transaction.atomic():
         row = Tenant.objects.select_for_update().get(pk=tenant.pk)
         closure, is_new = Closure.objects.get_or_create(
-            tenant=row, defaults={"closed_by": actor.name}
+            tenant=row, defaults={"closed_by": actor.name, "reason": reason}
         )
         if is_new:
-            _note(row, actor, "workspace.closed")
+            _note(row, actor, action, reason)
     if is_new:
+        because = f": {reason.rstrip('.')}" if reason else ""
         tell(
             tenant,
             owners_of(tenant),
             "the workspace is closed",
-            f"{actor.name} has closed the workspace {tenant.name}. Its calls are refused. Until "
-            f"{closure.delete_after:%Y-%m-%d} an owner can open it again; then its keys, usage and "
-            f"settings are deleted.\n\n{page_of(tenant, 'settings_close')}\n",
+            f"{actor.name} has closed the workspace {tenant.name}{because}. Its calls are refused. "
+            f"Until {closure.delete_after:%Y-%m-%d} an owner can open it again; then its keys, "
+            f"usage and settings are deleted.\n\n{page_of(tenant, 'settings_close')}\n",
         )
     _publish(tenant)
     return closure
 
 
-def reopen_workspace(*, tenant: Tenant, actor: Actor) -> bool:
+def reopen_workspace(
+    *, tenant: Tenant, actor: Actor, reason: str = "", action: str = "workspace.reopened"
+) -> bool:
     """False: it was open, or its data is deleted already. Raises as `close_workspace`."""
     with schema_context("public"), transaction.atomic():
         row = Tenant.objects.select_for_update().get(pk=tenant.pk)
         deleted, _ = Closure.objects.filter(tenant=row, deleted_at=None).delete()
         if deleted:
-            _note(row, actor, "workspace.reopened")
+            _note(row, actor, action, reason)
     _publish(tenant)
     return bool(deleted)
 
 
-def _note(tenant: Tenant, actor: Actor, action: str) -> None:
+def _note(tenant: Tenant, actor: Actor, action: str, reason: str) -> None:
     Tenant.objects.filter(pk=tenant.pk).update(status_version=F("status_version") + 1)
     with tenant_schema(tenant.code):
-        audit.record(actor=actor, action=action, subject=tenant.slug)
+        audit.record(actor=actor, action=action, subject=tenant.slug, reason=reason)
 
 
 def _publish(tenant: Tenant) -> None:

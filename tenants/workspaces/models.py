@@ -54,13 +54,17 @@ class PastSlug(models.Model):
 
 
 class Closure(models.Model):
-    """A workspace that its owner has closed. Opened again in time, there is none any more."""
+    """A workspace that its owner, or an operator, has closed. Opened again in time, there is none
+    any more."""
 
     tenant = models.OneToOneField(
         "registry.Tenant", primary_key=True, on_delete=models.CASCADE, related_name="closure"
     )
     closed_at = models.DateTimeField(auto_now_add=True)
     closed_by = models.CharField(max_length=254)
+    reason = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="an operator's; its people read it"
+    )
     deleted_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ CHANGES = {"Support": {"tenant"}, "Finance": {"stripeevent", "upstreamday"}}
 # Pages of our own → who sees them.
 PAGES = {
     "admin_close": {"Finance"},
+    "admin_new_tenant": {"Support"},
     "admin_tenant": {"Support", "Finance"},
     "admin_holds": {"Support", "Finance"},
 }
@@ -35,6 +36,13 @@ PAGES = {
 POSTS = {
     "admin_suspend": {"Support"},
     "admin_resume": {"Support"},
+    "admin_close_tenant": set(),
+    "admin_reopen": set(),
+    "admin_export": set(),
+    "admin_invite": {"Support"},
+    "admin_note": {"Support", "Finance"},
+    "admin_visit": {"Support"},
+    "admin_leave": {"Support"},
     "admin_credit": {"Finance"},
     "admin_credit_decide": {"Finance"},
 }
@@ -86,6 +94,7 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
     )
     arguments: dict[str, dict[str, Any]] = {
         "admin_close": {},
+        "admin_new_tenant": {},
         "admin_holds": {},
         "admin_credit_decide": {"code": acme.code, "change_id": change.pk},
     }

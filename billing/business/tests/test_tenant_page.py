@@ -1,5 +1,6 @@
 """A tenant's page for operators: what it shows, what can be done there, and by whom."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,10 +8,13 @@ from django.test import Client
 
 from agentflare.errors import TenantSuspendedError
 from billing.business.models import CreditChange
+from billing.business.rolling_up import roll_up
 from billing.dashboard.tests.builders import USD, call, settle, text
 from billing.ledger.services import credit_account
 from tenants.audit.models import AuditEvent
 from tenants.keys.lookup import forget_all, resolve_key
+from tenants.members.models import Invitation
+from tenants.operators.models import OperatorAction
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 from tenants.users.tests.builders import operator_browser, staff_browser
@@ -47,10 +51,24 @@ def test_everything_of_one_tenant_is_on_it_and_nothing_of_another(acme: Any, glo
     assert globex.owner.email not in page
 
 
-@pytest.mark.parametrize("path", ["", "suspend/", "resume/", "credit/"])
+ACTIONS = (
+    *("", "suspend/", "resume/", "credit/", "close/", "reopen/", "export/", "invite/", "note/"),
+    *("visit/", "leave/"),
+)
+
+
+@pytest.mark.parametrize("path", ACTIONS)
 def test_staff_without_the_right_may_not(acme: Any, path: str) -> None:
+    form = {
+        "reason": "x",
+        "amount": "5",
+        "address": acme.tenant.slug,
+        "text": "x",
+        "email": "x@x.test",
+        "role": "owner",
+    }
     for client in (staff_browser(), staff_browser("view_tenantday")):
-        answer = client.post(at(acme, path), {"reason": "x", "amount": "5"})
+        answer = client.post(at(acme, path), form)
         assert answer.status_code == 403
     assert balance(acme) == 25 * USD
     assert not Tenant.objects.get(pk=acme.tenant.pk).is_suspended
@@ -72,14 +90,15 @@ def test_a_member_who_is_no_operator_is_sent_to_sign_in(acme: Any) -> None:
 
 def test_a_tenant_is_suspended_with_a_reason_and_served_again(acme: Any) -> None:
     client = operator_browser()
-    assert "This field is required" in post(client, acme, "suspend/", reason=" ")
+    assert "Say why" in post(client, acme, "suspend/", reason=" ")
     page = post(client, acme, "suspend/", reason="Your card was stolen.")
     assert "suspended: Your card was stolen." in page
     forget_all()
     with pytest.raises(TenantSuspendedError, match="Your card was stolen"):
         resolve_key(acme.key)
 
-    assert "is served again" in post(client, acme, "resume/")
+    assert "Say why" in post(client, acme, "resume/")
+    assert "is served again" in post(client, acme, "resume/", reason="It was found.")
     assert resolve_key(acme.key)
     with tenant_schema(acme.code):
         assert AuditEvent.objects.filter(action="tenant.suspended").exists()
@@ -134,3 +153,105 @@ def test_what_people_named_is_escaped(acme: Any) -> None:
 
 def test_an_unknown_tenant_is_not_there(acme: Any) -> None:
     assert operator_browser().get("/admin/tenants/zzzzzz/").status_code == 404
+
+
+def test_all_that_operators_do_is_in_their_trail_with_a_reason(acme: Any) -> None:
+    client = operator_browser()
+    post(client, acme, "suspend/", reason="Stolen card", ends_streams="on")
+    post(client, acme, "resume/", reason="Found again")
+    post(client, acme, "credit/", amount="2", reason="Sorry")
+    post(client, acme, "export/", reason="They asked")
+    post(client, acme, "invite/", email=f"x@{acme.tenant.slug}.test", role="admin", reason="Locked")
+    post(client, acme, "close/", reason="They left", address=acme.tenant.slug)
+    page = post(client, acme, "reopen/", reason="They are back")
+    client.post(at(acme, "visit/"), {"reason": "To see"})
+
+    trail = OperatorAction.objects.filter(tenant_code=acme.code).order_by("id")
+    assert [(action.action, action.reason) for action in trail] == [
+        ("tenant.suspended", "Stolen card"),
+        ("tenant.resumed", "Found again"),
+        ("credit.asked", "Sorry"),
+        ("credit.booked", "Sorry"),
+        ("tenant.exported", "They asked"),
+        ("tenant.member_invited", "Locked"),
+        ("tenant.closed", "They left"),
+        ("tenant.reopened", "They are back"),
+        ("tenant.visited", "To see"),
+    ]
+    assert {action.ip for action in trail} == {"127.0.0.1"}
+    assert "They left" in page
+    with tenant_schema(acme.code):
+        told = {event.action: event.detail.get("reason") for event in AuditEvent.objects.all()}
+    assert told["operator.closed"] == "They left"
+    assert told["operator.reopened"] == "They are back"
+    assert told["operator.visited"] == "To see"
+    assert told["operator.invited"] == "Locked"
+    assert told["tenant.suspended"] == "Stolen card"
+
+
+@pytest.mark.parametrize("path", [path for path in ACTIONS if path not in ("", "note/", "leave/")])
+def test_nothing_is_done_without_a_reason(acme: Any, path: str) -> None:
+    before = OperatorAction.objects.count()
+    form = {"amount": "5", "address": acme.tenant.slug, "email": "x@x.test", "role": "owner"}
+    page = post(operator_browser(), acme, path, **form, reason="  ")
+    assert "Reason:" in page
+    assert OperatorAction.objects.count() == before
+
+
+def test_a_workspace_is_closed_by_typing_its_address_and_its_people_are_told_why(
+    acme: Any, mailoutbox: list[Any]
+) -> None:
+    client = operator_browser()
+    page = post(client, acme, "close/", reason="Fraud", address="acme")
+    assert f"Type its address, {acme.tenant.slug}" in page
+    assert not Tenant.objects.get(pk=acme.tenant.pk).closed
+
+    post(client, acme, "close/", reason="The company is gone", address=acme.tenant.slug)
+    closed = Tenant.objects.get(pk=acme.tenant.pk).closed
+    assert closed is not None
+    assert closed.reason == "The company is gone"
+    assert "The company is gone" in mailoutbox[-1].body
+    assert "closed already" in post(
+        client, acme, "close/", reason="Again", address=acme.tenant.slug
+    )
+    own = Client()
+    own.force_login(acme.owner)
+    assert "The company is gone" in text(own.get(f"/t/{acme.tenant.slug}/"))
+
+
+def test_an_operator_invites_whom_nobody_else_can(acme: Any, mailoutbox: list[Any]) -> None:
+    client, email = operator_browser(), f"new@{acme.tenant.slug}.test"
+    post(client, acme, "invite/", email=email, role="owner", reason="The owner left")
+    post(client, acme, "invite/", email=email, role="owner", reason="The mail was lost")
+
+    open_ = Invitation.objects.get(tenant=acme.tenant, email=email, revoked_at=None)
+    assert open_.role == "owner"
+    first, second = (re.search(r"/invitations/[^\s]+/", mail.body)[0] for mail in mailoutbox[-2:])
+    assert "Join" not in text(Client().get(first))
+    assert "Acme" in text(Client().get(second, follow=True))
+    page = post(client, acme, "invite/", email=acme.owner.email, role="viewer", reason="x")
+    assert "is a member already" in page
+
+
+def test_notes_are_for_operators_alone(acme: Any) -> None:
+    client = operator_browser()
+    page = post(client, acme, "note/", text="<b>Calls</b> on Mondays\nand Fridays")
+    assert "&lt;b&gt;Calls&lt;/b&gt; on Mondays<br>and Fridays" in page
+    own = Client()
+    own.force_login(acme.owner)
+    for path in ("", "audit/", "settings/"):
+        assert "Mondays" not in text(own.get(f"/t/{acme.tenant.slug}/{path}"))
+
+
+def test_usage_of_thirty_days_comes_from_the_shared_sums(acme: Any, globex: Any) -> None:
+    call(acme, 2 * USD, ai_model="model-of-acme")
+    call(globex, 7 * USD, ai_model="model-of-globex")
+    settle(acme)
+    settle(globex)
+    assert "No calls. Sums are made every minute" in text(operator_browser().get(at(acme)))
+    roll_up(acme.code)
+    roll_up(globex.code)
+    page = text(operator_browser().get(at(acme)))
+    assert "1 calls" in page
+    assert "$2.00 revenue" in page
+    assert "model-of-globex" not in page
