@@ -22,9 +22,11 @@ SIDEBAR = {
         Page("Tenants", "apartment", "registry", "tenant"),
         Page("Plans", "speed", "registry", "plan"),
         Page("Domains", "language", "registry", "domain"),
+        Page("Announcements", "campaign", "announcements", "announcement"),
     ],
     "People": [
         Page("Users", "group", "users", "user"),
+        Page("Maintenance", "construction", "announcements", "maintenance", "admin_maintenance"),
         Page("Operators’ trail", "history", "operators", "operatoraction"),
     ],
     "Money": [

@@ -76,6 +76,7 @@ SHARED_APPS = [
     "django_tenants",
     "tenants.users",
     "tenants.operators",
+    "tenants.announcements",
     "tenants.members",
     "tenants.workspaces",
     "billing.prices",
@@ -132,6 +133,7 @@ API_MIDDLEWARE = [
     "agentflare.cors.CorsMiddleware",
     "agentflare.middleware.ApiErrorMiddleware",
     "agentflare.middleware.PublicSchemaMiddleware",
+    "tenants.announcements.middleware.MaintenanceMiddleware",
 ]
 MIDDLEWARE = [
     *API_MIDDLEWARE,
@@ -162,6 +164,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "agentflare.pages.site",
+                "tenants.announcements.pages.banners",
             ],
             "builtins": ["billing.templatetags.money", "heroicons.templatetags.heroicons"],
             "libraries": {
@@ -554,6 +557,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.usage.tasks.save_refusals_task",
         "schedule": 5.0,
         "options": {"expires": 5},
+    },
+    "publish-maintenance": {
+        "task": "tenants.announcements.tasks.publish_maintenance_task",
+        "schedule": 60.0,
+        "options": {"expires": 50},
     },
     "roll-up-business": {
         "task": "billing.business.tasks.roll_up_task",

@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("billing.payments.urls")),
     path("accounts/", include("tenants.users.urls")),
     # the operator
+    path("", include("tenants.announcements.urls")),
     path("", include("billing.business.urls")),
     path("admin/", admin.site.urls),
     # whoever deploys it

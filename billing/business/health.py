@@ -9,6 +9,8 @@ from agentflare.redis_store import RedisDownError, get_redis
 from billing.admission import gate
 from billing.reconciliation.models import UpstreamDay
 from billing.stripe.models import StripeEvent
+from tenants.announcements import maintenance
+from tenants.announcements.models import Maintenance
 
 # Settlement takes a second; beyond this somebody should look.
 _LATE_S = 30
@@ -64,7 +66,11 @@ def findings() -> list[Finding]:
 def _of_stores() -> list[Finding]:
     down = degraded.stores()
     told = f"without {', '.join(down)}" if down else "both answer"
-    return [Finding("Stores", told, not down)]
+    found = [Finding("Stores", told, not down)]
+    if maintenance.current().is_on:
+        state = Maintenance.Mode(maintenance.current().mode)
+        found.append(Finding("Maintenance", state.label, is_well=False, page="admin_maintenance"))
+    return found
 
 
 def _of_queues() -> list[Finding]:

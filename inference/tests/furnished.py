@@ -17,6 +17,7 @@ from billing.dashboard.tests.builders import call, settle
 from billing.exports.models import LIFE, Export
 from billing.payments.accounts import billing_account
 from billing.payments.models import TopUp
+from tenants.announcements.models import Announcement
 from tenants.audit.services import Actor
 from tenants.keys.services import create_api_key
 from tenants.members.invitations import invite
@@ -82,6 +83,7 @@ def furnish(cast: Any) -> Furnished:
         top_up = TopUp.objects.create(
             kind=TopUp.Kind.CHECKOUT, credit_cents=2500, status=TopUp.Status.FAILED
         )
+    announcement = Announcement.objects.create(text="We move on Sunday")
     return Furnished(
         cast=cast,
         people=people,
@@ -95,7 +97,11 @@ def furnish(cast: Any) -> Furnished:
             "endpoint_id": endpoint.pk,
             "delivery_id": delivery.pk,
         },
-        shared={"name": "llama-3.3-70b-fast", "endpoint": "chat/completions"},
+        shared={
+            "announcement_id": announcement.pk,
+            "name": "llama-3.3-70b-fast",
+            "endpoint": "chat/completions",
+        },
     )
 
 

@@ -106,6 +106,7 @@ WORKSPACE: dict[str, tuple[Permission, int, int]] = {
     "export_download": (P.MANAGE_SETTINGS, 200, 200),
     "settings_close": (P.OWN, 200, 422),
     "settings_reopen": (P.OWN, NO, 302),
+    "announcement_hide": (P.VIEW, NO, 302),
     "audit": (P.VIEW_AUDIT, 200, 200),
     "audit_export": (P.VIEW_AUDIT, 200, 200),
 }
