@@ -27,6 +27,7 @@ SIDEBAR = {
     "People": [
         Page("Users", "group", "users", "user"),
         Page("Maintenance", "construction", "announcements", "maintenance", "admin_maintenance"),
+        Page("Sign-ins", "login", "users", "signin"),
         Page("Operators’ trail", "history", "operators", "operatoraction"),
     ],
     "Money": [

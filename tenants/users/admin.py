@@ -20,7 +20,7 @@ from unfold.forms import AdminPasswordChangeForm
 from tenants.operators.reasons import Reasoned, reason_field
 from tenants.users.addresses import mark_verified
 from tenants.users.forms import NewUserForm, UserForm
-from tenants.users.models import Membership, User
+from tenants.users.models import Membership, SignIn, User
 
 # Registered by the imports above; nothing here uses them.
 for unused in (Group, EmailAddress, Authenticator, UserSession):
@@ -105,3 +105,36 @@ class UserAdmin(Reasoned, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg
             reason = request.POST["reason"].strip()
             self.record_action(request, user, "password_set", reason, {})
         return answer
+
+
+@admin.register(SignIn)
+class SignInAdmin(ModelAdmin):
+    """Who came, from where and how, and who was not let in: of the last 90 days."""
+
+    list_display = ("created_at", "email", "label", "method", "ip", "user_agent", "is_operator")
+    list_display_links = None
+    list_filter = ("outcome", ("user__is_staff", admin.BooleanFieldListFilter))
+    search_fields = ("email", "ip")
+    date_hierarchy = "created_at"
+    list_select_related = ("user",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(
+        description="Outcome",
+        ordering="outcome",
+        label={"Signed in": "success", "Not let in": "danger"},
+    )
+    def label(self, sign_in: SignIn) -> str:
+        return str(sign_in.get_outcome_display()).capitalize()
+
+    @display(description="Operator", boolean=True)
+    def is_operator(self, sign_in: SignIn) -> bool:
+        return bool(sign_in.user and sign_in.user.is_staff)

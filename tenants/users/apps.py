@@ -7,6 +7,8 @@ class UsersConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
+        from tenants.users import sign_ins
         from tenants.users.checks import check_mail
 
+        sign_ins.connect()
         checks.register(check_mail)

@@ -65,3 +65,27 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.tenant} as {self.role}"
+
+
+class SignIn(models.Model):
+    """One attempt to sign in. email: as it was typed; of nobody, if no person has it."""
+
+    class Outcome(models.TextChoices):
+        SIGNED_IN = "signed_in", "signed in"
+        FAILED = "failed", "not let in"
+
+    created_at = models.DateTimeField("when", auto_now_add=True, db_index=True)
+    outcome = models.CharField(max_length=9, choices=Outcome.choices)
+    email = models.CharField("e-mail address", max_length=254, db_index=True)
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="sign_ins")
+    method = models.CharField("how", max_length=60, blank=True)
+    ip = models.GenericIPAddressField("from", null=True)
+    user_agent = models.CharField("browser", max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "sign-in"
+        default_permissions: ClassVar[tuple[str, ...]] = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.email} {self.outcome}"

@@ -28,6 +28,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "operators.view_tenantnote",
         "operators.add_tenantnote",
         "users.view_user",
+        "users.view_signin",
         "users.view_membership",
         "upstreams.view_upstream",
     ),

@@ -21,7 +21,7 @@ from tenants.users.tests.builders import signed_in_with_app
 SEES = {
     "Support": {
         *("tenant", "plan", "domain", "aimodel", "route", "priceversion", "user", "upstream"),
-        "announcement",
+        *("announcement", "signin"),
     },
     "Finance": {
         *("tenant", "plan", "domain", "aimodel", "route", "priceversion"),

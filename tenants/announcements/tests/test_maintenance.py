@@ -1,6 +1,7 @@
 """Read-only and paused: what is refused, what goes on, and who learns of it when."""
 
 import json
+import time
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -72,6 +73,7 @@ def test_people_sign_in_and_operators_work_meanwhile(acme: Any) -> None:
 def test_read_only_serves_calls_and_refuses_changes_of_keys(gateway: Any) -> None:
     cast = gateway.cast()
     switch("read_only")
+    time.sleep(0.7)  # within a second
     assert gateway.chat(cast, "hello").status_code == 200
     refused = gateway.post(cast, "keys", {"name": "New"})
     assert refused.status_code == 503
@@ -82,6 +84,7 @@ def test_read_only_serves_calls_and_refuses_changes_of_keys(gateway: Any) -> Non
 def test_a_pause_refuses_new_calls_with_a_time_to_retry(gateway: Any) -> None:
     cast = gateway.cast()
     switch("paused", message="A minute")
+    time.sleep(0.7)
     refused = gateway.chat(cast, "hello")
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "service_unavailable"
@@ -89,6 +92,7 @@ def test_a_pause_refuses_new_calls_with_a_time_to_retry(gateway: Any) -> None:
     models = requests.get(f"{gateway.url}/v1/models", headers=cast.auth, timeout=10)
     assert models.status_code == 200
     switch("off")
+    time.sleep(0.7)
     assert gateway.chat(cast, "hello").status_code == 200
 
 

@@ -72,6 +72,7 @@ def test_an_address_that_the_operator_enters_in_the_admin_counts(acme: Any) -> N
         {
             "email": changed,
             "name": fields["name"],
+            "reason": "They moved",
             "is_active": "on",
             "memberships-TOTAL_FORMS": 0,
             "memberships-INITIAL_FORMS": 0,
