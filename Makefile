@@ -21,7 +21,8 @@ help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
 	@echo 'make models     small models for embeddings and speech in the stand-in (590 MB)'
-	@echo 'make test       all tests (make test-fast: the apps alone, without whole sandboxes)'
+	@echo 'make test       all tests, in ten minutes'
+	@echo 'make test-fast  the apps alone, each test once, without whole sandboxes: a minute'
 	@echo 'make test-chaos load while everything is killed and stopped, then the sums; SEED, SECONDS'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
@@ -41,7 +42,7 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest $(SHARED_OUT) \
-		-m "not slow and not gateway" agentflare tenants billing inference
+		-m "not slow and not gateway and not variation" agentflare tenants billing inference
 
 # SEED=7 SECONDS=600 choose the disasters, and for how long they go on.
 test-chaos: $(VENV)/.installed-dev

@@ -50,15 +50,27 @@ class Cast:
         return {"Authorization": f"Bearer {self.key}"}
 
 
+# Whoever has one of these stops servers, and waits until they are missed and found again.
+HURT = {"own_redis", "own_sandbox", "own_stores"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not gateway"` leaves out what needs the whole product running.
+    """Marks by which `make test-fast` chooses; they follow from what a test asks for.
 
     Shared out by pytest-xdist, files with what takes long come first: else one worker would be at
     them when the others are done.
     """
+    seen = set()
     for item in items:
-        if "gateway" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "gateway" in fixtures:
             item.add_marker(pytest.mark.gateway)
+        if HURT & fixtures:
+            item.add_marker(pytest.mark.slow)
+        name = item.nodeid.partition("[")[0]
+        if name in seen:
+            item.add_marker(pytest.mark.variation)
+        seen.add(name)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
 

@@ -74,10 +74,10 @@ def test_a_running_call_tells_what_it_holds_and_has_used(hold: Hold, acme: Any) 
     assert acme.key not in story
 
 
-def test_a_captured_call_is_found_before_it_is_booked(hold: Hold) -> None:
+def test_a_captured_call_is_found_before_it_is_booked(hold: Hold, acme: Any) -> None:
     end(hold)
 
-    story = told(hold.request_id)
+    story = told(hold.request_id, "--tenant", acme.tenant.slug)
 
     assert "captured, on its way to the ledger" in story
     assert "cost, captured       $0.000003210" in story
@@ -99,9 +99,9 @@ def test_a_booked_call_tells_price_truth_and_entry(hold: Hold, acme: Any) -> Non
     assert story["  credit → usage"].startswith("$0.000003210, 0 other calls")
 
 
-def test_what_is_not_there_is_said_so(hold: Hold, globex: Any) -> None:
+def test_what_is_not_there_is_said_so(hold: Hold, acme: Any, globex: Any) -> None:
     with pytest.raises(CommandError, match="no such call"):
-        told("req_" + "0" * 32)
+        told("req_" + "0" * 32, "--tenant", acme.tenant.slug)
     with pytest.raises(CommandError, match="no such call"):
         told(hold.request_id, "--tenant", globex.tenant.slug)
     with pytest.raises(CommandError, match="is no request id"):

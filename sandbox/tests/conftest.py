@@ -1,5 +1,6 @@
 """Sandboxes around a product of a few lines; all of them are gone when a test ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.embedded import Postgres, Server, Valkey, start_postgres, start_valkey
+from sandbox.supervisor.folder import write_private
 from sandbox.testing import RunningSandbox, start_sandbox
 from sandbox.tests.fake_product import write_fake_product
 
@@ -41,10 +43,34 @@ def start(project: Path, tmp_path: Path) -> Iterator[Starter]:
 
 
 @pytest.fixture
-def ready(start: Starter) -> RunningSandbox:
+def ready(start: Starter, new_postgres: Postgres, tmp_path: Path) -> RunningSandbox:
+    give_data(tmp_path / "data", new_postgres)
     sandbox = start()
     sandbox.wait_until_ready()
     return sandbox
+
+
+@pytest.fixture(scope="module")
+def running(
+    new_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningSandbox]:
+    """One for tests that only look at it."""
+    folder = tmp_path_factory.mktemp("running")
+    give_data(folder / "data", new_postgres)
+    project = write_fake_product(folder / "product")
+    sandbox = start_sandbox(folder / "data", project=project)
+    try:
+        sandbox.wait_until_ready()
+        yield sandbox
+    finally:
+        sandbox.stop()
+
+
+def give_data(folder: Path, postgres: Postgres) -> None:
+    """PostgreSQL's data as a first start makes it, which takes a second."""
+    folder.mkdir()
+    copy_data(postgres, folder)
+    write_private(folder / "state.json", json.dumps({"postgres_password": postgres.password}))
 
 
 @pytest.fixture
@@ -67,11 +93,15 @@ def new_postgres(tmp_path_factory: pytest.TempPathFactory) -> Postgres:
 
 @pytest.fixture
 def postgres(new_postgres: Postgres, tmp_path: Path, servers: list[Server]) -> Postgres:
-    # Owner and modes too: PostgreSQL looks at them.
-    subprocess.run(["cp", "-a", new_postgres.folder, tmp_path], check=True)
+    copy_data(new_postgres, tmp_path)
     server = start_postgres(tmp_path, durable=False, password=new_postgres.password)
     servers.append(server)
     return server
+
+
+def copy_data(postgres: Postgres, folder: Path) -> None:
+    # Owner and modes too: PostgreSQL looks at them.
+    subprocess.run(["cp", "-a", postgres.folder, folder], check=True)
 
 
 @pytest.fixture

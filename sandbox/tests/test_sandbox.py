@@ -121,8 +121,8 @@ def test_a_key_that_the_product_no_longer_knows_is_replaced(start: Starter, proj
     assert second.env["AGENTFLARE_API_KEY"] == (project / "key.txt").read_text()
 
 
-def test_demo_env_is_private_and_fit_for_a_shell(ready: RunningSandbox) -> None:
-    path = ready.folder / "demo.env"
+def test_demo_env_is_private_and_fit_for_a_shell(running: RunningSandbox) -> None:
+    path = running.folder / "demo.env"
 
     assert path.stat().st_mode & 0o777 == 0o600
     shell = subprocess.run(
@@ -131,7 +131,7 @@ def test_demo_env_is_private_and_fit_for_a_shell(ready: RunningSandbox) -> None:
         text=True,
         check=True,
     )
-    assert shell.stdout == f"http://localhost:{ready.port}/v1 acme\n"
+    assert shell.stdout == f"http://localhost:{running.port}/v1 acme\n"
     # And for whoever splits lines at the first equals sign.
     pairs = dict(line.split("=", 1) for line in path.read_text().splitlines())
     assert {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"} <= pairs.keys()
@@ -192,12 +192,12 @@ def test_a_port_in_use_is_told_before_anything_is_started(start: Starter, tmp_pa
 
 
 def test_a_second_one_in_the_same_folder_does_not_disturb_the_first(
-    ready: RunningSandbox, start: Starter
+    running: RunningSandbox, start: Starter
 ) -> None:
-    assert "is already running" in refusal(start())
+    assert "is already running" in refusal(start(running.folder))
 
-    assert serves(ready)
-    assert ready.env
+    assert serves(running)
+    assert running.env
 
 
 def test_a_failing_step_is_named_with_its_reason(start: Starter) -> None:
@@ -440,18 +440,18 @@ def test_web_servers_left_behind_are_ended_before_the_port_is_used_again(
 # --- Stripe -----------------------------------------------------------------------
 
 
-def test_the_stripe_stand_in_and_the_product_share_their_secrets(ready: RunningSandbox) -> None:
-    base = ready.env["STRIPE_API_BASE"]
+def test_the_stripe_stand_in_and_the_product_share_their_secrets(running: RunningSandbox) -> None:
+    base = running.env["STRIPE_API_BASE"]
     stand_in = requests.get(f"{base}/health", timeout=5).json()
 
     assert stand_in["told"] == {
-        name: ready.env[name] for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+        name: running.env[name] for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
     }
     assert stand_in["told"]["STRIPE_SECRET_KEY"].startswith("sk_test_")
     options = stand_in["arguments"]
-    webhooks = f"http://127.0.0.1:{ready.port}/webhooks/stripe"
+    webhooks = f"http://127.0.0.1:{running.port}/webhooks/stripe"
     assert options[options.index("--webhook-url") + 1] == webhooks
-    assert options[options.index("--file") + 1] == str(ready.folder / "stripe.jsonl")
+    assert options[options.index("--file") + 1] == str(running.folder / "stripe.jsonl")
 
 
 def test_with_a_key_of_stripe_there_is_no_stand_in(start: Starter) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -21,8 +22,10 @@ from tenants.registry.models import SchemaTemplate, Tenant
 
 logger = logging.getLogger(__name__)
 
-# Statements of a migration run that make nothing.
-_NOT_REPLAYED = ("SELECT", "SET", "SAVEPOINT", "RELEASE", "ROLLBACK")
+# Statements of a migration run that make nothing, or are not needed one by one.
+_NOT_REPLAYED = ("SELECT", "SET", "SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK", "CREATE SCHEMA")
+_MARK_AS_APPLIED = 'INSERT INTO "django_migrations"'
+_CHANGES_ROWS = ("INSERT", "UPDATE", "DELETE")
 
 # A schema as text, without its own name: equal text, equal schema.
 _DESCRIBE_SCHEMA = """
@@ -86,7 +89,7 @@ def build_template() -> SchemaTemplate:
         return template
     migrated, replayed = (f"build_{random_code(10, BASE36)}" for _ in range(2))
     try:
-        sql = take_sql(lambda: _create_by_migrations(migrated))
+        sql = take_sql(lambda: _create_by_migrations(migrated)) + _mark_as_applied(migrated)
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f'CREATE SCHEMA "{replayed}"')
@@ -110,22 +113,41 @@ def _create_by_migrations(name: str) -> None:
 
 
 def take_sql(work: Callable[[], None]) -> str:
-    """Every statement of `work` that made something, as one script, with values put in."""
+    """Every statement of `work` that made something, as one script, with values put in.
+
+    Rows of `django_migrations` are left out.
+    """
     statements: list[str] = []
 
     def record(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        text = str(sql)
-        if not text.lstrip().upper().startswith((*_NOT_REPLAYED, "CREATE SCHEMA")):
-            cursor = context["cursor"].cursor
-            rows = params if many else [params]
-            statements.extend(
-                cursor.mogrify(text, row) if row else text.replace("%%", "%") for row in rows
-            )
-        return execute(sql, params, many, context)
+        result = execute(sql, params, many, context)
+        text, cursor = str(sql).strip(), context["cursor"].cursor
+        if text.startswith((*_NOT_REPLAYED, _MARK_AS_APPLIED)):
+            return result
+        # What old rows need finds none in a new schema.
+        is_one = ";" not in text.rstrip(";")
+        if is_one and text.startswith(_CHANGES_ROWS) and not cursor.rowcount:
+            return result
+        rows = params if many else [params]
+        statements.extend(
+            cursor.mogrify(text, row) if row else text.replace("%%", "%") for row in rows
+        )
+        return result
 
     with connection.execute_wrapper(record):
         work()
     return ";\n".join(statement.rstrip().rstrip(";") for statement in statements) + ";"
+
+
+def _mark_as_applied(name: str) -> str:
+    """A statement for all rows of a schema's `django_migrations`, which has one for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT string_agg(format('(%L, %L, %L)', app, name, applied), ', ' ORDER BY id)"  # noqa: S608
+            f' FROM "{name}".django_migrations'
+        )
+        (rows,) = cursor.fetchone()
+    return f"\n{_MARK_AS_APPLIED} (app, name, applied) VALUES {rows};"
 
 
 def describe_schema(name: str) -> str:
@@ -141,10 +163,12 @@ def migrations_fingerprint() -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def tenant_migrations() -> set[tuple[str, str]]:
+@cache
+def tenant_migrations() -> frozenset[tuple[str, str]]:
+    """App and name of each. They are of the code that runs, which does not change."""
     labels = {app.rpartition(".")[2] for app in settings.TENANT_APPS}
     loader = MigrationLoader(connection=None)
-    return {key for key in loader.disk_migrations if key[0] in labels}
+    return frozenset(key for key in loader.disk_migrations if key[0] in labels)
 
 
 def tenants_behind() -> list[Tenant]:

@@ -27,6 +27,7 @@ def net_at_stripe(shop: Shop) -> int:
     return sum(row.amount for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_stripes_sums_are_the_ledgers(acme: Any, shop: Shop, seed: int) -> None:
     dice = random.Random(seed)

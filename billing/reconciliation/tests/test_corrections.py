@@ -401,7 +401,7 @@ def test_archived_calls_keep_their_correction_and_get_no_other(
         archive = UsageArchive.objects.get()
     assert archive.correction_nusd == cost(12, 25) - cost(10, 20)
     out = StringIO()
-    call_command("explain", f"req_{changed.hex}", stdout=out)
+    call_command("explain", f"req_{changed.hex}", "--tenant", acme.tenant.slug, stdout=out)
     assert f"reconciled:{changed.hex}" in out.getvalue()
 
 
@@ -560,7 +560,7 @@ def test_explain_tells_of_the_correction(acme: Any, price: Any) -> None:
     corrected(acme, request_id, 12, 25)
     out = StringIO()
 
-    call_command("explain", f"req_{request_id.hex}", stdout=out)
+    call_command("explain", f"req_{request_id.hex}", "--tenant", acme.tenant.slug, stdout=out)
 
     text = out.getvalue()
     assert "reconciled" in text

@@ -133,8 +133,14 @@ def test_tolerance_in_neurons_and_per_cent(
     assert row.compared_at is not None
 
 
+def audit_no_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are as many as tests have run, and they say nothing of drift."""
+    for name in ("check_ledger", "check_gate"):
+        monkeypatch.setattr(invariants, name, lambda *_, **__: iter(()))
+
+
 def test_what_only_one_side_knows_is_drift_too(
-    acme: Any, account: str, caplog: pytest.LogCaptureFixture
+    acme: Any, account: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(acme, account, 1000)
     sums(account)
@@ -148,6 +154,7 @@ def test_what_only_one_side_knows_is_drift_too(
     assert "@cf/x/unknown: Cloudflare 500.000, ours 0.000 neurons" in caplog.text
     lines = [line for line in find_drift() if account in line]
     assert len(lines) == 2
+    audit_no_tenant(monkeypatch)
     assert set(lines) <= set(invariants.check_all())
 
 

@@ -165,6 +165,7 @@ def test_a_large_image_and_its_mask_are_made_smaller_together() -> None:
     assert ready.size == (1024, 512)
 
 
+@pytest.mark.slow
 def test_a_web_worker_goes_on_meanwhile() -> None:
     script = Path(__file__).with_name("pixels_under_gevent.py")
 

@@ -22,6 +22,7 @@ from billing import invariants
 from billing.ledger.services import LedgerError
 from billing.reconciliation import comparing
 from billing.reconciliation.models import AwaitedFigure, UpstreamDay
+from billing.reconciliation.tests.test_sums import audit_no_tenant
 from billing.usage.models import UsageRecord
 from inference.reconciliation import services
 from inference.reconciliation.services import collect_figures, reconcile
@@ -145,7 +146,9 @@ def test_streams_that_clients_leave_add_up_once_the_log_was_read(
 
 
 @pytest.mark.usefixtures("today_is_over")
-def test_the_command_tells_of_drift_and_of_its_end(gateway: Any, cast: Any) -> None:
+def test_the_command_tells_of_drift_and_of_its_end(
+    gateway: Any, cast: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
     # Other tests have called it, and not all of that is corrected yet.
     before = differences().get(name, Decimal(0))
@@ -158,6 +161,7 @@ def test_the_command_tells_of_drift_and_of_its_end(gateway: Any, cast: Any) -> N
         call_command("reconcile", "--day", today().isoformat(), stdout=out)
 
     assert f"environment {name}: Cloudflare" in out.getvalue()
+    audit_no_tenant(monkeypatch)
     faults = [line for line in invariants.check_all() if "reconciliation" in line]
     assert any("llama-3.3-70b" in line for line in faults)
     drift(gateway, "DELETE")

@@ -45,6 +45,22 @@ def test_the_template_is_made_once_for_the_same_migrations() -> None:
     assert SchemaTemplate.objects.count() == before
 
 
+def test_what_old_rows_need_is_not_replayed(acme: Any) -> None:
+    def work() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE keys_apikey SET name = 'x' WHERE false")
+            cursor.execute("UPDATE keys_apikey SET name = %s", ["made"])
+
+    with tenant_schema(acme.code):
+        assert schemas.take_sql(work) == "UPDATE keys_apikey SET name = 'made';"
+
+
+def test_a_template_marks_all_migrations_as_applied_at_once() -> None:
+    template = SchemaTemplate.objects.get(fingerprint=schemas.migrations_fingerprint())
+
+    assert template.sql.count('INSERT INTO "django_migrations"') == 1
+
+
 def test_a_template_that_makes_another_schema_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schemas, "migrations_fingerprint", lambda: "new release")
     real = schemas.take_sql
