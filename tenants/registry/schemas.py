@@ -112,21 +112,24 @@ def _create_by_migrations(name: str) -> None:
     migrate_schema(name)
 
 
-def take_sql(work: Callable[[], None]) -> str:
+def take_sql(work: Callable[[], None], *, with_idle: bool = False) -> str:
     """Every statement of `work` that made something, as one script, with values put in.
 
-    Rows of `django_migrations` are left out.
+    Rows of `django_migrations` are left out. with_idle: also what changed no row here, for schemas
+    with rows that it would change.
     """
     statements: list[str] = []
 
     def record(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
         text, cursor = str(sql).strip(), context["cursor"].cursor
-        if text.startswith((*_NOT_REPLAYED, _MARK_AS_APPLIED)):
+        # Several statements in one begin with whatever they begin with.
+        is_one = ";" not in text.rstrip(";")
+        if text.startswith(_MARK_AS_APPLIED) or (is_one and text.startswith(_NOT_REPLAYED)):
             return result
         # What old rows need finds none in a new schema.
-        is_one = ";" not in text.rstrip(";")
-        if is_one and text.startswith(_CHANGES_ROWS) and not cursor.rowcount:
+        is_idle = text.startswith(_CHANGES_ROWS) and not cursor.rowcount
+        if is_one and is_idle and not with_idle:
             return result
         rows = params if many else [params]
         statements.extend(
@@ -150,10 +153,19 @@ def _mark_as_applied(name: str) -> str:
     return f"\n{_MARK_AS_APPLIED} (app, name, applied) VALUES {rows};"
 
 
-def describe_schema(name: str) -> str:
-    with schema_context("public"), connection.cursor() as cursor:
-        cursor.execute(_DESCRIBE_SCHEMA, {"schema": name})
-        (text,) = cursor.fetchone()
+def describe_schema(name: str, *, cursor: Any = None) -> str:
+    """cursor: of a connection that sees what is not committed yet; its `search_path` is not
+    touched."""
+    if cursor is None:
+        with schema_context("public"), connection.cursor() as own:
+            return describe_schema(name, cursor=own)
+    # How constraints are told depends on it.
+    cursor.execute("SELECT current_setting('search_path')")
+    (path,) = cursor.fetchone()
+    cursor.execute("SET search_path = public")
+    cursor.execute(_DESCRIBE_SCHEMA, {"schema": name})
+    (text,) = cursor.fetchone()
+    cursor.execute("SELECT set_config('search_path', %s, false)", [path])
     return text or ""
 
 
@@ -174,10 +186,12 @@ def tenant_migrations() -> frozenset[tuple[str, str]]:
 def tenants_behind() -> list[Tenant]:
     """Tenants whose schema lacks a migration that the code has."""
     wanted = tenant_migrations()
-    return [tenant for tenant in Tenant.objects.all() if wanted - _applied(tenant.schema_name)]
+    return [
+        tenant for tenant in Tenant.objects.all() if wanted - applied_migrations(tenant.schema_name)
+    ]
 
 
-def _applied(schema: str) -> set[tuple[str, str]]:
+def applied_migrations(schema: str) -> set[tuple[str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT app, name FROM "{schema}".django_migrations')  # noqa: S608  # our own name
         return set(cursor.fetchall())

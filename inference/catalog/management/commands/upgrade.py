@@ -1,36 +1,37 @@
+from argparse import ArgumentParser
 from typing import Any
 
-import psycopg
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
-from django.db import connection
+from django.core.management.base import BaseCommand, CommandError
 
 from inference.catalog.services import load_catalogue
-from tenants.registry.schemas import build_template, migrate_schema, tenants_behind
+from tenants.registry.migrating import migrate_all, one_upgrade_at_a_time, versions_behind
+from tenants.registry.schemas import build_template
 from tenants.users.staff import sync_roles
-
-# One upgrade at a time, whoever starts how many. Any number will do.
-_LOCK = 7_265_031
 
 
 class Command(BaseCommand):
     help = "Bring the database up to this release: schemas, template, catalogue. Repeat at will."
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        # On a connection of its own: migrating gives Django's back to the pool.
-        with psycopg.connect(**connection.get_connection_params()) as lock:
-            lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-            self.upgrade()
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--jobs", type=int, default=4, help="tenants' schemas at once")
 
-    def upgrade(self) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
+        with one_upgrade_at_a_time():
+            self.upgrade(jobs=options["jobs"])
+
+    def upgrade(self, *, jobs: int) -> None:
         call_command("migrate_schemas", shared=True, interactive=False, verbosity=0)
         self.stdout.write("Shared schema: up to date.")
         build_template()
         self.stdout.write("Template of tenants' schemas: checked.")
-        behind = tenants_behind()
-        for tenant in behind:
-            migrate_schema(tenant.schema_name)
-        self.stdout.write(f"Tenants' schemas: {len(behind)} migrated.")
+        ended = migrate_all(versions_behind(), jobs=jobs)
+        self.stdout.write(f"Tenants' schemas: {ended.done} migrated.")
+        if ended.failed:
+            raise CommandError(
+                f"{len(ended.failed)} schemas are as they were, of {', '.join(ended.failed)}: see "
+                "`manage.py migrate_tenants`."
+            )
         sync_roles()
         loaded = load_catalogue()
         self.stdout.write(
