@@ -38,6 +38,7 @@ SIDEBAR = {
     ],
     "Offer": [
         Page("AI models", "neurology", "catalog", "aimodel"),
+        Page("Compare", "compare_arrows", "catalog", "difference", url="admin_comparison"),
         Page("Prices", "sell", "prices", "priceversion"),
         Page("Routes", "alt_route", "catalog", "route"),
         Page("Upstreams", "cloud", "upstreams", "upstream"),

@@ -558,6 +558,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "send-model-notices": {
+        "task": "inference.catalog.tasks.send_notices_task",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    "compare-catalogue": {
+        "task": "inference.catalog.tasks.compare_task",
+        "schedule": crontab(hour=4, minute=7),
+        "options": {"expires": 3600},
+    },
     "publish-maintenance": {
         "task": "tenants.announcements.tasks.publish_maintenance_task",
         "schedule": 60.0,

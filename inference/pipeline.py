@@ -28,6 +28,7 @@ from billing.usage.events import UsageEvent
 from inference import progress
 from inference.attempts import Attempts, Prepared
 from inference.catalog.allowed import require_allowed
+from inference.catalog.ends import sunset_headers
 from inference.catalog.selectors import Offer, RoutePlan, catalogue
 from inference.metering.meter import Meter
 from inference.shrink import fitting_cap
@@ -111,6 +112,7 @@ class Admitted:
             "x-agentflare-attempts": str(meter.attempts),
             "x-agentflare-cache": meter.cache_status or "NONE",
             **rate_limit_headers(meter.hold.counts),
+            **sunset_headers(meter.offer),
         }
         if self.shrunk_to is not None:
             headers["x-agentflare-max-tokens"] = str(self.shrunk_to)

@@ -1,6 +1,7 @@
 """Is anything stuck? What the operator's overview says of the machinery at this moment."""
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agentflare import degraded
@@ -59,8 +60,18 @@ def queues() -> Queues:
     )
 
 
+# What is above billing adds its own.
+_sources: list[Callable[[], Iterable[Finding]]] = []
+
+
+def add_findings(source: Callable[[], Iterable[Finding]]) -> None:
+    """Once, when the process starts."""
+    _sources.append(source)
+
+
 def findings() -> list[Finding]:
-    return [*_of_stores(), *_of_queues(), *_of_events()]
+    ours = [*_of_stores(), *_of_queues(), *_of_events()]
+    return [*ours, *(finding for source in _sources for finding in source())]
 
 
 def _of_stores() -> list[Finding]:

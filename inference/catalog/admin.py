@@ -1,13 +1,11 @@
-"""The catalogue in the admin: read here, changed by releases. And prices for what is in it."""
+"""Routes in the admin, and prices for what is in the catalogue. Models: model_admin.py."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
@@ -16,55 +14,12 @@ from billing.prices.admin import (
     PriceVersionForm,
     RateFormSet,
     RateInline,
-    latest_price,
-    sentence,
 )
 from billing.prices.models import PriceVersion, Unit
+from inference.catalog import model_admin  # noqa: F401  # registers AIModel
 from inference.catalog.models import AIModel, Route, RouteCandidate
-
-
-@admin.register(AIModel)
-class AIModelAdmin(ModelAdmin):
-    list_display = ("name", "vendor", "kind", "label", "context_window", "released_on")
-    list_filter = ("state", "kind", "vendor")
-    search_fields = ("name", "upstream_model", "vendor")
-    fieldsets = (
-        (None, {"fields": ("name", "upstream_model", "vendor", "kind", "label", "released_on")}),
-        ("Price", {"fields": ("price",)}),
-        (
-            "What it can do",
-            {"fields": ("context_window", "max_output_tokens", "can", "json_mode")},
-        ),
-        ("How it is called", {"fields": ("request_form", "answer_form", "vocabulary", "notes")}),
-    )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AIModel | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AIModel | None = None) -> bool:
-        return False
-
-    @display(description="State", ordering="state", label={"Offered": "success"})
-    def label(self, ai_model: AIModel) -> str:
-        return ai_model.get_state_display().capitalize()
-
-    @display(description="Capabilities")
-    def can(self, ai_model: AIModel) -> str:
-        return ", ".join(name.replace("_", " ") for name in ai_model.capabilities)
-
-    @display(description="Tenants pay")
-    def price(self, ai_model: AIModel) -> str:
-        version = latest_price(ai_model.name)
-        return format_html(
-            '{} <a class="text-primary-600 underline dark:text-primary-500" href="{}?ai_model={}">'
-            "Set a new price</a>",
-            sentence(version) if version else "Nothing: without a price it is not served.",
-            reverse("admin:prices_priceversion_add"),
-            ai_model.name,
-        )
+from inference.catalog.selectors import catalogue, forget
+from tenants.operators.reasons import ReasonedAdmin
 
 
 class RouteCandidateFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
@@ -94,19 +49,46 @@ class RouteCandidateInline(TabularInline):
 
 
 @admin.register(Route)
-class RouteAdmin(ModelAdmin):
+class RouteAdmin(ReasonedAdmin):
     """Names that clients use for whichever of several AI models the operator chooses."""
 
-    list_display = ("name", "leads_to", "is_active", "note")
+    list_display = ("name", "leads_to", "label", "is_active", "note")
+    list_filter = ("is_active",)
     search_fields = ("name", "note")
     inlines = (RouteCandidateInline,)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        forget()
+
     @display(description="Leads to")
     def leads_to(self, route: Route) -> str:
+        """Shares of the calls, then the fallbacks in order."""
+        rows = list(route.candidates.all())
+        whole = sum(row.weight for row in rows)
         return ", ".join(
-            f"{row.ai_model_id} ({row.weight})" if row.weight else f"else {row.ai_model_id}"
-            for row in route.candidates.all()
+            f"{row.ai_model_id} ({100 * row.weight / whole:.0f} %)"
+            if row.weight
+            else f"else {row.ai_model_id}"
+            for row in rows
         )
+
+    @display(
+        description="Now",
+        label={"Well": "success", "Leads nowhere": "danger", "Switched off": "default"},
+    )
+    def label(self, route: Route) -> str:
+        if not route.is_active:
+            return "Switched off"
+        names = [row.ai_model_id for row in route.candidates.all()]
+        offers = catalogue().offers
+        served = [name for name in names if name in offers]
+        ending = [name for name in served if offers[name].deprecated_at is not None]
+        if not served:
+            return "Leads nowhere"
+        if missing := [name for name in names if name not in offers]:
+            return f"Without {', '.join(missing)}, not served"
+        return f"{', '.join(ending)} ends" if ending else "Well"
 
 
 class CataloguePriceForm(PriceVersionForm):

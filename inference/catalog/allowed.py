@@ -18,3 +18,21 @@ def require_allowed(record: KeyRecord, plan: RoutePlan) -> None:
         raise ModelNotFoundError(
             plan.name[:200], why="is not among the models that this API key may call"
         )
+    if not is_open_to(record.tenant_code, plan):
+        offer = plan.offers[0]
+        until = f" on {offer.ends_on}" if offer.ends_on else ""
+        instead = f". Use `{offer.successor}` instead" if offer.successor else ""
+        raise ModelNotFoundError(
+            plan.name[:200],
+            why=f"is being retired{until} and takes no new users{instead}",
+        )
+
+
+def is_open_to(tenant_code: str, plan: RoutePlan) -> bool:
+    """A model that drains goes on for those who used it. Where a route leads is the operator's
+    to choose."""
+    return plan.is_route or plan.offers[0].is_open_to(tenant_code)
+
+
+def is_listed_for(tenant_code: str, plan: RoutePlan) -> bool:
+    return plan.is_route or plan.offers[0].is_listed_for(tenant_code)

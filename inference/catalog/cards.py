@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from agentflare.money import NUSD_PER_NEURON
@@ -79,6 +80,11 @@ class Card:
     leads_to: Sequence[str] = ()
     why_not: str = ""
     is_retired: bool = False
+    is_hidden: bool = False
+    # Its end is decided; ends_on: the first day without it, if one is set.
+    is_ending: bool = False
+    ends_on: date | None = None
+    successor: str = ""
 
     @property
     def kind_label(self) -> str:
@@ -125,13 +131,19 @@ class Wanted:
         return bool(self.words or self.kind or self.capabilities or self.least_window)
 
 
-def cards(catalogue: Catalogue, rows: Iterable[AIModel]) -> dict[str, Card]:
+def cards(
+    catalogue: Catalogue, rows: Iterable[AIModel], *, tenant_code: str = ""
+) -> dict[str, Card]:
     """All models, served or not, and routes, which stand before a model of their name.
 
-    rows: of the catalogue, for those that are not served.
+    rows: of the catalogue, for those that are not served. tenant_code: whose; empty: a stranger.
     """
     by_row = {row.name: row for row in rows}
-    made = {name: _of_offer(offer) for name, offer in catalogue.offers.items()}
+    made = {
+        name: _of_offer(offer)
+        for name, offer in catalogue.offers.items()
+        if offer.is_open_to(tenant_code)
+    }
     for name, why in catalogue.unserved.items():
         if name in by_row:
             made[name] = _of_row(by_row[name], why)
@@ -144,6 +156,7 @@ def chosen(every: Mapping[str, Card], wanted: Wanted) -> list[Card]:
         card
         for card in every.values()
         if (wanted.with_unserved or not card.why_not)
+        and not card.is_hidden
         and (not wanted.kind or card.kind == wanted.kind)
         and card.capabilities.issuperset(wanted.capabilities)
         and (card.window or 0) >= wanted.least_window
@@ -187,6 +200,10 @@ def _of_offer(offer: Offer) -> Card:
         ],
         neuron_usd=plain_usd(per_neuron) if price.follows_neurons else "",
         price_version=price.version_id,
+        is_hidden=offer.is_hidden,
+        is_ending=offer.deprecated_at is not None,
+        ends_on=offer.ends_on,
+        successor=offer.successor,
     )
 
 
@@ -228,6 +245,8 @@ def _of_row(row: AIModel, why: str) -> Card:
         price_version=None,
         why_not=why,
         is_retired=row.state == AIModel.State.RETIRED,
+        is_hidden=row.status == AIModel.Status.HIDDEN,
+        successor=row.successor_id or "",
     )
 
 

@@ -9,8 +9,18 @@ class AIModel(models.Model):
     """One AI model: what a client names in `model`, and what is known of it upstream."""
 
     class State(models.TextChoices):
+        """At the provider."""
+
         OFFERED = "offered"
         RETIRED = "retired", "gone upstream"
+
+    class Status(models.TextChoices):
+        """With us: the operator's choice, which outlasts releases."""
+
+        OFFERED = "offered", "Offered"
+        HIDDEN = "hidden", "Hidden: in no list, served to whoever names it"
+        DRAINING = "draining", "Draining: served to those alone who used it in 30 days"
+        OFF = "off", "Off: calls are refused"
 
     name = models.CharField(max_length=80, primary_key=True, help_text="friendly id")
     upstream_model = models.CharField(max_length=120, help_text="the provider's own id")
@@ -38,6 +48,35 @@ class AIModel(models.Model):
     answer_form = models.CharField(max_length=40)
     vocabulary = models.CharField(max_length=20, help_text="how its tokens compare to o200k's")
     notes = models.TextField(blank=True)
+
+    status = models.CharField(
+        max_length=10,
+        choices=Status.choices,
+        default=Status.OFFERED,
+        db_default=Status.OFFERED,
+    )
+    status_since = models.DateTimeField(null=True, blank=True, editable=False)
+    ends_on = models.DateField(
+        "served until",
+        null=True,
+        blank=True,
+        help_text="The first day (UTC) on which calls are refused. Programs read it in the "
+        "Sunset header of each answer, people on the model’s page. Empty: no day is set.",
+    )
+    successor = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="What to use instead: messages and pages name it.",
+    )
+    corrections = models.JSONField(
+        default=dict,
+        db_default={},
+        editable=False,
+        help_text="field → the operator's value, which stands in place of the release's",
+    )
 
     class Meta:
         ordering = ("name",)
@@ -89,3 +128,82 @@ class RouteCandidate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route_id} → {self.ai_model_id}"
+
+
+class ModelNotice(models.Model):
+    """What those who used an AI model are told of its end. Sent once to each of them."""
+
+    ai_model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="notices")
+    subject = models.CharField(max_length=150)
+    text = models.TextField(max_length=4000)
+    created_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class ModelNoticeReceipt(models.Model):
+    """A tenant whose people were told; nobody where it has none."""
+
+    notice = models.ForeignKey(ModelNotice, on_delete=models.CASCADE, related_name="receipts")
+    tenant_code = models.CharField(max_length=6)
+    mails = models.PositiveSmallIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["notice", "tenant_code"], name="notice_once_per_tenant")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.notice_id} {self.tenant_code}"
+
+
+class Comparison(models.Model):
+    """One look at Cloudflare's own list of models. Where it failed, what was known stands."""
+
+    account = models.CharField(max_length=40, help_text="the upstream whose list it was")
+    started_at = models.DateTimeField(auto_now_add=True)
+    models_seen = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Difference(models.Model):
+    """Something that Cloudflare's list has otherwise than our catalogue. Nothing follows from it
+    by itself; it goes when both say the same."""
+
+    class What(models.TextChoices):
+        NEW = "new", "new there"
+        GONE = "gone", "gone there"
+        CHANGED = "changed"
+
+    upstream_model = models.CharField(max_length=120)
+    what = models.CharField(max_length=7, choices=What.choices)
+    field = models.CharField(max_length=60, blank=True, help_text="of a model that has changed")
+    ours = models.CharField(max_length=300, blank=True)
+    theirs = models.CharField(max_length=300, blank=True)
+    first_seen_at = models.DateTimeField(auto_now_add=True)
+    dismissed_at = models.DateTimeField(null=True, help_text="while theirs stays what it is")
+
+    class Meta:
+        ordering = ("what", "upstream_model", "field")
+        default_permissions = ("view", "change")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["upstream_model", "field"], name="difference_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.upstream_model} {self.what} {self.field}".strip()

@@ -29,6 +29,18 @@ def model_object(offer: Offer) -> dict[str, Any]:
             "price_version": offer.price.version_id,
             "rates": {unit: _usd(rate) for unit, rate in offer.price.rates.items()},
         },
+        "deprecation": _deprecation(offer),
+    }
+
+
+def _deprecation(offer: Offer) -> dict[str, Any] | None:
+    """Of a model whose end is decided; ends_on: the first day (UTC) without it."""
+    if offer.deprecated_at is None:
+        return None
+    return {
+        "deprecated_at": offer.deprecated_at,
+        "ends_on": offer.ends_on.isoformat() if offer.ends_on else None,
+        "successor": offer.successor or None,
     }
 
 
@@ -70,15 +82,21 @@ def anthropic_object(plan: RoutePlan) -> dict[str, Any]:
         "display_name": plan.name,
         # The epoch where we do not know it, as theirs has it.
         "created_at": created.isoformat().replace("+00:00", "Z"),
-        "lifecycle": "active",
+        "lifecycle": "active" if first.deprecated_at is None else "deprecated",
         "max_input_tokens": first.max_input_tokens or first.context_window,
         "max_tokens": first.max_output_tokens,
         # Required by Anthropic's schema, which allows null: we do not know.
         "capabilities": None,
         "line": None,
-        "deprecated_at": None,
-        "retires_at": None,
+        "deprecated_at": _anthropic_time(first.deprecated_at),
+        "retires_at": f"{first.ends_on}T00:00:00Z" if first.ends_on else None,
     }
+
+
+def _anthropic_time(moment: int | None) -> str | None:
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _usd(rate_nusd: Decimal) -> str:

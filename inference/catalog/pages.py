@@ -44,14 +44,18 @@ def models_page(request: HttpRequest, *, frame: str, models_url: str) -> HttpRes
     frame: the template around it. models_url: its own; each model's begins with it.
     """
     wanted = _wanted(request)
-    every = all_cards()
-    kinds = {card.kind for card in every.values() if wanted.with_unserved or not card.why_not}
+    every = all_cards(request)
+    kinds = {
+        card.kind
+        for card in chosen(every, Wanted(with_unserved=True))
+        if wanted.with_unserved or not card.why_not
+    }
     context = {
         "frame": frame,
         "models_url": models_url,
         "cards": chosen(every, wanted),
         "wanted": wanted,
-        "served": sum(1 for card in every.values() if not card.why_not),
+        "served": len(chosen(every, Wanted())),
         "kinds": {kind: label for kind, (label, _) in KINDS.items() if kind in kinds},
         "capabilities": {name: CAPABILITIES[name] for name in CHOSEN_BY},
         "windows": WINDOWS,
@@ -67,7 +71,7 @@ def models_page(request: HttpRequest, *, frame: str, models_url: str) -> HttpRes
 
 def model_page(request: HttpRequest, name: str, *, frame: str, models_url: str) -> HttpResponse:
     """One model: what it can, what it costs, and a program that calls it."""
-    card = all_cards().get(name)
+    card = all_cards(request).get(name)
     if card is None:
         raise Http404
     context = {
@@ -80,8 +84,11 @@ def model_page(request: HttpRequest, name: str, *, frame: str, models_url: str) 
     return render(request, "models/detail.html", context)
 
 
-def all_cards() -> dict[str, Card]:
-    return cards(catalogue(), AIModel.objects.all())
+def all_cards(request: HttpRequest) -> dict[str, Card]:
+    """As the workspace sees them whose page it is, or a stranger."""
+    workspace: Workspace | None = getattr(request, "workspace", None)
+    tenant_code = workspace.tenant.code if workspace else ""
+    return cards(catalogue(), AIModel.objects.all(), tenant_code=tenant_code)
 
 
 def _wanted(request: HttpRequest) -> Wanted:

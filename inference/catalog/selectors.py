@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date
 
 from django.conf import settings
 from django.db import connection
@@ -19,6 +20,8 @@ from django_tenants.utils import schema_context
 
 from agentflare.connections import patiently
 from agentflare.errors import ModelNotFoundError
+from billing.business.figures import first_day
+from billing.business.models import TenantDay
 from billing.prices.services import Price, prices_at
 from inference.catalog.models import AIModel, Route, RouteCandidate
 from inference.upstreams.accounts import WORKERS_AI, Account
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 # Times its age: a process that was idle must not begin with yesterday's prices.
 _TOO_OLD = 3
 WEBSOCKET_ONLY = "websocket_only"
+# Who called a model in so many days goes on using it while it drains.
+USED_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,20 @@ class Offer:
     answer_form: str
     vocabulary: str
     price: Price
+    is_hidden: bool = False
+    # While it drains, whom it is still served to; None: to everybody.
+    open_to: frozenset[str] | None = None
+    # Since when its end is decided, in seconds since 1970, and the first day without it.
+    deprecated_at: int | None = None
+    ends_on: date | None = None
+    successor: str = ""
+
+    def is_open_to(self, tenant_code: str) -> bool:
+        return self.open_to is None or tenant_code in self.open_to
+
+    def is_listed_for(self, tenant_code: str) -> bool:
+        """Whether its lists show it. "": of somebody who is no tenant."""
+        return not self.is_hidden and self.is_open_to(tenant_code)
 
     def can(self, capability: str) -> bool:
         return capability in self.capabilities
@@ -175,10 +194,15 @@ def read_catalogue() -> Catalogue:
     with schema_context("public"):
         prices = prices_at(timezone.now())
         rows = list(AIModel.objects.all())
+        users = users_of_draining(rows)
         accounts = read_accounts()
         routes = list(Route.objects.filter(is_active=True).prefetch_related("candidates"))
     unserved = {row.name: why for row in rows if (why := why_unserved(row, prices, accounts))}
-    offers = {row.name: as_offer(row, prices[row.name]) for row in rows if row.name not in unserved}
+    offers = {
+        row.name: as_offer(row, prices[row.name], open_to=users.get(row.name))
+        for row in rows
+        if row.name not in unserved
+    }
     plans = [as_plan(route, list(route.candidates.all()), offers) for route in routes]
     return Catalogue(
         offers=offers,
@@ -194,8 +218,13 @@ def why_unserved(
     row: AIModel, prices: Mapping[str, Price], accounts: Mapping[str, Account]
 ) -> str | None:
     """The reason that a client reads; None: it is served."""
+    instead = f". Use `{row.successor_id}` instead" if row.successor_id else ""
     if row.state == AIModel.State.RETIRED:
-        return "has been retired"
+        return f"has been retired{instead}"
+    if row.status == AIModel.Status.OFF:
+        return f"has been switched off{instead}"
+    if row.ends_on and row.ends_on <= timezone.now().astimezone(UTC).date():
+        return f"was served until {row.ends_on}{instead}"
     if row.request_form == WEBSOCKET_ONLY:
         return "speaks WebSocket only and cannot be called over HTTP"
     if row.name not in prices:
@@ -218,8 +247,25 @@ def as_plan(
     return RoutePlan(route.name, weighted, fallbacks, created=created, is_route=True)
 
 
-def as_offer(row: AIModel, price: Price) -> Offer:
+def users_of_draining(rows: Sequence[AIModel]) -> dict[str, frozenset[str]]:
+    """Model that drains → the tenants that called it in the last 30 days."""
+    users = {row.name: set[str]() for row in rows if row.status == AIModel.Status.DRAINING}
+    if users:
+        for name, tenant_code in used_since(first_day(USED_DAYS), ai_models=list(users)):
+            users[name].add(tenant_code)
+    return {name: frozenset(codes) for name, codes in users.items()}
+
+
+def used_since(since: date, *, ai_models: Sequence[str]) -> list[tuple[str, str]]:
+    """Model and tenant's code, each pair once, from the shared sums."""
+    days = TenantDay.objects.filter(day__gte=since, ai_model__in=ai_models, calls__gt=0)
+    return list(days.values_list("ai_model", "tenant_code").distinct())
+
+
+def as_offer(row: AIModel, price: Price, *, open_to: frozenset[str] | None = None) -> Offer:
     released = row.released_on
+    is_ending = row.status == AIModel.Status.DRAINING or row.ends_on is not None
+    since = row.status_since
     return Offer(
         name=row.name,
         upstream_model=row.upstream_model,
@@ -237,4 +283,9 @@ def as_offer(row: AIModel, price: Price) -> Offer:
         answer_form=row.answer_form,
         vocabulary=row.vocabulary,
         price=price,
+        is_hidden=row.status == AIModel.Status.HIDDEN,
+        open_to=open_to,
+        deprecated_at=int(since.timestamp()) if is_ending and since else None,
+        ends_on=row.ends_on,
+        successor=row.successor_id or "",
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,17 @@ class Loaded:
 
 @transaction.atomic
 def load_catalogue(path: Path = DATA_FILE) -> Loaded:
-    """Bring models and their catalogue prices up to the file. A repeat changes nothing."""
+    """Bring models and their catalogue prices up to the file. A repeat changes nothing.
+
+    What the operator has chosen or corrected stands.
+    """
     rows = json.loads(path.read_text())
+    corrected = dict(AIModel.objects.values_list("name", "corrections"))
     new_prices = 0
     for row in rows:
-        AIModel.objects.update_or_create(name=row["friendly_id"], defaults=model_fields(row))
+        name = row["friendly_id"]
+        fields = {**model_fields(row), **corrected.get(name, {})}
+        AIModel.objects.update_or_create(name=name, defaults=fields)
         if neurons := neurons_by_unit(row):
             new_prices += set_catalogue_price(
                 ai_model=row["friendly_id"],
@@ -139,6 +146,15 @@ def remove_server_model(*, name: str) -> None:
     if routes := list(Route.objects.filter(candidates__ai_model=model)):
         raise UpstreamError(f"The route {routes[0].name} leads to {name}: change it first.")
     model.delete()
+
+
+@cache
+def released_fields(name: str) -> dict[str, Any] | None:
+    """What the release says of a model of the catalogue; None: it is of a server."""
+    for row in json.loads(DATA_FILE.read_text()):
+        if row["friendly_id"] == name:
+            return model_fields(row)
+    return None
 
 
 def model_fields(row: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 
 from agentflare.api import JsonResponse
 from agentflare.envelopes import speaks_anthropic
-from inference.catalog.allowed import may_call, require_allowed
+from inference.catalog.allowed import is_listed_for, may_call, require_allowed
 from inference.catalog.objects import (
     anthropic_list,
     anthropic_object,
@@ -33,7 +33,12 @@ class ModelListView(LimitedView):
         ]
         # A route stands before an AI model of its name.
         by_name = {plan.name: plan for plan in plans}
-        plans = [plan for plan in by_name.values() if may_call(caller(request), plan)]
+        record = caller(request)
+        plans = [
+            plan
+            for plan in by_name.values()
+            if may_call(record, plan) and is_listed_for(record.tenant_code, plan)
+        ]
         if speaks_anthropic(request._request):
             takes_messages = [plan for plan in plans if plan.offers[0].kind in KINDS]
             return JsonResponse(anthropic_list(takes_messages))

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.dashboard.views import home
-from inference.catalog.cards import Card
+from inference.catalog.cards import Card, Wanted, chosen
 from inference.catalog.pages import all_cards, model_page, models_page
 from inference.catalog.table import KINDS
 
@@ -28,7 +28,8 @@ def front_page(request: HttpRequest) -> HttpResponse:
         return home(request)
     if not settings.SIGNUP_OPEN:
         return redirect_to_login(reverse("home"))
-    served = [card for card in all_cards().values() if not card.why_not and not card.leads_to]
+    shown = chosen(all_cards(request), Wanted())
+    served = [card for card in shown if not card.leads_to and not card.is_ending]
     context = {
         "served": len(served),
         "kinds": _kinds(served),

@@ -173,7 +173,9 @@ def _takes_no_images(params: PictureParams) -> GatewayError:
     others = [
         name
         for name, offer in catalogue().offers.items()
-        if not offer.upstream and family_of(offer.upstream_model).takes is not Takes.NOTHING
+        if offer.is_listed_for("")
+        and not offer.upstream
+        and family_of(offer.upstream_model).takes is not Takes.NOTHING
     ]
     return InvalidRequestError(
         f"The model `{params.model}` makes images from text alone and takes none to edit. "

@@ -41,6 +41,6 @@ def model_for(name: str | None) -> str:
         assert name is not None
         return name
     for offer in snapshot.offers.values():
-        if offer.kind in KINDS:
+        if offer.kind in KINDS and offer.is_listed_for(""):
             return offer.name
     raise ModelNotFoundError(name or "omni-moderation-latest")

@@ -14,31 +14,38 @@ Model = dict[str, Any]
 _SIZES = ((512, 512), (768, 768), (1024, 1024), (1024, 768), (768, 1024), (1280, 720), (720, 1280))
 
 
-def chat_models(catalogue: Catalogue) -> list[Model]:
-    return _models(catalogue, ("chat", "image-to-text"), _chat)
+def chat_models(catalogue: Catalogue, tenant_code: str) -> list[Model]:
+    return _models(catalogue, tenant_code, ("chat", "image-to-text"), _chat)
 
 
-def image_models(catalogue: Catalogue) -> list[Model]:
-    return _models(catalogue, ("text-to-image",), _image)
+def image_models(catalogue: Catalogue, tenant_code: str) -> list[Model]:
+    return _models(catalogue, tenant_code, ("text-to-image",), _image)
 
 
-def speech_models(catalogue: Catalogue) -> list[Model]:
-    return _models(catalogue, ("tts",), _speech)
+def speech_models(catalogue: Catalogue, tenant_code: str) -> list[Model]:
+    return _models(catalogue, tenant_code, ("tts",), _speech)
 
 
-def transcription_models(catalogue: Catalogue) -> list[Model]:
-    return _models(catalogue, ("asr",), _transcription)
+def transcription_models(catalogue: Catalogue, tenant_code: str) -> list[Model]:
+    return _models(catalogue, tenant_code, ("asr",), _transcription)
 
 
-def embedding_models(catalogue: Catalogue) -> list[Model]:
-    return _models(catalogue, ("embeddings",), _embedding)
+def embedding_models(catalogue: Catalogue, tenant_code: str) -> list[Model]:
+    return _models(catalogue, tenant_code, ("embeddings",), _embedding)
 
 
 def _models(
-    catalogue: Catalogue, kinds: Iterable[str], facts: Callable[[Offer], Model | None]
+    catalogue: Catalogue,
+    tenant_code: str,
+    kinds: Iterable[str],
+    facts: Callable[[Offer], Model | None],
 ) -> list[Model]:
     """By name. A route is what its first model is; it stands before a model of its name."""
-    plans = [RoutePlan(offer.name, [(offer, 1)]) for offer in catalogue.offers.values()]
+    plans = [
+        RoutePlan(offer.name, [(offer, 1)])
+        for offer in catalogue.offers.values()
+        if offer.is_listed_for(tenant_code)
+    ]
     by_name = {plan.name: plan.offers[0] for plan in [*plans, *catalogue.routes.values()]}
     found = []
     for name, offer in sorted(by_name.items()):

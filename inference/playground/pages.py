@@ -20,14 +20,14 @@ _POLICY = f"{CONTENT_SECURITY_POLICY}; media-src 'self' blob:"
 
 
 def _page(
-    name: str, models: Callable[[Catalogue], list[offered.Model]], *, first: str = ""
+    name: str, models: Callable[[Catalogue, str], list[offered.Model]], *, first: str = ""
 ) -> Callable[..., HttpResponse]:
     """first: the model that is chosen where nobody has chosen one."""
 
     @never_cache
     @workspace_page(Permission.CALL)
     def page(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-        found = models(catalogue())
+        found = models(catalogue(), workspace.tenant.code)
         names = [model["name"] for model in found]
         asked = request.GET.get("model", "")
         context: dict[str, Any] = {

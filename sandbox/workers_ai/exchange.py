@@ -29,6 +29,7 @@ from sandbox.workers_ai.errors import (
 from sandbox.workers_ai.gateway_cache import GatewayCache
 from sandbox.workers_ai.journal import CallRecord, Journal
 from sandbox.workers_ai.local_model import LocalModel
+from sandbox.workers_ai.models_list import ModelsList
 from sandbox.workers_ai.script import Directive, FailureCounts
 from sandbox.workers_ai.settings import Settings
 from sandbox.workers_ai.small_models import SmallModels
@@ -53,6 +54,7 @@ class Services:
     gateway_cache: GatewayCache = field(default_factory=GatewayCache)
     gateway_logs: GatewayLogs = field(default_factory=GatewayLogs)
     books: Books = field(default_factory=Books)
+    models_list: ModelsList = field(default_factory=lambda: ModelsList([]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Routes, authentication, and the record of every call."""
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,7 @@ from sandbox.workers_ai.gateway import answer_through_cache
 from sandbox.workers_ai.journal import End
 from sandbox.workers_ai.kinds import answer_embeddings, answer_fields, answer_run
 from sandbox.workers_ai.local_model import LocalModel
+from sandbox.workers_ai.models_list import ModelsList
 from sandbox.workers_ai.openai_server.errors import error_body, status_of
 from sandbox.workers_ai.openai_server.routes import open_openai_exchange, route_openai
 from sandbox.workers_ai.settings import Settings
@@ -56,6 +58,7 @@ def make_app(settings: Settings) -> web.Application:
         settings=settings,
         catalogue=Catalogue.load(settings.catalogue),
         books=Books(settings.books),
+        models_list=ModelsList(json.loads(settings.catalogue.read_text())),
         local_model=LocalModel(settings.model_file, is_wanted=not settings.scripted_only),
         small_models=SmallModels.make(is_wanted=not settings.scripted_only),
     )
@@ -69,6 +72,8 @@ def make_app(settings: Settings) -> web.Application:
     app.router.add_delete("/__sandbox/calls", clear_calls)
     app.router.add_put("/__sandbox/drift", change_drift)
     app.router.add_delete("/__sandbox/drift", change_drift)
+    app.router.add_put("/__sandbox/models", change_models)
+    app.router.add_delete("/__sandbox/models", change_models)
     app.router.add_route("*", "/openai/{path:.*}", serve_openai)
     app.router.add_route("*", "/{path:.*}", serve_api)
     return app
@@ -178,6 +183,17 @@ async def change_drift(request: web.Request) -> web.Response:
     return web.json_response(body)
 
 
+async def change_models(request: web.Request) -> web.Response:
+    """PUT /__sandbox/models {"changes": {id: {property: value} | null}, "fails_at", "raw"};
+    DELETE: as in the catalogue file."""
+    models = request.app[services_key].models_list
+    body = {} if request.method == "DELETE" else await request.json()
+    models.changes = body.get("changes", {})
+    models.fails_at = int(body.get("fails_at", 0))
+    models.raw = str(body.get("raw", ""))
+    return web.json_response(body)
+
+
 async def serve_openai(request: web.Request) -> web.StreamResponse:
     """The same for the server that is a plain OpenAI-compatible one."""
     exchange = open_openai_exchange(request, request.app[services_key])
@@ -231,6 +247,8 @@ async def route(exchange: Exchange, rest: str) -> web.StreamResponse:
     method = exchange.request.method
     if found := LOG_PATH.fullmatch(rest):
         return answer_log(exchange, gateway=found[1], log_id=found[2])
+    if rest == "ai/models/search":
+        return answer_models_list(exchange)
     if rest == "ai/v1/models":
         raise MethodNotAllowedError(method)
     model_id = rest.removeprefix("ai/run/") if rest.startswith("ai/run/") else ""
@@ -262,6 +280,30 @@ def answer_log(exchange: Exchange, *, gateway: str, log_id: str) -> web.Response
     if row is None:
         raise NoSuchLogError
     return exchange.json_response(enveloped(row.as_json()))
+
+
+def answer_models_list(exchange: Exchange) -> web.Response:
+    """GET …/ai/models/search?page=&per_page="""
+    if exchange.request.method != "GET":
+        raise MethodNotAllowedError(exchange.request.method)
+    models, query = exchange.services.models_list, exchange.request.query
+    if models.raw:
+        return web.Response(text=models.raw, content_type="application/json")
+    try:
+        page, size = int(query.get("page", "1")), int(query.get("per_page", "50"))
+    except ValueError:
+        raise BadInputError("page and per_page are numbers") from None
+    if models.fails_at == page:
+        return web.json_response(
+            {
+                "success": False,
+                "errors": [{"code": 7000, "message": "Internal error"}],
+                "messages": [],
+                "result": None,
+            },
+            status=500,
+        )
+    return exchange.json_response(models.page(page, size))
 
 
 async def run_direct(exchange: Exchange, model_id: str) -> web.StreamResponse:

@@ -13,6 +13,7 @@ _LOOK = (
     "registry.view_domain",
     "catalog.view_aimodel",
     "catalog.view_route",
+    "catalog.view_difference",
     "prices.view_priceversion",
 )
 ROLES: dict[str, tuple[str, ...]] = {

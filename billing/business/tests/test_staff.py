@@ -34,6 +34,8 @@ ADDS = {"Support": {"announcement"}, "Finance": set()}
 PAGES = {
     "admin_close": {"Finance"},
     "admin_maintenance": set(),
+    "admin_comparison": {"Support", "Finance"},
+    "admin_model_notice": set(),
     "admin_new_tenant": {"Support"},
     "admin_tenant": {"Support", "Finance"},
     "admin_holds": {"Support", "Finance"},
@@ -42,6 +44,8 @@ PAGES = {
 POSTS = {
     "admin_suspend": {"Support"},
     "admin_resume": {"Support"},
+    "admin_compare_now": set(),
+    "admin_difference_dismiss": set(),
     "admin_close_tenant": set(),
     "admin_reopen": set(),
     "admin_export": set(),
@@ -103,6 +107,10 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
     arguments: dict[str, dict[str, Any]] = {
         "admin_close": {},
         "admin_maintenance": {},
+        "admin_comparison": {},
+        "admin_compare_now": {},
+        "admin_difference_dismiss": {"difference_id": 1},
+        "admin_model_notice": {"name": "bge-m3"},
         "admin_new_tenant": {},
         "admin_holds": {},
         "admin_credit_decide": {"code": acme.code, "change_id": change.pk},

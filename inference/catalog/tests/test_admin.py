@@ -151,14 +151,18 @@ def test_a_price_is_followed_and_never_edited_or_deleted(operator: Client) -> No
     assert PriceVersion.objects.get(pk=version.pk).markup_percent == version.markup_percent
 
 
-def test_ai_models_are_read_only_and_tell_their_price(operator: Client) -> None:
+def test_ai_models_tell_their_price_and_are_neither_made_nor_deleted(operator: Client) -> None:
     page = f"/admin/catalog/aimodel/{CHAT}"
 
     markup = operator.get(f"{page}/change/").content.decode()
 
     assert "per million" in markup
     assert f"{LIST}add/?ai_model={CHAT}" in markup
-    assert operator.post(f"{page}/change/", {"state": "retired"}).status_code == 403
+    form = {"status": "offered", "state": "retired", "upstream_model": "x", "reason": "x"}
+    operator.post(f"{page}/change/", form)
+    assert AIModel.objects.get(pk=CHAT).state == AIModel.State.OFFERED
+    assert AIModel.objects.get(pk=CHAT).upstream_model != "x"
+    operator.post(f"{page}/change/", {**form, "as_released": "on"})
     assert operator.post(f"{page}/delete/", {"post": "yes"}).status_code == 403
     assert operator.get("/admin/catalog/aimodel/add/").status_code == 403
 

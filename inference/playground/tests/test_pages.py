@@ -89,7 +89,7 @@ def test_routes_are_offered_too() -> None:
     set_route(name="quick", weights={"gpt-oss-20b": 1}, fallbacks=[])
     try:
         selectors.forget()
-        assert "quick" in {model["name"] for model in offered.chat_models(catalogue())}
+        assert "quick" in {model["name"] for model in offered.chat_models(catalogue(), "")}
     finally:
         remove_route(name="quick")
 
