@@ -41,7 +41,7 @@ SIDEBAR = {
         Page("Compare", "compare_arrows", "catalog", "difference", url="admin_comparison"),
         Page("Prices", "sell", "prices", "priceversion"),
         Page("Routes", "alt_route", "catalog", "route"),
-        Page("Upstreams", "cloud", "upstreams", "upstream"),
+        Page("Upstreams", "cloud", "upstreams", "upstream", url="admin_upstreams"),
     ],
 }
 

@@ -19,6 +19,7 @@ urlpatterns = [
     # the tenant's people
     path("", include("billing.dashboard.urls")),
     path("", include("inference.catalog.urls")),
+    path("", include("inference.upstreams.urls")),
     path("", include("inference.playground.urls")),
     path("", include("inference.guides.urls")),
     path("", include("billing.onboarding.urls")),

@@ -17,6 +17,7 @@ from agentflare.errors import retry_after
 from inference.catalog.selectors import Catalogue, Offer
 from inference.metering.measured import TOKEN_UNITS, Quantities
 from inference.metering.meter import Meter
+from inference.upstreams import watching
 from inference.upstreams.accounts import Account
 from inference.upstreams.breakers import breakers
 from inference.upstreams.client import BROKEN, as_failure
@@ -127,11 +128,19 @@ class Attempts:
             self._meter.attempt(
                 prepared.offer, target.account, most=prepared.most, facts=prepared.facts
             )
+            began = time.perf_counter()
             try:
                 result = call(target)
             except (UpstreamCallError, *BROKEN) as exc:
                 failure = as_failure(exc)
-                self.failed(target, failure)
+                if not self.is_aborted:
+                    watching.note_failure(
+                        target.account,
+                        failure,
+                        kind=prepared.offer.kind,
+                        model=prepared.offer.name,
+                    )
+                breakers.failed(target.account, failure, **target.names)
                 queue = _after(queue, failure)
                 if attempt == limit or not queue or self.is_aborted:
                     raise failure from exc
@@ -143,12 +152,16 @@ class Attempts:
                 breakers.gave_up(target.account, **target.names)
                 raise
             self.served = target.prepared
+            took_ms = (time.perf_counter() - began) * 1000
+            watching.note_success(target.account, kind=target.offer.kind, took_ms=took_ms)
             breakers.succeeded(target.account, **target.names)
             return result
         raise AssertionError("the last attempt returns or raises")
 
     def failed(self, target: Target, failure: UpstreamCallError) -> None:
-        """Also for an answer that broke off after its first piece."""
+        """An answer that broke off after its first piece, when it had counted as a success."""
+        if not self.is_aborted:
+            watching.note_failure(target.account, failure, kind="", model=target.offer.name)
         breakers.failed(target.account, failure, **target.names)
 
     def _queue(self) -> tuple[list[Target], Target | None]:

@@ -83,6 +83,11 @@ def remove(hold: Hold) -> None:
     _holds.pop(hold.request_id, None)
 
 
+def running() -> list[Hold]:
+    """Of this process."""
+    return list(_holds.values())
+
+
 def streams() -> list[Hold]:
     """Those of this process that can be broken off."""
     return [hold for hold in list(_holds.values()) if hold.on_stop]

@@ -1,5 +1,7 @@
 """Counts and durations in templates."""
 
+from datetime import UTC, datetime
+
 from django import template
 
 register = template.Library()
@@ -9,6 +11,12 @@ register = template.Library()
 def whole(count: int) -> str:
     """1234567 is 1,234,567."""
     return f"{count:,}"
+
+
+@register.filter
+def moment(seconds: float) -> datetime:
+    """Since 1970, as a moment (UTC)."""
+    return datetime.fromtimestamp(seconds, tz=UTC)
 
 
 @register.filter

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 from unfold.decorators import display
@@ -17,8 +18,9 @@ from billing.prices.admin import (
 )
 from billing.prices.models import PriceVersion, Unit
 from inference.catalog import model_admin  # noqa: F401  # registers AIModel
+from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel, Route, RouteCandidate
-from inference.catalog.selectors import catalogue, forget
+from inference.catalog.selectors import catalogue
 from tenants.operators.reasons import ReasonedAdmin
 
 
@@ -59,7 +61,7 @@ class RouteAdmin(ReasonedAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        forget()
+        transaction.on_commit(changed)
 
     @display(description="Leads to")
     def leads_to(self, route: Route) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -21,9 +22,10 @@ from billing.business.figures import first_day
 from billing.business.models import TenantDay
 from billing.prices.admin import latest_price, sentence
 from billing.templatetags.money import usd
+from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel, Difference, Route
 from inference.catalog.notices import users_of
-from inference.catalog.selectors import USED_DAYS, forget
+from inference.catalog.selectors import USED_DAYS
 from inference.catalog.services import released_fields
 from tenants.operators.reasons import ReasonedAdmin
 
@@ -181,7 +183,7 @@ class AIModelAdmin(ReasonedAdmin):
                     name: value for name, value in now.items() if value != released[name]
                 }
         super().save_model(request, obj, form, change)
-        forget()
+        transaction.on_commit(changed)
 
     def changeform_view(
         self,

@@ -172,6 +172,12 @@ def forget() -> None:
     _current = None
 
 
+def refresh() -> None:
+    """Now, unless somebody is at it."""
+    if _refreshing.acquire(blocking=False):
+        _refresh()
+
+
 def _refresh() -> None:
     global _current
     try:
@@ -289,3 +295,13 @@ def as_offer(row: AIModel, price: Price, *, open_to: frozenset[str] | None = Non
         ends_on=row.ends_on,
         successor=row.successor_id or "",
     )
+
+
+def testable(server: str) -> dict[str, tuple[str, str]]:
+    """Models of a server (empty: of Cloudflare's) that a small call can be made to: name →
+    upstream's name for it, and its kind."""
+    return {
+        offer.name: (offer.upstream_model, offer.kind)
+        for offer in catalogue().offers.values()
+        if offer.upstream == server and offer.kind in ("chat", "embeddings")
+    }

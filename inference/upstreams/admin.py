@@ -4,14 +4,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from inference.upstreams.hooks import tell_changed
 from inference.upstreams.models import Upstream
 from inference.upstreams.secrets import encrypt
 from inference.upstreams.services import UpstreamError, check
+from inference.workers_ai.rate_limits import PER_MINUTE
+from tenants.operators.reasons import ReasonedAdmin
+
+KINDS_OF_WORK = frozenset({*PER_MINUTE, "tts"})
 
 
 class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -39,8 +44,23 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             "gateway_id",
             "api_token",
             "weight",
+            "requests_per_minute",
             "state",
         )
+
+    def clean_requests_per_minute(self) -> dict[str, int]:
+        limits = self.cleaned_data["requests_per_minute"] or {}
+        if not isinstance(limits, dict) or not all(
+            isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
+            for limit in limits.values()
+        ):
+            raise forms.ValidationError('Kinds of work with whole numbers, as {"chat": 600}.')
+        if unknown := limits.keys() - KINDS_OF_WORK:
+            raise forms.ValidationError(
+                f"There is no kind of work {sorted(unknown)[0]!r}. There are: "
+                f"{', '.join(sorted(KINDS_OF_WORK))}."
+            )
+        return limits
 
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
@@ -55,7 +75,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(ModelAdmin):
+class UpstreamAdmin(ReasonedAdmin):
     form = UpstreamForm
     list_display = ("name", "provider", "account_id", "base_url", "label", "weight")
     list_filter = ("provider", "state")
@@ -70,6 +90,11 @@ class UpstreamAdmin(ModelAdmin):
         if token := form.cleaned_data["api_token"]:
             obj.secret = encrypt(token)
         super().save_model(request, obj, form, change)
+        transaction.on_commit(tell_changed)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(tell_changed)
 
     @display(description="State", ordering="state", label={"Active": "success"})
     def label(self, upstream: Upstream) -> str:

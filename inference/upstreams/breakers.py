@@ -129,6 +129,17 @@ class Breakers:
         """Forget everything."""
         self._by_target.clear()
 
+    def closed_targets(self) -> list[tuple[str, str, str, str, int, float]]:
+        """Account, scope, what, tenant, failures in a row, and until when (since 1970)."""
+        now, told = self._clock(), []
+        for key, breaker in list(self._by_target.items()):
+            if breaker.closed_until > now:
+                account, scope, what, tenant = (*key, "", "")[:4]
+                until = time.time() + breaker.closed_until - now
+                failures = max(breaker.failures, breaker.sure)
+                told.append((account, scope, what, tenant, failures, until))
+        return told
+
     def _breaker(self, key: tuple[str, ...]) -> Breaker:
         return self._by_target.setdefault(key, Breaker())
 

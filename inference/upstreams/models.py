@@ -18,7 +18,7 @@ class Upstream(models.Model):
 
     class State(models.TextChoices):
         ACTIVE = "active"
-        OFF = "off"
+        OFF = "off", "off: no new calls, those that run go on"
 
     name = models.SlugField(max_length=40, primary_key=True)
     provider = models.CharField(max_length=20, choices=Provider.choices)
@@ -33,6 +33,14 @@ class Upstream(models.Model):
     secret = models.TextField(blank=True, editable=False, help_text="API token, encrypted")
     weight = models.PositiveSmallIntegerField(default=1, help_text="its share of the pool's calls")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    requests_per_minute = models.JSONField(
+        "limits",
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="Its own limits by kind of work, where they differ from Cloudflare’s usual ones, "
+        "as {&quot;chat&quot;: 600}. The pages warn near them; Cloudflare enforces them.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

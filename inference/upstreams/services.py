@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import ProtectedError
 
+from inference.upstreams.hooks import tell_changed
 from inference.upstreams.models import Upstream
 from inference.upstreams.secrets import encrypt
 from inference.upstreams.selectors import ENVIRONMENT
@@ -44,6 +45,7 @@ def add_upstream(
     )
     check(upstream)
     upstream.save(force_insert=True)
+    transaction.on_commit(tell_changed)
     return upstream
 
 
@@ -58,6 +60,7 @@ def change_upstream(*, name: str, **changes: str | int) -> Upstream:
         setattr(upstream, field, value.rstrip("/") if isinstance(value, str) else value)
     check(upstream)
     upstream.save(update_fields=list(changes))
+    transaction.on_commit(tell_changed)
     return upstream
 
 
@@ -67,6 +70,7 @@ def remove_upstream(*, name: str) -> None:
     upstream = Upstream.objects.get(name=name)
     try:
         upstream.delete()
+        transaction.on_commit(tell_changed)
     except ProtectedError:
         models = ", ".join(sorted(str(row) for row in upstream.ai_models.all()))
         raise UpstreamError(f"{name} has AI models: {models}. Remove them first.") from None
@@ -100,13 +104,16 @@ def set_api_token(*, name: str, api_token: str) -> None:
     upstream = Upstream.objects.get(name=name)
     upstream.secret = encrypt(api_token)
     upstream.save(update_fields=["secret"])
+    transaction.on_commit(tell_changed)
 
 
 def set_state(*, name: str, state: Upstream.State) -> None:
-    """Switch an upstream on or off: within seconds no new call goes there. Running ones end.
+    """Switch an upstream on or off: within a second or so no new call goes there. Those that run
+    go on to their end.
 
     Raises Upstream.DoesNotExist.
     """
     upstream = Upstream.objects.get(name=name)
     upstream.state = state
     upstream.save(update_fields=["state"])
+    transaction.on_commit(tell_changed)

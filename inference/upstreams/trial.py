@@ -19,22 +19,24 @@ class Trial:
 
     took_ms: int
     failure: str = ""
+    neurons: str = ""
 
 
 def try_upstream(account: Account, *, upstream_model: str, kind: str) -> Trial:
     """Ask for one token of a chat, or one vector."""
     context = CallContext(tenant_code="operator", key_id="trial", request_id=uuid.uuid4().hex)
     started = time.monotonic()
-    failure = ""
+    failure = neurons = ""
     try:
         answer = client.send(account, upstream_model, _request(account, kind), context=context)
         try:
             answer.result()
+            neurons = answer.neurons or ""
         finally:
             answer.close()
     except (UpstreamCallError, *client.BROKEN) as exc:
         failure = client.as_failure(exc).detail
-    return Trial(round((time.monotonic() - started) * 1000), failure)
+    return Trial(round((time.monotonic() - started) * 1000), failure, neurons)
 
 
 def _request(account: Account, kind: str) -> JsonRequest:

@@ -34,6 +34,7 @@ ADDS = {"Support": {"announcement"}, "Finance": set()}
 PAGES = {
     "admin_close": {"Finance"},
     "admin_maintenance": set(),
+    "admin_upstreams": {"Support"},
     "admin_comparison": {"Support", "Finance"},
     "admin_model_notice": set(),
     "admin_new_tenant": {"Support"},
@@ -44,6 +45,8 @@ PAGES = {
 POSTS = {
     "admin_suspend": {"Support"},
     "admin_resume": {"Support"},
+    "admin_upstream_switch": set(),
+    "admin_upstream_test": set(),
     "admin_compare_now": set(),
     "admin_difference_dismiss": set(),
     "admin_close_tenant": set(),
@@ -107,6 +110,9 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
     arguments: dict[str, dict[str, Any]] = {
         "admin_close": {},
         "admin_maintenance": {},
+        "admin_upstreams": {},
+        "admin_upstream_switch": {"name": "x"},
+        "admin_upstream_test": {"name": "x"},
         "admin_comparison": {},
         "admin_compare_now": {},
         "admin_difference_dismiss": {"difference_id": 1},

@@ -26,6 +26,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "api_token": TOKEN,
         "weight": "2",
         "state": "active",
+        "reason": "A test",
         **changes,
     }
 
@@ -91,6 +92,7 @@ def route_form(*models: tuple[str, int]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": "best",
         "note": "",
+        "reason": "A test",
         "is_active": "on",
         "candidates-TOTAL_FORMS": len(models),
         "candidates-INITIAL_FORMS": 0,
@@ -108,7 +110,7 @@ def test_a_route_is_made_in_the_admin(operator: Client) -> None:
     )
     assert response.status_code == 302, response.content.decode()
     page = operator.get("/admin/catalog/route/").content.decode()
-    assert "qwen-3-30b (3), else llama-3.2-1b" in page
+    assert "qwen-3-30b (100 %), else llama-3.2-1b" in page
 
 
 @pytest.mark.parametrize(

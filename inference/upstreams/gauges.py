@@ -1,0 +1,42 @@
+"""Upstreams as metrics: of all processes, whichever is asked."""
+
+from collections.abc import Callable, Iterator
+
+from agentflare.metrics import Gauge
+from agentflare.redis_store import RedisDownError
+from inference.upstreams.overview import upstreams
+from inference.upstreams.watching import AccountHealth
+
+
+def gauges() -> Iterator[Gauge]:
+    try:
+        found = {each.name: each.health for each in upstreams() if each.health}
+    except RedisDownError:
+        return
+
+    def of_each(read: Callable[[AccountHealth], float]) -> dict[str, float]:
+        return {name: float(read(health)) for name, health in found.items()}
+
+    for name, about, read in (
+        (
+            "upstream_running_calls",
+            "Calls that run at an upstream.",
+            lambda health: health.running,
+        ),
+        (
+            "upstream_closed_breakers",
+            "Targets (account, kind of work, model) that are left alone, over all processes.",
+            lambda health: len(health.closed),
+        ),
+        (
+            "upstream_attempts_last_minute",
+            "Attempts in the last whole minute.",
+            lambda health: health.by_minute[-2] if len(health.by_minute) > 1 else 0,
+        ),
+        (
+            "upstream_failed_ratio",
+            "Share of attempts that failed, of the last ten minutes.",
+            lambda health: health.failed / health.attempts if health.attempts else 0.0,
+        ),
+    ):
+        yield f"agentflare_{name}", about, "upstream", of_each(read)
