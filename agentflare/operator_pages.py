@@ -33,6 +33,8 @@ SIDEBAR = {
     "Money": [
         Page("Month’s close", "event_available", "business", "ledgermonth", url="admin_close"),
         Page("Reconciliation", "balance", "reconciliation", "upstreamday"),
+        Page("Settlement", "sync_alt", "business", "queuesample", url="admin_backlog"),
+        Page("Dead letters", "drafts", "business", "queuesample", url="admin_dead_letters"),
         Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
         Page("Stripe events", "webhook", "stripe", "stripeevent"),
     ],

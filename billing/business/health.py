@@ -93,10 +93,15 @@ def _of_queues() -> list[Finding]:
     if found.waiting:
         lag += f", the oldest for {found.waiting_s:.0f} s"
     return [
-        Finding("Waiting for the ledger", lag, found.waiting_s < _LATE_S),
+        Finding("Waiting for the ledger", lag, found.waiting_s < _LATE_S, page="admin_backlog"),
         Finding("Running calls", str(found.holds), is_well=True, page="admin_holds"),
         Finding("Stale holds", str(found.stale_holds), not found.stale_holds, page="admin_holds"),
-        Finding("Dead letters", str(found.dead_letters), not found.dead_letters),
+        Finding(
+            "Dead letters",
+            str(found.dead_letters),
+            not found.dead_letters,
+            page="admin_dead_letters",
+        ),
     ]
 
 

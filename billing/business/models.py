@@ -153,3 +153,37 @@ class CreditChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant} {self.amount_nusd} nUSD"
+
+
+class QueueSample(models.Model):
+    """How the way into the ledger was, at one minute. Kept for two days."""
+
+    at = models.DateTimeField(primary_key=True)
+    waiting = models.PositiveBigIntegerField(help_text="captured calls not in the ledger yet")
+    waiting_ms = models.PositiveBigIntegerField(help_text="of the oldest of them")
+    dead_letters = models.PositiveBigIntegerField()
+    holds = models.PositiveBigIntegerField()
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"
+
+
+class MonthClose(models.Model):
+    """A month that was handed to the books outside: as it was then. Never edited.
+
+    rows: tenant's code → amounts in nUSD, in the order of closes.COLUMNS after the first two.
+    """
+
+    month = models.DateField(primary_key=True, help_text="its first day")
+    closed_by = models.CharField(max_length=254)
+    closed_at = models.DateTimeField(auto_now_add=True)
+    rows = models.JSONField()
+
+    class Meta:
+        default_permissions = ("add", "view")
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"

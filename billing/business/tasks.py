@@ -5,6 +5,7 @@ from contextlib import suppress
 from celery import shared_task
 
 from agentflare.redis_store import RedisDownError
+from billing.business.backlog import take_sample
 from billing.business.credit import tell_gates
 from billing.business.rolling_up import codes_to_roll_up, forget_old, roll_up, roll_up_changed
 
@@ -18,6 +19,8 @@ def roll_up_task() -> int:
     """Every minute: what has changed. Returns how many tasks were made of it."""
     with suppress(*RedisDownError):
         tell_gates()
+    with suppress(*RedisDownError):
+        take_sample()
     parts = _parts(_AT_ONCE)
     for codes in parts:
         roll_up_changed_task.apply_async((codes,), expires=50)

@@ -1,12 +1,16 @@
 from django.urls import path
 
-from billing.business import new_tenant, pages, tenant_actions, tenant_page
+from billing.business import money_pages, new_tenant, pages, tenant_actions, tenant_page
 
 _TENANT = "admin/tenants/<slug:code>/"
 
 # Beside the admin, which has pages for models alone.
 urlpatterns = [
     path("admin/close/", pages.close, name="admin_close"),
+    path("admin/settlement/", money_pages.backlog_page, name="admin_backlog"),
+    path("admin/dead-letters/", money_pages.dead_letters_page, name="admin_dead_letters"),
+    path("admin/dead-letters/retry/", money_pages.retry_letters, name="admin_letters_retry"),
+    path("admin/dead-letters/give-up/", money_pages.give_up_letter, name="admin_letter_give_up"),
     path("admin/tenants/new/", new_tenant.new_tenant, name="admin_new_tenant"),
     path(_TENANT, tenant_page.tenant_page, name="admin_tenant"),
     path(f"{_TENANT}suspend/", tenant_actions.suspend, name="admin_suspend"),

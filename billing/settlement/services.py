@@ -17,7 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
-from agentflare.partitions import PARTITIONS, partition_key, partition_of
+from agentflare.partitions import PARTITIONS, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.admission.gate import Spent
@@ -26,6 +26,7 @@ from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
 from billing.payments.tasks import look_after_balance_task
 from billing.payments.watch import note_balance
 from billing.reconciliation.awaited import await_figures
+from billing.settlement.dead_letters import key_of, words
 from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
 from billing.usage.archived import refuse_archived
@@ -102,9 +103,9 @@ def read_outbox(partition: int, *, limit: int) -> list[Delivery]:
         try:
             event = UsageEvent.loads(fields["event"])
             delivery = Delivery(stream_id, int(fields["cost"]), event)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError) as exc:
             logger.exception("Outbox of partition %d: unreadable event %s", partition, stream_id)
-            bury(partition, stream_id, fields)
+            bury(partition, stream_id, fields, why=f"It cannot be read: {words(exc)}")
             continue
         deliveries.append(delivery)
     return deliveries
@@ -118,7 +119,7 @@ def settle_or_bury(partition: int, tenant_code: str, batch: Sequence[Delivery]) 
     """
     try:
         return settle_tenant(tenant_code=tenant_code, deliveries=batch)
-    except (DataError, IntegrityError, ProgrammingError, LedgerError):
+    except (DataError, IntegrityError, ProgrammingError, LedgerError) as exc:
         if len(batch) > 1:
             half = len(batch) // 2
             return settle_or_bury(partition, tenant_code, batch[:half]) + settle_or_bury(
@@ -127,16 +128,16 @@ def settle_or_bury(partition: int, tenant_code: str, batch: Sequence[Delivery]) 
         (bad,) = batch
         logger.exception("The ledger cannot take event %s", bad.event.request_id)
         fields = {"tenant": tenant_code, "cost": str(bad.cost_nusd), "event": bad.event.dumps()}
-        bury(partition, bad.stream_id, fields)
+        bury(partition, bad.stream_id, fields, why=words(exc))
         return 1
 
 
-def bury(partition: int, stream_id: str, fields: dict[str, str]) -> None:
+def bury(partition: int, stream_id: str, fields: dict[str, str], *, why: str) -> None:
     """Move an event to the dead letters. What it cost stays in `unsettled`, to be seen."""
-    pipeline = get_redis().pipeline(transaction=True)
-    pipeline.xadd(partition_key(partition, "dead_letters"), {**fields, "id": stream_id})
-    pipeline.xdel(gate.outbox_key(partition), stream_id)
-    pipeline.execute()
+    letter = {**fields, "id": stream_id, "why": why}
+    flat = [each for item in letter.items() for each in item]
+    keys = [gate.outbox_key(partition), key_of(partition)]
+    gate.script("bury")(keys=keys, args=[stream_id, *flat])
 
 
 def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:

@@ -28,6 +28,7 @@ ACTIONS = {
     "tenant.limits_changed": "changed plan or limits",
     "tenant.resumed": "ended the suspension",
     "tenant.suspended": "suspended the workspace",
+    "usage.given_up": "gave a call up that could not be booked: nobody pays for it",
     "webhook.changed": "changed a webhook",
     "webhook.created": "created a webhook",
     "webhook.disabled": "switched a webhook off, which took nothing any more",
