@@ -36,6 +36,7 @@ SIDEBAR = {
         Page("Settlement", "sync_alt", "business", "queuesample", url="admin_backlog"),
         Page("Dead letters", "drafts", "business", "queuesample", url="admin_dead_letters"),
         Page("Holds", "hourglass_top", "registry", "tenant", url="admin_holds"),
+        Page("Disputes", "gavel", "stripe", "knowndispute", url="admin_disputes"),
         Page("Stripe events", "webhook", "stripe", "stripeevent"),
     ],
     "Offer": [

@@ -3,18 +3,22 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
 
 from agentflare import degraded
 from agentflare.partitions import PARTITIONS, partition_key
 from agentflare.redis_store import RedisDownError, get_redis
 from billing.admission import gate
 from billing.reconciliation.models import UpstreamDay
-from billing.stripe.models import StripeEvent
+from billing.stripe.models import KnownDispute, StripeEvent
 from tenants.announcements import maintenance
 from tenants.announcements.models import Maintenance
 
 # Settlement takes a second; beyond this somebody should look.
 _LATE_S = 30
+_SOON_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,14 @@ def _of_queues() -> list[Finding]:
 def _of_events() -> list[Finding]:
     failed = StripeEvent.objects.filter(state=StripeEvent.State.FAILED).count()
     beyond = UpstreamDay.objects.filter(state=UpstreamDay.State.BEYOND).count()
+    soon = timezone.now() + timedelta(days=_SOON_DAYS)
+    disputes = KnownDispute.objects.filter(closed_at=None).exclude(outcome="watched")
+    late = disputes.filter(answer_by__lt=soon).count()
+    told = f"{disputes.count()} open"
+    if late:
+        told += f", {late} to be answered within {_SOON_DAYS} days"
     return [
+        Finding("Disputes", told, not late, page="admin_disputes"),
         Finding(
             "Failed Stripe events",
             str(failed),

@@ -12,6 +12,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from billing.business import closes, figures
+from billing.payments.amounts import NUSD_PER_CENT
+from billing.payments.models import Dispute
+from billing.stripe.models import KnownDispute
+from tenants.registry.models import Tenant
+
+_DISPUTES_SHOWN = 500
 
 
 @staff_member_required
@@ -36,6 +42,32 @@ def close(request: HttpRequest) -> HttpResponse:
         "rolled_at": figures.rolled_at(),
     }
     return render(request, "admin/close.html", context)
+
+
+@staff_member_required
+@permission_required("stripe.view_knowndispute", raise_exception=True)
+@require_GET
+def disputes(request: HttpRequest) -> HttpResponse:
+    """Of all tenants, the open ones first."""
+    names = dict(Tenant.objects.values_list("code", "name"))
+    every = list(KnownDispute.objects.all()[:_DISPUTES_SHOWN])
+    rows = [
+        {
+            "dispute": each,
+            "tenant": names.get(each.tenant_code, each.tenant_code),
+            "amount_nusd": each.amount_cents * NUSD_PER_CENT,
+            "credit_nusd": each.credit_cents * NUSD_PER_CENT,
+            "outcome": Dispute.Outcome(each.outcome).label,
+        }
+        for each in sorted(every, key=lambda each: not each.is_open)
+    ]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Disputes",
+        "rows": rows,
+        "stripe_url": "https://dashboard.stripe.com/disputes/",
+    }
+    return render(request, "admin/disputes.html", context)
 
 
 def _month(text: str, months: list[date]) -> date:

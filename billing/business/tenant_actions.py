@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError as BrokerError
@@ -23,13 +23,19 @@ from billing.business import credit
 from billing.business.models import CreditChange
 from billing.exports.services import ExportRefusedError, request_export
 from billing.exports.tasks import make_export_task
+from billing.payments.amounts import dollars
+from billing.payments.forms import DollarsField
+from billing.payments.models import TopUp
+from billing.payments.refunds import RefundError, refund_credit
+from billing.stripe.client import PaymentsNotSetUpError
 from tenants.members import visits
 from tenants.members.errors import InvitationError
 from tenants.members.invitations import invite_as_operator
-from tenants.operators.models import TenantNote
+from tenants.operators.models import OperatorAction, TenantNote
 from tenants.operators.reasons import ReasonForm
 from tenants.operators.services import operator, record
 from tenants.registry.models import Tenant
+from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import resume_tenant, suspend_tenant
 from tenants.users.models import Role, User
 from tenants.workspaces.closing import close_workspace, reopen_workspace
@@ -44,6 +50,11 @@ class SuspendForm(ReasonForm):
 
 class CreditForm(ReasonForm):
     amount = forms.DecimalField(max_digits=12, decimal_places=9)
+
+
+class RefundForm(ReasonForm):
+    amount = DollarsField(min_value=0)
+    form_id = forms.UUIDField()
 
 
 class CloseForm(ReasonForm):
@@ -63,7 +74,10 @@ class NotDoneError(Exception):
     """The text is for the operator. Nothing was changed."""
 
 
-_REFUSALS = (NotDoneError, credit.CreditChangeError, ExportRefusedError, InvitationError)
+_REFUSALS = (
+    *(NotDoneError, credit.CreditChangeError, ExportRefusedError, InvitationError),
+    *(RefundError, PaymentsNotSetUpError),
+)
 
 
 def _action(right: str, form_class: type[forms.Form] = ReasonForm) -> Callable[..., Any]:
@@ -186,6 +200,40 @@ def decide_credit(
     decides = credit.agree if request.POST.get("decision") == "agree" else credit.refuse
     decided = decides(change_id, actor=operator(request))
     return f"It is {decided.get_state_display().lower()}."
+
+
+@_action("stripe.change_stripeevent", RefundForm)
+def refund(request: HttpRequest, tenant: Tenant, fields: dict[str, Any], *, top_up_id: UUID) -> str:
+    """Unused credit of a payment goes back to the card. The form sent twice asks once."""
+    with tenant_schema(tenant.code):
+        if not TopUp.objects.filter(pk=top_up_id).exists():
+            raise Http404
+    done = refund_credit(
+        tenant=tenant,
+        top_up_id=top_up_id,
+        credit_cents=fields["amount"],
+        actor=operator(request).name,
+        form_id=fields["form_id"],
+        by_operator=True,
+    )
+    is_repeat = OperatorAction.objects.filter(
+        action="refund.requested", detail__refund=done.pk.hex
+    ).exists()
+    if not is_repeat:
+        _note(
+            request,
+            tenant,
+            "refund.requested",
+            fields["reason"],
+            refund=done.pk.hex,
+            payment=str(top_up_id),
+            amount_cents=done.amount_cents,
+        )
+    if done.status == done.Status.FAILED:
+        raise NotDoneError(f"Stripe refused it: {done.failure} The credit is back.")
+    if is_repeat:
+        return f"This was asked for already. It is {done.get_status_display()}."
+    return f"{dollars(done.amount_cents)} are on their way to the card; banks take some days."
 
 
 # --- people and data ----------------------------------------------------------------

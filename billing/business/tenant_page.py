@@ -1,6 +1,7 @@
 """All that helps a tenant within a minute, on one page. What can be done: tenant_actions.py."""
 
 import json
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib import admin
@@ -19,7 +20,9 @@ from billing.business.models import CreditChange, TenantState
 from billing.business.tenant_actions import CHANGE_CREDIT
 from billing.dashboard.overview import spending
 from billing.ledger.models import JournalEntry, Posting
+from billing.payments.amounts import entry
 from billing.payments.models import BillingAccount, TopUp
+from billing.payments.refunds import refundable_cents
 from billing.usage.selectors import recent_calls
 from tenants.audit.models import AuditEvent
 from tenants.audit.words import details, what
@@ -53,7 +56,7 @@ def tenant_page(request: HttpRequest, code: str) -> HttpResponse:
             "keys": list(ApiKey.objects.filter(revoked_at=None)[:_SHOWN]),
             "key_count": ApiKey.objects.filter(revoked_at=None).count(),
             "account": BillingAccount.objects.first(),
-            "payments": list(TopUp.objects.order_by("-id")[:_SHOWN]),
+            "payments": _payments(gate.available if gate else 0),
             "trail": _trail(),
         }
     context |= {
@@ -72,6 +75,7 @@ def tenant_page(request: HttpRequest, code: str) -> HttpResponse:
         "actions": list(OperatorAction.objects.filter(tenant_code=tenant.code)[:_SHOWN]),
         "ends_streams": settings.SUSPENSION_ENDS_STREAMS,
         "grace_days": GRACE.days,
+        "may_refund": request.user.has_perm("stripe.change_stripeevent"),
         "may_visit": request.user.has_perm(visits.RIGHT),
         "may_note": request.user.has_perm("operators.add_tenantnote"),
         "may_invite": request.user.has_perm("registry.add_tenant"),
@@ -82,6 +86,26 @@ def tenant_page(request: HttpRequest, code: str) -> HttpResponse:
         "stripe_url": "https://dashboard.stripe.com/customers/",
     }
     return render(request, "admin/tenant.html", context)
+
+
+def _payments(available_nusd: int) -> list[dict[str, object]]:
+    """The latest, what of each can be paid back, and what was. In the tenant's schema."""
+    top_ups = TopUp.objects.order_by("-id").prefetch_related("refunds", "disputes")[:_SHOWN]
+    return [
+        {
+            "top_up": top_up,
+            "refundable_cents": refundable_cents(
+                top_up, available_nusd=available_nusd, by_operator=True
+            ),
+            "refundable": entry(
+                refundable_cents(top_up, available_nusd=available_nusd, by_operator=True)
+            ),
+            "refunds": list(top_up.refunds.all()),
+            "disputes": list(top_up.disputes.all()),
+            "form_id": uuid4(),
+        }
+        for top_up in top_ups
+    ]
 
 
 def _used(tenant: Tenant) -> dict[str, object]:

@@ -7,6 +7,7 @@ _TENANT = "admin/tenants/<slug:code>/"
 # Beside the admin, which has pages for models alone.
 urlpatterns = [
     path("admin/close/", pages.close, name="admin_close"),
+    path("admin/disputes/", pages.disputes, name="admin_disputes"),
     path("admin/settlement/", money_pages.backlog_page, name="admin_backlog"),
     path("admin/dead-letters/", money_pages.dead_letters_page, name="admin_dead_letters"),
     path("admin/dead-letters/retry/", money_pages.retry_letters, name="admin_letters_retry"),
@@ -23,6 +24,7 @@ urlpatterns = [
     path(f"{_TENANT}visit/", tenant_actions.visit, name="admin_visit"),
     path(f"{_TENANT}leave/", tenant_actions.leave, name="admin_leave"),
     path(f"{_TENANT}credit/", tenant_actions.change_credit, name="admin_credit"),
+    path(f"{_TENANT}refund/<uuid:top_up_id>/", tenant_actions.refund, name="admin_refund"),
     path(
         f"{_TENANT}credit/<uuid:change_id>/",
         tenant_actions.decide_credit,

@@ -44,18 +44,21 @@ class RefundError(Exception):
     """It cannot be paid back. Nothing was taken. Its text is for the reader."""
 
 
-def refundable_cents(top_up: TopUp, *, available_nusd: int) -> int:
+def refundable_cents(top_up: TopUp, *, available_nusd: int, by_operator: bool = False) -> int:
     """How much of this payment's credit can be paid back now."""
-    if why_not(top_up):
+    if why_not(top_up, by_operator=by_operator):
         return 0
     return max(0, min(booking.standing_cents(top_up), available_nusd // NUSD_PER_CENT))
 
 
-def why_not(top_up: TopUp) -> str:
-    """Why nothing of a payment can be paid back; nothing where it can."""
+def why_not(top_up: TopUp, *, by_operator: bool = False) -> str:
+    """Why nothing of a payment can be paid back; nothing where it can. An operator is bound by no
+    number of days."""
     if top_up.status != TopUp.Status.CREDITED or top_up.credited_at is None:
         return "It was not credited."
-    if top_up.credited_at < timezone.now() - timedelta(days=settings.REFUND_DAYS):
+    if not by_operator and top_up.credited_at < timezone.now() - timedelta(
+        days=settings.REFUND_DAYS
+    ):
         return f"It is more than {settings.REFUND_DAYS} days old."
     outcomes = set(top_up.disputes.values_list("outcome", flat=True))
     if Dispute.Outcome.OPENED in outcomes:
@@ -74,17 +77,21 @@ def refund_credit(
     credit_cents: int,
     actor: str,
     form_id: UUID | None = None,
+    by_operator: bool = False,
 ) -> Refund:
     """Take unused credit of a payment and give its money back, with its part of the tax.
 
     form_id: what it has asked for already is not asked for again, but returned as it is now.
+    by_operator: also of a workspace that is suspended, and however old the payment is.
     Returns the refund: on its way to the card, or `taken` while Stripe does not answer.
     Raises RefundError.
     """
-    if tenant.is_suspended:
+    if tenant.is_suspended and not by_operator:
         raise RefundError("This workspace is suspended. Please get in touch with us.")
     with tenant_schema(tenant.code):
-        refund, is_new = _request(tenant, top_up_id, credit_cents, actor, form_id)
+        refund, is_new = _request(
+            tenant, top_up_id, credit_cents, actor, form_id, by_operator=by_operator
+        )
         if not is_new:
             return refund
         try:
@@ -105,7 +112,13 @@ def refund_credit(
 
 
 def _request(
-    tenant: Tenant, top_up_id: UUID, credit_cents: int, actor: str, form_id: UUID | None = None
+    tenant: Tenant,
+    top_up_id: UUID,
+    credit_cents: int,
+    actor: str,
+    form_id: UUID | None = None,
+    *,
+    by_operator: bool = False,
 ) -> tuple[Refund, bool]:
     """The row, and whether it is new."""
     with transaction.atomic():
@@ -114,7 +127,7 @@ def _request(
         if known:
             return known, False
         top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
-        if reason := why_not(top_up):
+        if reason := why_not(top_up, by_operator=by_operator):
             raise RefundError(f"This payment cannot be refunded. {reason}")
         waiting = top_up.refunds.filter(status=Refund.Status.REQUESTED)
         left = booking.standing_cents(top_up) - sum(each.credit_cents for each in waiting)

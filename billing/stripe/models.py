@@ -106,3 +106,33 @@ class EventCursor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seen_until:%Y-%m-%d %H:%M:%S}"
+
+
+class KnownDispute(models.Model):
+    """A dispute of any tenant, for the operator's list: a copy of the row in the tenant's schema,
+    written in the same transaction, with Stripe's deadline."""
+
+    stripe_id = models.CharField(max_length=64, primary_key=True)
+    tenant_code = models.CharField(max_length=6, db_index=True)
+    top_up_id = models.UUIDField()
+    payment_intent_id = models.CharField(max_length=64)
+    amount_cents = models.PositiveIntegerField()
+    credit_cents = models.PositiveIntegerField()
+    reason = models.CharField(max_length=60, blank=True)
+    stripe_status = models.CharField(max_length=30)
+    outcome = models.CharField(max_length=10)
+    answer_by = models.DateTimeField(null=True, help_text="evidence is taken until then")
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = "dispute"
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.stripe_id
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None and self.outcome != "watched"

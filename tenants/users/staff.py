@@ -46,6 +46,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "business.view_creditchange",
         "business.add_creditchange",
         "stripe.view_stripeevent",
+        "stripe.view_knowndispute",
         "stripe.change_stripeevent",
         "reconciliation.view_upstreamday",
         "reconciliation.change_upstreamday",

@@ -28,7 +28,7 @@ SEES = {
         *("stripeevent", "upstreamday"),
     },
 }
-CHANGES = {"Support": {"tenant", "announcement"}, "Finance": {"stripeevent", "upstreamday"}}
+CHANGES = {"Support": {"tenant", "announcement"}, "Finance": {"upstreamday"}}
 ADDS = {"Support": {"announcement"}, "Finance": set()}
 # Pages of our own → who sees them.
 PAGES = {
@@ -36,6 +36,7 @@ PAGES = {
     "admin_maintenance": set(),
     "admin_upstreams": {"Support"},
     "admin_backlog": {"Finance"},
+    "admin_disputes": {"Finance"},
     "admin_dead_letters": {"Finance"},
     "admin_comparison": {"Support", "Finance"},
     "admin_model_notice": set(),
@@ -47,6 +48,7 @@ PAGES = {
 POSTS = {
     "admin_suspend": {"Support"},
     "admin_resume": {"Support"},
+    "admin_refund": {"Finance"},
     "admin_letters_retry": {"Finance"},
     "admin_letter_give_up": {"Finance"},
     "admin_upstream_switch": set(),
@@ -116,6 +118,8 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
         "admin_maintenance": {},
         "admin_upstreams": {},
         "admin_backlog": {},
+        "admin_disputes": {},
+        "admin_refund": {"code": acme.code, "top_up_id": change.pk},
         "admin_dead_letters": {},
         "admin_letters_retry": {},
         "admin_letter_give_up": {},

@@ -1,20 +1,25 @@
 """A disputed payment takes its credit; the bank's decision gives it back or keeps it."""
 
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 
 from billing import invariants
 from billing.admission.services import admit, capture
 from billing.admission.tests.test_admission import event
+from billing.business.health import findings
 from billing.payments import booking
 from billing.payments.models import Dispute
 from billing.payments.refunds import RefundError, refund_credit
 from billing.payments.sync import sync_payment
 from billing.payments.tests.shop import USD, Shop, available, balances, references
+from billing.stripe.models import KnownDispute
 from tenants.registry.schemas import tenant_schema
+from tenants.users.tests.builders import operator_browser, staff_browser
 
 
 def dispute(shop: Shop, payment: str, **options: Any) -> str:
@@ -162,3 +167,31 @@ def test_a_disputed_payment_is_not_paid_back(acme: Any, shop: Shop) -> None:
 
     with pytest.raises(RefundError, match="disputed"):
         refund_credit(tenant=acme.tenant, top_up_id=top_up.pk, credit_cents=1, actor="test")
+
+
+def test_operators_see_it_with_its_deadline_in_the_list_of_all_tenants(
+    acme: Any, shop: Shop
+) -> None:
+    top_up = shop.buy(acme)
+    told = dispute(shop, top_up.payment_intent_id)
+    shop.deliver_all()
+
+    known = KnownDispute.objects.get(pk=told)
+    assert (known.tenant_code, known.is_open, known.credit_cents) == (acme.code, True, 2500)
+    assert known.answer_by is not None
+    client = operator_browser()
+    page = client.get("/admin/disputes/").content.decode()
+    assert told in page
+    assert f"{known.answer_by:%Y-%m-%d %H:%M}" in page
+    (finding,) = [each for each in findings() if each.title == "Disputes"]
+    assert "open" in finding.value
+    KnownDispute.objects.filter(pk=told).update(answer_by=timezone.now() + timedelta(days=1))
+    (finding,) = [each for each in findings() if each.title == "Disputes"]
+    assert "to be answered within 3 days" in finding.value
+    assert not finding.is_well
+
+    end(shop, told, "win")
+    shop.deliver_all()
+    known.refresh_from_db()
+    assert (known.outcome, known.is_open) == ("won", False)
+    assert staff_browser("view_tenant").get("/admin/disputes/").status_code == 403

@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from agentflare.errors import GatewayError
@@ -28,8 +30,10 @@ from billing.payments.tests.shop import (
     references,
 )
 from billing.stripe.models import OpenPayment
+from tenants.operators.models import OperatorAction
 from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import suspend_tenant
+from tenants.users.tests.builders import operator_browser, staff_browser
 
 
 def refund(cast: Any, top_up: TopUp, cents: int) -> Refund:
@@ -337,3 +341,74 @@ def test_another_tenants_payment_is_not_paid_back(acme: Any, globex: Any, shop: 
 
     with pytest.raises(TopUp.DoesNotExist):
         refund(acme, theirs, 100)
+
+
+# --- by an operator -----------------------------------------------------------------
+
+
+def ask_as_operator(client: Client, cast: Any, top_up: TopUp, **form: str) -> str:
+    path = f"/admin/tenants/{cast.code}/refund/{top_up.pk}/"
+    asked = {"form_id": str(uuid4()), "amount": "10", "reason": "A mistake of ours", **form}
+    return str(client.post(path, asked, follow=True).content.decode())
+
+
+def test_an_operator_refunds_once_with_a_reason_however_often_the_form_comes(
+    acme: Any, shop: Shop
+) -> None:
+    top_up, client, form_id = shop.buy(acme), operator_browser(), str(uuid4())
+    page = client.get(f"/admin/tenants/{acme.code}/").content.decode()
+    assert "Refund of the payment of" in page
+
+    first = ask_as_operator(client, acme, top_up, form_id=form_id)
+    again = ask_as_operator(client, acme, top_up, form_id=form_id)
+
+    assert "$10 are on their way to the card" in first
+    assert "asked for already" in again
+    assert len(all_refunds(acme)) == 1
+    assert available(acme) == 40 * USD
+    (action,) = OperatorAction.objects.filter(action="refund.requested", tenant_code=acme.code)
+    assert (action.reason, action.detail["amount_cents"]) == ("A mistake of ours", 1000)
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"amount": "26"}, "Choose an amount up to $25"),
+        ({"amount": "0"}, "Choose an amount"),
+        ({"amount": "-1"}, "Amount:"),
+        ({"amount": "NaN"}, "Amount:"),
+        ({"amount": "0.001"}, "Amount:"),
+        ({"reason": " "}, "Say why"),
+        ({"form_id": "x"}, "Form id"),
+    ],
+)
+def test_what_an_operator_cannot_refund_is_said_and_nothing_is_taken(
+    acme: Any, shop: Shop, form: dict[str, str], told: str
+) -> None:
+    top_up = shop.buy(acme)
+    assert told in ask_as_operator(operator_browser(), acme, top_up, **form)
+    assert available(acme) == 50 * USD
+    assert not OperatorAction.objects.filter(
+        action="refund.requested", tenant_code=acme.code
+    ).exists()
+
+
+def test_an_operator_refunds_old_payments_of_suspended_workspaces_too(
+    acme: Any, shop: Shop
+) -> None:
+    top_up = shop.buy(acme)
+    with tenant_schema(acme.code):
+        TopUp.objects.filter(pk=top_up.pk).update(credited_at=timezone.now() - timedelta(days=300))
+    suspend_tenant(tenant=acme.tenant, reason="fraud", actor="test")
+    assert "on their way" in ask_as_operator(operator_browser(), acme, top_up)
+
+
+def test_a_payment_of_another_tenant_is_not_refunded_by_this_ones_page(
+    acme: Any, globex: Any, shop: Shop
+) -> None:
+    top_up = shop.buy(acme)
+    path = f"/admin/tenants/{globex.code}/refund/{top_up.pk}/"
+    form = {"form_id": str(uuid4()), "amount": "10", "reason": "x"}
+    assert operator_browser().post(path, form).status_code == 404
+    assert staff_browser("view_tenant").post(path, form).status_code == 403
+    assert all_refunds(acme) == []

@@ -27,6 +27,7 @@ from billing.payments.tests.shop import (
 )
 from billing.stripe import inbox
 from billing.stripe.models import EventCursor, StripeEvent, StripeObject
+from tenants.operators.models import OperatorAction
 from tenants.registry.schemas import tenant_schema
 from tenants.users.tests.builders import operator_browser
 
@@ -437,7 +438,22 @@ def test_an_operator_sees_failures_and_has_them_looked_at_again(acme: Any, shop:
     assert event.event_id in page
     assert "a reason" in page
     assert client.get(f"/admin/stripe/stripeevent/{event.pk}/change/").status_code == 200
-    client.post("/admin/stripe/stripeevent/", {"action": "replay", "_selected_action": [event.pk]})
+    replay = f"/admin/stripe/stripeevent/{event.pk}/replay/"
+    assert "Reason: say why." in client.post(replay, follow=True).content.decode()
+    event.refresh_from_db()
+    assert event.state == StripeEvent.State.FAILED
+    client.post(replay, {"reason": "It was mended"})
 
     event.refresh_from_db()
     assert (event.state, event.attempts) == (StripeEvent.State.RECEIVED, 0)
+    action = OperatorAction.objects.order_by("-id")[0]
+    assert (action.action, action.subject) == ("stripe_event.replayed", event.event_id)
+    assert (action.reason, action.detail["error"]) == ("It was mended", "a reason")
+
+    inbox.fail(event, "another", for_good=True)
+    page = client.post(
+        "/admin/stripe/stripeevent/replay-failed/", {"reason": "All of them"}, follow=True
+    ).content.decode()
+    assert "looked at again within ten seconds" in page
+    event.refresh_from_db()
+    assert event.state == StripeEvent.State.RECEIVED
