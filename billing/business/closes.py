@@ -1,16 +1,22 @@
 """The month's close: what every tenant's credit was, came to, and became; as the ledger has it."""
 
+import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date
+from io import StringIO
 
+from django.db import transaction
 from django.db.models import Sum
+from django.utils import timezone
 
 from agentflare.csv_cells import plain_cell
 from agentflare.money import format_usd
-from billing.business.models import LedgerMonth
+from billing.business.models import LedgerMonth, MonthClose
 from billing.ledger.models import JournalEntry
+from tenants.audit.services import Actor
+from tenants.operators.services import record
 from tenants.registry.models import Tenant
 
 _Kind = JournalEntry.Kind
@@ -24,6 +30,10 @@ MOVEMENTS = {
     _Kind.USAGE: "Used",
 }
 COLUMNS = ("Tenant", "Code", "Owed before", *MOVEMENTS.values(), "Owed after")
+
+
+class NotOverError(Exception):
+    """The text is for the operator."""
 
 
 @dataclass(slots=True)
@@ -67,6 +77,48 @@ def close_of(month: date) -> list[Close]:
     return sorted(kept, key=lambda close: (close.name.lower(), close.code))
 
 
+def hand_over(month: date, *, reason: str, actor: Actor) -> MonthClose:
+    """The month goes to the books outside, as it is: what changes in it later is told.
+
+    Raises NotOverError; a repeat returns what was handed over first.
+    """
+    if month >= timezone.now().astimezone(UTC).date().replace(day=1):
+        raise NotOverError(f"{month:%Y-%m} is not over yet (UTC).")
+    with transaction.atomic():
+        made, is_new = MonthClose.objects.get_or_create(
+            month=month,
+            defaults={
+                "closed_by": actor.name,
+                "rows": {close.code: close.amounts for close in close_of(month)},
+            },
+        )
+        if is_new:
+            record(
+                actor=actor,
+                action="month.handed_over",
+                subject=f"{month:%Y-%m}",
+                reason=reason,
+                owed_after_nusd=str(total_of(close_of(month)).closing_nusd),
+            )
+    return made
+
+
+def changed_since(made: MonthClose, closes: Iterable[Close]) -> list[tuple[str, str, int, int]]:
+    """What was booked into the month after it was handed over: tenant's name, column, nUSD then,
+    and nUSD now."""
+    nothing = [0] * len(COLUMNS[2:])
+    now = {close.code: close for close in closes}
+    names = dict(Tenant.objects.values_list("code", "name"))
+    changed = []
+    for code in sorted({*made.rows, *now}, key=lambda code: names.get(code, code).lower()):
+        before = made.rows.get(code, nothing)
+        after = now[code].amounts if code in now else nothing
+        for column, then_nusd, now_nusd in zip(COLUMNS[2:], before, after, strict=True):
+            if then_nusd != now_nusd:
+                changed.append((names.get(code, code), column, then_nusd, now_nusd))
+    return changed
+
+
 def total_of(closes: Iterable[Close]) -> Close:
     total = Close("All tenants", "")
     moved: dict[str, int] = defaultdict(int)
@@ -83,3 +135,9 @@ def rows_of(closes: list[Close]) -> Iterator[list[str]]:
     yield [*COLUMNS[:2], *(f"{column}, USD" for column in COLUMNS[2:])]
     for close in [*closes, total_of(closes)]:
         yield [plain_cell(close.name), close.code, *map(format_usd, close.amounts)]
+
+
+def as_csv(closes: list[Close]) -> str:
+    file = StringIO()
+    csv.writer(file).writerows(rows_of(closes))
+    return file.getvalue()

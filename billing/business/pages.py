@@ -1,20 +1,22 @@
 """The operator's pages that no model's list shows."""
 
-import csv
 from datetime import UTC, date, datetime
-from io import StringIO
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from billing.business import closes, figures
+from billing.business.models import MonthClose
 from billing.payments.amounts import NUSD_PER_CENT
 from billing.payments.models import Dispute
 from billing.stripe.models import KnownDispute
+from tenants.operators.reasons import ReasonForm
+from tenants.operators.services import operator
 from tenants.registry.models import Tenant
 
 _DISPUTES_SHOWN = 500
@@ -30,9 +32,13 @@ def close(request: HttpRequest) -> HttpResponse:
     rows = closes.close_of(month)
     if request.GET.get("format") == "csv":
         return _file(month, rows)
+    made = MonthClose.objects.filter(month=month).first()
     context = {
         **admin.site.each_context(request),
         "title": "Month’s close",
+        "made": made,
+        "changed": closes.changed_since(made, rows) if made else [],
+        "may_hand_over": request.user.has_perm("business.add_monthclose"),
         "month": month,
         "months": months,
         "is_over": month < datetime.now(UTC).date().replace(day=1),
@@ -42,6 +48,25 @@ def close(request: HttpRequest) -> HttpResponse:
         "rolled_at": figures.rolled_at(),
     }
     return render(request, "admin/close.html", context)
+
+
+@staff_member_required
+@permission_required("business.add_monthclose", raise_exception=True)
+@require_POST
+def hand_over(request: HttpRequest) -> HttpResponse:
+    """POST month, reason. A repeat changes nothing."""
+    month = _month(request.POST.get("month", ""), closes.months())
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Reason: say why, or to whom.")
+    else:
+        try:
+            closes.hand_over(month, reason=form.cleaned_data["reason"], actor=operator(request))
+        except closes.NotOverError as exc:
+            messages.error(request, str(exc))
+        else:
+            messages.success(request, "What changes in this month from now on is told here.")
+    return redirect(f"{reverse('admin_close')}?month={month:%Y-%m}")
 
 
 @staff_member_required
@@ -81,11 +106,9 @@ def _month(text: str, months: list[date]) -> date:
 
 
 def _file(month: date, rows: list[closes.Close]) -> HttpResponse:
-    file = StringIO()
-    csv.writer(file).writerows(closes.rows_of(rows))
     name = f"agentflare-close-{month:%Y-%m}.csv"
     return HttpResponse(
-        file.getvalue(),
+        closes.as_csv(rows),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -7,6 +7,7 @@ _TENANT = "admin/tenants/<slug:code>/"
 # Beside the admin, which has pages for models alone.
 urlpatterns = [
     path("admin/close/", pages.close, name="admin_close"),
+    path("admin/close/hand-over/", pages.hand_over, name="admin_hand_over"),
     path("admin/disputes/", pages.disputes, name="admin_disputes"),
     path("admin/settlement/", money_pages.backlog_page, name="admin_backlog"),
     path("admin/dead-letters/", money_pages.dead_letters_page, name="admin_dead_letters"),

@@ -48,6 +48,7 @@ PAGES = {
 POSTS = {
     "admin_suspend": {"Support"},
     "admin_resume": {"Support"},
+    "admin_hand_over": {"Finance"},
     "admin_refund": {"Finance"},
     "admin_letters_retry": {"Finance"},
     "admin_letter_give_up": {"Finance"},
@@ -119,6 +120,7 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
         "admin_upstreams": {},
         "admin_backlog": {},
         "admin_disputes": {},
+        "admin_hand_over": {},
         "admin_refund": {"code": acme.code, "top_up_id": change.pk},
         "admin_dead_letters": {},
         "admin_letters_retry": {},
