@@ -108,9 +108,9 @@ def changed_since(made: MonthClose, closes: Iterable[Close]) -> list[tuple[str, 
     and nUSD now."""
     nothing = [0] * len(COLUMNS[2:])
     now = {close.code: close for close in closes}
-    names = dict(Tenant.objects.values_list("code", "name"))
+    names: dict[str, str] = dict(Tenant.objects.values_list("code", "name"))
     changed = []
-    for code in sorted({*made.rows, *now}, key=lambda code: names.get(code, code).lower()):
+    for code in sorted({*made.rows, *now}, key=lambda code: str(names.get(code, code)).lower()):
         before = made.rows.get(code, nothing)
         after = now[code].amounts if code in now else nothing
         for column, then_nusd, now_nusd in zip(COLUMNS[2:], before, after, strict=True):
