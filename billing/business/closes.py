@@ -84,12 +84,13 @@ def hand_over(month: date, *, reason: str, actor: Actor) -> MonthClose:
     """
     if month >= timezone.now().astimezone(UTC).date().replace(day=1):
         raise NotOverError(f"{month:%Y-%m} is not over yet (UTC).")
+    closes = close_of(month)
     with transaction.atomic():
         made, is_new = MonthClose.objects.get_or_create(
             month=month,
             defaults={
                 "closed_by": actor.name,
-                "rows": {close.code: close.amounts for close in close_of(month)},
+                "rows": {close.code: close.amounts for close in closes},
             },
         )
         if is_new:
@@ -98,7 +99,7 @@ def hand_over(month: date, *, reason: str, actor: Actor) -> MonthClose:
                 action="month.handed_over",
                 subject=f"{month:%Y-%m}",
                 reason=reason,
-                owed_after_nusd=str(total_of(close_of(month)).closing_nusd),
+                owed_after_nusd=str(total_of(closes).closing_nusd),
             )
     return made
 

@@ -208,27 +208,34 @@ def refund(request: HttpRequest, tenant: Tenant, fields: dict[str, Any], *, top_
     with tenant_schema(tenant.code):
         if not TopUp.objects.filter(pk=top_up_id).exists():
             raise Http404
-    done = refund_credit(
-        tenant=tenant,
-        top_up_id=top_up_id,
-        credit_cents=fields["amount"],
-        actor=operator(request).name,
-        form_id=fields["form_id"],
-        by_operator=True,
+    form_id = fields["form_id"]
+    asked = OperatorAction.objects.filter(
+        action="refund.requested", detail__form=form_id.hex, tenant_code=tenant.code
     )
-    is_repeat = OperatorAction.objects.filter(
-        action="refund.requested", detail__refund=done.pk.hex
-    ).exists()
+    is_repeat = asked.exists()
     if not is_repeat:
+        # First: money that has moved must not be without its reason.
         _note(
             request,
             tenant,
             "refund.requested",
             fields["reason"],
-            refund=done.pk.hex,
+            form=form_id.hex,
             payment=str(top_up_id),
-            amount_cents=done.amount_cents,
+            credit_cents=fields["amount"],
         )
+    try:
+        done = refund_credit(
+            tenant=tenant,
+            top_up_id=top_up_id,
+            credit_cents=fields["amount"],
+            actor=operator(request).name,
+            form_id=form_id,
+            by_operator=True,
+        )
+    except RefundError as exc:
+        _note(request, tenant, "refund.refused", fields["reason"], form=form_id.hex, why=str(exc))
+        raise
     if done.status == done.Status.FAILED:
         raise NotDoneError(f"Stripe refused it: {done.failure} The credit is back.")
     if is_repeat:

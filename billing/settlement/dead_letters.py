@@ -173,5 +173,6 @@ def give_up(letter: DeadLetter, *, reason: str, actor: Actor) -> None:
 
 def words(exc: BaseException) -> str:
     """Why the ledger does not take an event, in a line."""
-    text = " ".join(str(exc).split()) or type(exc).__name__
+    # Its further lines name the row: each of one cause would be a cause of its own.
+    text = " ".join(str(exc).partition("\nDETAIL")[0].split()) or type(exc).__name__
     return f"{type(exc).__name__}: {text}"[:_LONGEST]

@@ -367,7 +367,7 @@ def test_an_operator_refunds_once_with_a_reason_however_often_the_form_comes(
     assert len(all_refunds(acme)) == 1
     assert available(acme) == 40 * USD
     (action,) = OperatorAction.objects.filter(action="refund.requested", tenant_code=acme.code)
-    assert (action.reason, action.detail["amount_cents"]) == ("A mistake of ours", 1000)
+    assert (action.reason, action.detail["credit_cents"]) == ("A mistake of ours", 1000)
 
 
 @pytest.mark.parametrize(
@@ -388,9 +388,8 @@ def test_what_an_operator_cannot_refund_is_said_and_nothing_is_taken(
     top_up = shop.buy(acme)
     assert told in ask_as_operator(operator_browser(), acme, top_up, **form)
     assert available(acme) == 50 * USD
-    assert not OperatorAction.objects.filter(
-        action="refund.requested", tenant_code=acme.code
-    ).exists()
+    asked = OperatorAction.objects.filter(tenant_code=acme.code).order_by("id")
+    assert [action.action for action in asked] in ([], ["refund.requested", "refund.refused"])
 
 
 def test_an_operator_refunds_old_payments_of_suspended_workspaces_too(

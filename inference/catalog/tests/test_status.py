@@ -11,24 +11,30 @@ import requests
 from django.test import Client
 
 from billing.business.models import TenantDay
+from inference.catalog import fresh
 from inference.catalog.models import AIModel, Route
 from inference.catalog.services import load_catalogue
 from tenants.operators.models import OperatorAction
 from tenants.users.tests.builders import operator_browser
 
 # No other test calls them.
-MODEL, SUCCESSOR = "granite-4-micro", "llama-3.2-3b"
+MODEL, SUCCESSOR = "sea-lion-v4-27b", "llama-3.2-3b"
 PAGE = f"/admin/catalog/aimodel/{MODEL}/change/"
 
 
 @pytest.fixture(autouse=True)
-def as_before(_database: None) -> Iterator[None]:
+def as_before(_database: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Others may call it afterwards, at all processes."""
+    gateway = request.getfixturevalue("gateway") if "gateway" in request.fixturenames else None
     yield
     AIModel.objects.filter(name=MODEL).update(
         status="offered", ends_on=None, successor=None, corrections={}, status_since=None
     )
     TenantDay.objects.filter(ai_model=MODEL).delete()
     load_catalogue()
+    fresh.changed()
+    if gateway is not None:
+        wait_until_all_tell(gateway, gateway.cast(), '"finish_reason"')
 
 
 def choose(client: Client | None = None, **fields: Any) -> Any:
@@ -68,13 +74,14 @@ def listed(gateway: Any, cast: Any) -> set[str]:
 
 
 def wait_until_all_tell(gateway: Any, cast: Any, told: str) -> dict[str, Any]:
-    """Each process learns of it within seconds: until none says anything else."""
+    """Each process learns of it within seconds: until none says anything else. Returns the error,
+    where it is one."""
     deadline, in_a_row = time.monotonic() + 20, 0
     while True:
         answer = gateway.chat(cast, "hello", model=MODEL)
         in_a_row = in_a_row + 1 if told in answer.text else 0
         if in_a_row == 8:
-            error: dict[str, Any] = answer.json()["error"]
+            error: dict[str, Any] = answer.json().get("error", {})
             return error
         assert time.monotonic() < deadline, answer.text
         time.sleep(0 if in_a_row else 0.3)
