@@ -97,7 +97,7 @@ class AIModelAdmin(ReasonedAdmin):
         "vendor",
         "calls",
         "revenue",
-        "price",
+        "pays",
         "at_cloudflare",
         "ends_on",
     )
@@ -213,10 +213,18 @@ class AIModelAdmin(ReasonedAdmin):
     @display(
         description="Status",
         ordering="status",
-        label={"Offered": "success", "Hidden": "info", "Draining": "warning", "Off": "danger"},
+        label={
+            "Offered": "success",
+            "Hidden": "info",
+            "Draining": "warning",
+            "Off": "danger",
+            "Gone": "danger",
+        },
     )
     def label(self, ai_model: AIModel) -> str:
-        return ai_model.status.capitalize()
+        """What is gone at Cloudflare is not offered, whatever was chosen."""
+        is_gone = ai_model.state == AIModel.State.RETIRED
+        return "Gone" if is_gone else ai_model.status.capitalize()
 
     @display(description="At Cloudflare", ordering="state")
     def at_cloudflare(self, ai_model: AIModel) -> str:
@@ -231,6 +239,11 @@ class AIModelAdmin(ReasonedAdmin):
     @display(description="Revenue, 30 days", ordering="month_nusd")
     def revenue(self, ai_model: Any) -> str:
         return usd(ai_model.month_nusd)
+
+    @display(description="Tenants pay")
+    def pays(self, ai_model: AIModel) -> str:
+        version = latest_price(ai_model.name)
+        return sentence(version) if version else "no price: not served"
 
     @display(description="Tenants pay")
     def price(self, ai_model: AIModel) -> str:
