@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -19,6 +20,7 @@ from agentflare.partitions import PARTITIONS, partition_key, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.usage.events import UsageEvent
+from billing.usage.models import UsageRecord
 from tenants.audit import services as audit
 from tenants.audit.services import Actor
 from tenants.operators.services import record
@@ -141,6 +143,12 @@ def give_up(letter: DeadLetter, *, reason: str, actor: Actor) -> None:
     tenant = Tenant.objects.filter(code=letter.tenant_code).first()
     if tenant is None:
         raise DeadLetterError("There is no such tenant any more.")
+    with tenant_schema(tenant.code):
+        if UsageRecord.objects.filter(pk=UUID(letter.event.request_id)).exists():
+            raise DeadLetterError(
+                "The ledger has this call: another worker has booked it. Send the letter back: "
+                "it is booked no second time, and gone."
+            )
     with transaction.atomic():
         facts = {"request": letter.request_id, "cost_nusd": str(letter.cost_nusd)}
         record(

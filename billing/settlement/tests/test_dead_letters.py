@@ -155,6 +155,23 @@ def test_given_up_nobody_pays_and_both_trails_have_it(acme: Any) -> None:
     assert OperatorAction.objects.filter(action="dead_letter.given_up").count() == 1
 
 
+def test_what_another_worker_has_booked_is_not_given_up_and_goes_when_it_is_sent_back(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = bury_one(acme)
+    mend(monkeypatch)
+    assert letter.event is not None
+    with tenant_schema(acme.code):
+        services.book([letter.event])
+    with pytest.raises(DeadLetterError, match="another worker has booked it"):
+        give_up(letter, reason="x", actor=ANN)
+    retry([letter], reason="x", actor=ANN)
+    settle(acme)
+    assert costs(acme) == [8]
+    assert list(letters()) == []
+    assert books(acme.tenant) == Gate(posted=25 * USD - 8, held=0, unsettled=0)
+
+
 def test_too_much_is_not_given_up_by_one(acme: Any, settings: Any) -> None:
     settings.CREDIT_ALONE_NUSD = 7
     letter = bury_one(acme)
