@@ -141,3 +141,9 @@ def get_redis() -> Any:
         decode_responses=True,
     )
     return _GuardedRedis(connection_pool=pool)
+
+
+def moment_of(entry_id: str) -> float:
+    """When an entry came into its stream, by Redis' clock, in seconds since 1970: the first part
+    of its id is that in ms."""
+    return int(entry_id.partition("-")[0]) / 1000

@@ -7,8 +7,6 @@ Redis when it is back.
 """
 
 import logging
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +16,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from agentflare.background import ProcessThread
 from agentflare.connections import patiently
-from agentflare.redis_store import RedisDownError, breaker, get_redis
+from agentflare.redis_store import RedisDownError, breaker, get_redis, moment_of
 from billing.admission import fallback, gate, outage, peers, recent, recovery, told
 from billing.admission.late_captures import take_in_spool
 from billing.admission.marks import has_marks
@@ -65,13 +64,10 @@ _holds: dict[str, Hold] = {}
 _sent: deque[Hold] = deque(maxlen=10_000)
 # Asked for while Redis did not answer, and refused then: it may hold them all the same.
 _unwanted: deque[UsageEvent] = deque(maxlen=10_000)
-_keeper: threading.Thread | None = None
-_keeper_pid = 0
 _redis_run_id = ""
 _seen_at = 0.0
 # While Redis is down: how often it is asked, and PostgreSQL told how far our calls are.
 _OUTAGE_TICK_S = 1.0
-_lock = threading.Lock()
 
 
 def add(hold: Hold) -> None:
@@ -144,15 +140,7 @@ def _capture(hold: Hold) -> tuple[int, int]:
 
 def start_keeper() -> None:
     """Once per process; again after a fork."""
-    global _keeper, _keeper_pid
-    if _keeper_pid == os.getpid() and _keeper and _keeper.is_alive():
-        return
-    with _lock:
-        if _keeper_pid == os.getpid() and _keeper and _keeper.is_alive():
-            return
-        _keeper_pid = os.getpid()
-        _keeper = threading.Thread(target=_keep, name="live-holds", daemon=True)
-        _keeper.start()
+    _keeper.start()
 
 
 def _keep() -> None:
@@ -341,12 +329,12 @@ def _waiting_s(outboxes: Iterable[str]) -> dict[str, float]:
     pipeline = get_redis().pipeline(transaction=False)
     for name in names:
         pipeline.xrange(name, count=1)
-    # The first part of an event's id is the moment it came, in ms.
     return {
-        name: max(0.0, time.time() - int(events[0][0].partition("-")[0]) / 1000)
+        name: max(0.0, time.time() - moment_of(events[0][0]))
         for name, events in zip(names, pipeline.execute(), strict=True)
         if events
     }
 
 
+_keeper = ProcessThread("live-holds", _keep)
 outage.on_enter.append(start_keeper)

@@ -5,11 +5,11 @@ them off wherever they are, also while upstream is silent.
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 
+from agentflare.background import ProcessThread
 from agentflare.redis_store import RedisDownError
 from billing.admission.live_holds import Hold, streams
 from tenants.registry.stop_orders import StopOrder, orders_after
@@ -18,9 +18,6 @@ logger = logging.getLogger(__name__)
 _LOOK_S = 0.5
 
 _has_some = threading.Event()
-_watcher: threading.Thread | None = None
-_watcher_pid = 0
-_lock = threading.Lock()
 _last_id = ""
 
 
@@ -29,7 +26,7 @@ def watch(hold: Hold, on_stop: Callable[[], None]) -> None:
     greenlet, after `hold.why_stopped` was set."""
     hold.on_stop = on_stop
     _has_some.set()
-    _start()
+    _watcher.start()
 
 
 def look() -> None:
@@ -55,17 +52,6 @@ def _obey(order: StopOrder) -> None:
             logger.exception("%s could not be broken off", hold.request_id)
 
 
-def _start() -> None:
-    """Once per process; again after a fork."""
-    global _watcher, _watcher_pid
-    with _lock:
-        if _watcher_pid == os.getpid() and _watcher and _watcher.is_alive():
-            return
-        _watcher_pid = os.getpid()
-        _watcher = threading.Thread(target=_look_out, name="stop-orders", daemon=True)
-        _watcher.start()
-
-
 def _look_out() -> None:
     while True:
         if not streams():
@@ -80,3 +66,6 @@ def _look_out() -> None:
         except Exception:
             logger.exception("Stop orders cannot be read")
         time.sleep(_LOOK_S)
+
+
+_watcher = ProcessThread("stop-orders", _look_out)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from agentflare.partitions import PARTITIONS
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import get_redis, moment_of
 from billing.admission import gate
 from billing.business.health import queues
 from billing.business.models import QueueSample
@@ -60,7 +60,7 @@ def waiting() -> list[Waiting]:
         length, entries = answers[2 * partition], answers[2 * partition + 1]
         if not entries:
             continue
-        oldest = int(entries[0][0].partition("-")[0]) / 1000
+        oldest = moment_of(entries[0][0])
         whose = Counter(_tenant_of(fields) for _, fields in entries)
         found.append(Waiting(partition, length, max(0.0, now - oldest), whose.most_common(5)))
     return sorted(found, key=lambda each: -each.oldest_s)

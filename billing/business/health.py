@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agentflare import degraded
 from agentflare.partitions import PARTITIONS, partition_key
-from agentflare.redis_store import RedisDownError, get_redis
+from agentflare.redis_store import RedisDownError, get_redis, moment_of
 from billing.admission import gate
 from billing.reconciliation.models import UpstreamDay
 from billing.stripe.models import KnownDispute, StripeEvent
@@ -54,7 +54,7 @@ def queues() -> Queues:
         pipeline.zcount(gate.holds_key(partition), "-inf", now * 1000)
     answers = pipeline.execute()
     waiting, oldest, dead, holds, stale = (answers[at::5] for at in range(5))
-    moments = [int(entries[0][0].partition("-")[0]) / 1000 for entries in oldest if entries]
+    moments = [moment_of(entries[0][0]) for entries in oldest if entries]
     return Queues(
         waiting=sum(waiting),
         waiting_s=max(0.0, now - min(moments)) if moments else 0.0,

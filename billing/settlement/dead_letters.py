@@ -17,7 +17,7 @@ from django.db import transaction
 
 from agentflare.money import NUSD_PER_USD
 from agentflare.partitions import PARTITIONS, partition_key, partition_of
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import get_redis, moment_of
 from billing.admission import gate
 from billing.usage.events import UsageEvent
 from billing.usage.models import UsageRecord
@@ -95,7 +95,7 @@ def _read(partition: int, letter_id: str, fields: dict[str, str]) -> DeadLetter:
     return DeadLetter(
         partition=partition,
         letter_id=letter_id,
-        at=datetime.fromtimestamp(int(letter_id.partition("-")[0]) / 1000, UTC),
+        at=datetime.fromtimestamp(moment_of(letter_id), UTC),
         tenant_code=tenant_code,
         cost_nusd=int(cost) if cost.isdecimal() else 0,
         why=fields.get("why") or "not noted",

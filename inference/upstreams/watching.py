@@ -8,7 +8,6 @@ Calls never wait for any of this; while Redis is down nothing is told.
 import logging
 import os
 import socket
-import threading
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from agentflare.background import ProcessThread
 from agentflare.redis_store import RedisDownError, get_redis
 from inference.upstreams.accounts import Account
 from inference.upstreams.breakers import breakers
@@ -39,9 +39,6 @@ _last_errors: dict[str, bytes] = {}
 _running: Callable[[], Counter[str]] = Counter
 # What else is done each second.
 on_tick: list[Callable[[], None]] = []
-_teller: threading.Thread | None = None
-_teller_pid = 0
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def note_failure(account: Account, failure: UpstreamCallError, *, kind: str, mod
 
 
 def _of(account: Account) -> Counter[str]:
-    start()
+    _teller.start()
     found = _counts.get(account.name)
     if found is None:
         found = _counts.setdefault(account.name, Counter())
@@ -131,19 +128,6 @@ def _of(account: Account) -> Counter[str]:
 
 
 # --- telling: a thread of each process ------------------------------------------------
-
-
-def start() -> None:
-    """Once per process; again after a fork."""
-    global _teller, _teller_pid
-    if _teller_pid == os.getpid():
-        return
-    with _lock:
-        if _teller_pid == os.getpid():
-            return
-        _teller_pid = os.getpid()
-        _teller = threading.Thread(target=_tell_on, name="upstream-watch", daemon=True)
-        _teller.start()
 
 
 def _tell_on() -> None:
@@ -156,6 +140,9 @@ def _tell_on() -> None:
                 continue
             except Exception:
                 logger.exception("%s failed", duty.__name__)
+
+
+_teller = ProcessThread("upstream-watch", _tell_on)
 
 
 def tell() -> None:

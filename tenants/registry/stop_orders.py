@@ -6,7 +6,7 @@ order stands for a minute.
 
 from dataclasses import dataclass
 
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import get_redis, moment_of
 
 _KEY = "stop_orders"
 _KEPT_S = 60
@@ -38,11 +38,7 @@ def orders_after(order_id: str) -> tuple[list[StopOrder], str]:
     """
     entries = get_redis().xrange(_KEY, min=f"({order_id}" if order_id else "-")
     orders = [
-        StopOrder(fields["tenant"], fields["why"], _moment(entry_id))
+        StopOrder(fields["tenant"], fields["why"], moment_of(entry_id))
         for entry_id, fields in entries
     ]
     return orders, entries[-1][0] if entries else order_id
-
-
-def _moment(entry_id: str) -> float:
-    return int(entry_id.partition("-")[0]) / 1000
