@@ -2,10 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import orjson
 from django.db.models.functions import Now
@@ -78,35 +76,7 @@ def samples() -> list[QueueSample]:
     return list(QueueSample.objects.filter(at__gte=timezone.now() - _SHOWN).order_by("at"))
 
 
-def chart(found: list[QueueSample]) -> dict[str, Any]:
-    """As unfold's Chart.js takes it."""
-    return {
-        "labels": [f"{sample.at:%H:%M}" for sample in found],
-        "datasets": [
-            {
-                "type": "line",
-                "label": label,
-                "data": data,
-                "borderColor": f"var({colour})",
-                "backgroundColor": f"var({colour})",
-                "pointRadius": 0,
-                "displayYAxis": True,
-                "maxTicksXLimit": 8,
-            }
-            for label, colour, data in (
-                ("Calls that wait", "--color-primary-600", [each.waiting for each in found]),
-                (
-                    "Seconds of the oldest",
-                    "--color-base-500",
-                    [each.waiting_ms / 1000 for each in found],
-                ),
-            )
-        ],
-    }
-
-
-def longest() -> Iterator[tuple[datetime, int]]:
-    """The worst minute of the hours that are shown, if anything waited."""
-    worst = max(samples(), key=lambda each: each.waiting_ms, default=None)
-    if worst and worst.waiting_ms:
-        yield worst.at, worst.waiting_ms
+def worst_of(found: list[QueueSample]) -> QueueSample | None:
+    """The minute in which something had waited longest; None: nothing waited."""
+    worst = max(found, key=lambda each: each.waiting_ms, default=None)
+    return worst if worst and worst.waiting_ms else None

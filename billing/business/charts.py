@@ -1,39 +1,54 @@
 """Charts of the operator's pages, as unfold's Chart.js takes them."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from agentflare.money import NUSD_PER_USD
 from billing.business.figures import Figures
+from billing.business.models import QueueSample
 
 
 def by_day_chart(by_day: list[tuple[date, Figures]]) -> dict[str, Any]:
     """Revenue and provider cost, in dollars."""
-
-    def dollars(nusd: int) -> float:
-        return nusd / 1_000_000_000
-
-    # The theme draws bars over each other: the second is a line.
-    lines = (
-        ("bar", "Revenue", "--color-primary-600", [dollars(day.cost_nusd) for _, day in by_day]),
-        (
-            "line",
-            "Provider cost",
-            "--color-base-500",
-            [dollars(day.provider_cost_nusd) for _, day in by_day],
-        ),
-    )
+    revenue = [day.cost_nusd / NUSD_PER_USD for _, day in by_day]
+    cost = [day.provider_cost_nusd / NUSD_PER_USD for _, day in by_day]
     return {
         "labels": [f"{day:%b %-d}" for day, _ in by_day],
+        # The theme draws bars over each other: the second is a line.
         "datasets": [
-            {
-                "type": kind,
-                "label": label,
-                "data": data,
-                "backgroundColor": f"var({colour})",
-                "borderColor": f"var({colour})",
-                "displayYAxis": True,
-                "maxTicksXLimit": 10,
-            }
-            for kind, label, colour, data in lines
+            _dataset("bar", "Revenue", revenue, is_first=True),
+            _dataset("line", "Provider cost", cost),
         ],
+    }
+
+
+def backlog_chart(samples: list[QueueSample]) -> dict[str, Any]:
+    """Calls that wait for the ledger, and seconds of the oldest."""
+    waiting = [each.waiting for each in samples]
+    oldest_s = [each.waiting_ms / 1000 for each in samples]
+    # Hundreds of minutes: no mark at each.
+    marks: dict[str, Any] = {"pointRadius": 0, "maxTicksXLimit": 8}
+    return {
+        "labels": [f"{each.at:%H:%M}" for each in samples],
+        "datasets": [
+            _dataset("line", "Calls that wait", waiting, is_first=True, **marks),
+            _dataset("line", "Seconds of the oldest", oldest_s, **marks),
+        ],
+    }
+
+
+def _dataset(
+    kind: str, label: str, data: Sequence[float], *, is_first: bool = False, **options: Any
+) -> dict[str, Any]:
+    colour = "var(--color-primary-600)" if is_first else "var(--color-base-500)"
+    return {
+        "type": kind,
+        "label": label,
+        "data": data,
+        "backgroundColor": colour,
+        "borderColor": colour,
+        "displayYAxis": True,
+        "maxTicksXLimit": 10,
+        **options,
     }

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentflare.redis_store import RedisDownError
 from billing.business import backlog
+from billing.business.charts import backlog_chart
 from billing.business.health import queues
 from billing.settlement import dead_letters
 from tenants.operators.reasons import ReasonForm
@@ -37,8 +38,8 @@ def backlog_page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Settlement",
         "samples": samples[::-1],
-        "chart": json.dumps(backlog.chart(samples)),
-        "worst": next(backlog.longest(), None),
+        "chart": json.dumps(backlog_chart(samples)),
+        "worst": backlog.worst_of(samples),
     }
     try:
         context["queues"] = queues()
@@ -64,12 +65,13 @@ def dead_letters_page(request: HttpRequest) -> HttpResponse:
         "may_change": request.user.has_perm(_CHANGES),
     }
     try:
-        every = [each for each in dead_letters.letters() if not why or each.why == why]
+        every = list(dead_letters.letters())
+        context["reasons"] = dead_letters.reasons_of(every)
+        every = [each for each in every if not why or each.why == why]
         context |= {
             "letters": [(each, names.get(each.tenant_code, "")) for each in every[:_SHOWN]],
             "count": len(every),
             "cost_nusd": sum(each.cost_nusd for each in every),
-            "reasons": dead_letters.reasons(),
         }
     except RedisDownError:
         context["is_down"] = _DOWN

@@ -41,7 +41,6 @@ from tenants.users.models import Role, User
 from tenants.workspaces.closing import close_workspace, reopen_workspace
 
 CHANGE_CREDIT = "business.add_creditchange"
-Change = Callable[[Tenant, Any], str]
 
 
 class SuspendForm(ReasonForm):

@@ -91,21 +91,19 @@ def tenant_page(request: HttpRequest, code: str) -> HttpResponse:
 def _payments(available_nusd: int) -> list[dict[str, object]]:
     """The latest, what of each can be paid back, and what was. In the tenant's schema."""
     top_ups = TopUp.objects.order_by("-id").prefetch_related("refunds", "disputes")[:_SHOWN]
-    return [
-        {
-            "top_up": top_up,
-            "refundable_cents": refundable_cents(
-                top_up, available_nusd=available_nusd, by_operator=True
-            ),
-            "refundable": entry(
-                refundable_cents(top_up, available_nusd=available_nusd, by_operator=True)
-            ),
-            "refunds": list(top_up.refunds.all()),
-            "disputes": list(top_up.disputes.all()),
-            "form_id": uuid4(),
-        }
-        for top_up in top_ups
-    ]
+    payments: list[dict[str, object]] = []
+    for top_up in top_ups:
+        cents = refundable_cents(top_up, available_nusd=available_nusd, by_operator=True)
+        payments.append(
+            {
+                "top_up": top_up,
+                "refundable": entry(cents) if cents else "",
+                "refunds": list(top_up.refunds.all()),
+                "disputes": list(top_up.disputes.all()),
+                "form_id": uuid4(),
+            }
+        )
+    return payments
 
 
 def _used(tenant: Tenant) -> dict[str, object]:

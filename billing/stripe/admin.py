@@ -9,14 +9,14 @@ from django.contrib.auth.decorators import permission_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from billing.stripe.inbox import object_of, replay
 from billing.stripe.models import StripeEvent
+from tenants.operators.read_only import ReadOnlyAdmin, tenant_link
 from tenants.operators.reasons import ReasonForm
 from tenants.operators.services import operator, record
 from tenants.registry.models import Tenant
@@ -31,7 +31,7 @@ _CHANGE = "stripe.change_stripeevent"
 
 
 @admin.register(StripeEvent)
-class StripeEventAdmin(ModelAdmin):
+class StripeEventAdmin(ReadOnlyAdmin):
     """Read, and replayed; never edited."""
 
     list_display = ("type", "event_id", "shown_state", "of_tenant", "attempts", "created_at",
@@ -60,10 +60,7 @@ class StripeEventAdmin(ModelAdmin):
 
     @display(description="Tenant", ordering="tenant_code")
     def of_tenant(self, event: StripeEvent) -> str:
-        if not event.tenant_code:
-            return "–"
-        page = reverse("admin_tenant", args=[event.tenant_code])
-        return format_html('<a href="{}">{}</a>', page, event.tenant_code)
+        return tenant_link(event.tenant_code)
 
     @display(description="About")
     def about(self, event: StripeEvent) -> str:
@@ -99,15 +96,6 @@ class StripeEventAdmin(ModelAdmin):
             request, {**(extra_context or {}), **context}
         )
         return answer
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @staff_member_required

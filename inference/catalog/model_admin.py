@@ -121,34 +121,37 @@ class AIModelAdmin(ReasonedAdmin):
         "status_since",
     )
 
+    fieldsets = (
+        (None, {"fields": ("name", "upstream_model", "vendor", "kind", "price")}),
+        (
+            "Offered",
+            {
+                "fields": ("status", "status_since", "ends_on", "successor"),
+                "description": "A route goes on with its other models when one is off.",
+            },
+        ),
+        (
+            "Facts",
+            {
+                "fields": (*CORRECTABLE, "as_released", "at_cloudflare", "released_on"),
+                "description": "Of the release. What you change here stands over releases.",
+            },
+        ),
+        (
+            "How it is called",
+            {"fields": ("json_mode", "request_form", "answer_form", "vocabulary")},
+        ),
+    )
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        self.fieldsets = (
-            (None, {"fields": ("name", "upstream_model", "vendor", "kind", "price")}),
-            (
-                "Offered",
-                {
-                    "fields": ("status", "status_since", "ends_on", "successor"),
-                    "description": "A route goes on with its other models when one is off.",
-                },
-            ),
-            (
-                "Facts",
-                {
-                    "fields": (
-                        *CORRECTABLE,
-                        *(("as_released",) if obj and obj.corrections else ()),
-                        "at_cloudflare",
-                        "released_on",
-                    ),
-                    "description": "Of the release. What you change here stands over releases.",
-                },
-            ),
-            (
-                "How it is called",
-                {"fields": ("json_mode", "request_form", "answer_form", "vocabulary")},
-            ),
-        )
-        return super().get_fieldsets(request, obj)
+        """Without corrections there is nothing to take back; nor for who only looks."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj and obj.corrections and self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (name, {**options, "fields": [f for f in options["fields"] if f != "as_released"]})
+            for name, options in fieldsets
+        ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -67,16 +67,13 @@ def _send(notice: ModelNotice) -> int:
     told = 0
     for tenant in users_of(notice.ai_model):
         with transaction.atomic():
+            people = Membership.objects.filter(tenant=tenant, role__in=_TOLD, user__is_active=True)
+            addresses = sorted(people.values_list("user__email", flat=True))
             _, is_new = ModelNoticeReceipt.objects.get_or_create(
-                notice=notice, tenant_code=tenant.code, defaults={"mails": 0}
+                notice=notice, tenant_code=tenant.code, defaults={"mails": len(addresses)}
             )
             if not is_new:
                 continue
-            people = Membership.objects.filter(tenant=tenant, role__in=_TOLD, user__is_active=True)
-            addresses = sorted(people.values_list("user__email", flat=True))
-            ModelNoticeReceipt.objects.filter(notice=notice, tenant_code=tenant.code).update(
-                mails=len(addresses)
-            )
             page = page_of(tenant, "models")
             owe(
                 addresses,

@@ -45,11 +45,8 @@ def models_page(request: HttpRequest, *, frame: str, models_url: str) -> HttpRes
     """
     wanted = _wanted(request)
     every = all_cards(request)
-    kinds = {
-        card.kind
-        for card in chosen(every, Wanted(with_unserved=True))
-        if wanted.with_unserved or not card.why_not
-    }
+    shown = chosen(every, Wanted(with_unserved=wanted.with_unserved))
+    kinds = {card.kind for card in shown}
     context = {
         "frame": frame,
         "models_url": models_url,

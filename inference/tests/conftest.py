@@ -8,7 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
+from django.test import override_settings
 
+from conftest import USD, make_cast
+from inference.tests.furnished import Furnished, furnish
 from sandbox.embedded.postgres import Postgres, start_postgres
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.supervisor.ready import status_of
@@ -73,3 +76,23 @@ def own_stores(_own_stores: OwnStores) -> OwnStores:
 
 def wait_until_whole(sandbox: RunningSandbox) -> None:
     wait_until(lambda: status_of(sandbox.port, "/health/ready") == 200)
+
+
+@pytest.fixture(scope="module")
+def acme_and_globex(
+    _database: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Furnished, Furnished]]:
+    """Two workspaces with one of everything, for the tests of a module together."""
+    with override_settings(EXPORT_DIR=str(tmp_path_factory.mktemp("exports"))):
+        acme, globex = (make_cast(name, credit_nusd=25 * USD) for name in ("acme", "globex"))
+        yield furnish(acme), furnish(globex)
+
+
+@pytest.fixture
+def ours(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
+    return acme_and_globex[0]
+
+
+@pytest.fixture
+def theirs(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
+    return acme_and_globex[1]

@@ -1,39 +1,18 @@
 """An operator looks at a workspace: every page of it, and changes nothing anywhere."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 
-from conftest import USD, make_cast
-from inference.tests.furnished import Furnished, furnish, rows_of, workspace_addresses
+from inference.tests.furnished import Furnished, rows_of, workspace_addresses
 from inference.tests.test_who_may_open_what import NO, WORKSPACE
 from tenants.audit.models import AuditEvent
 from tenants.members.permissions import VISITOR, is_granted
 from tenants.registry.schemas import tenant_schema
 from tenants.users.models import User
 from tenants.users.tests.builders import operator_browser, staff_browser
-
-
-@pytest.fixture(scope="module")
-def acme_and_globex(
-    _database: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Furnished, Furnished]]:
-    with override_settings(EXPORT_DIR=str(tmp_path_factory.mktemp("exports"))):
-        acme, globex = (make_cast(name, credit_nusd=25 * USD) for name in ("acme", "globex"))
-        yield furnish(acme), furnish(globex)
-
-
-@pytest.fixture
-def ours(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
-    return acme_and_globex[0]
-
-
-@pytest.fixture
-def theirs(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
-    return acme_and_globex[1]
 
 
 def look_at(client: Client, furnished: Furnished) -> Any:

@@ -6,21 +6,18 @@ are not signed in, by members of another tenant, and with another tenant's ids.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.db import transaction
-from django.test import Client, override_settings
+from django.test import Client
 
-from conftest import USD, make_cast
 from inference.tests.furnished import (
     Address,
     Furnished,
     every_address,
-    furnish,
     rows_of,
     workspace_addresses,
 )
@@ -172,25 +169,6 @@ def others() -> list[Address]:
     """What is below neither a workspace, nor /v1, nor /admin."""
     elsewhere = ("t/<slug:slug>/", "v1/", "admin/")
     return [each for each in every_address() if not each.route.startswith(elsewhere)]
-
-
-@pytest.fixture(scope="module")
-def acme_and_globex(
-    _database: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Furnished, Furnished]]:
-    with override_settings(EXPORT_DIR=str(tmp_path_factory.mktemp("exports"))):
-        acme, globex = (make_cast(name, credit_nusd=25 * USD) for name in ("acme", "globex"))
-        yield furnish(acme), furnish(globex)
-
-
-@pytest.fixture
-def ours(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
-    return acme_and_globex[0]
-
-
-@pytest.fixture
-def theirs(acme_and_globex: tuple[Furnished, Furnished]) -> Furnished:
-    return acme_and_globex[1]
 
 
 def ask(client: Client, method: str, path: str) -> Any:

@@ -1,6 +1,7 @@
 """Banners above a workspace's pages, and the operator's page of maintenance."""
 
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -21,13 +22,14 @@ from tenants.operators.services import operator
 
 
 def banners(request: HttpRequest) -> dict[str, Any]:
-    """For templates of a workspace's pages."""
+    """For templates of a workspace's pages; looked for only where they are drawn, and not with each
+    part of a page."""
     workspace: Workspace | None = getattr(request, "workspace", None)
     if workspace is None:
         return {}
     return {
-        "announcements": announcements_for(workspace.tenant, workspace.user),
-        "maintenance": maintenance.current(),
+        "announcements": partial(announcements_for, workspace.tenant, workspace.user),
+        "maintenance": maintenance.current,
     }
 
 
@@ -92,6 +94,8 @@ def maintenance_page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Maintenance",
         "form": form,
+        # All but the choice, which stands above them.
+        "typed": [form[name] for name in MaintenanceForm.field_order[1:]],
         "row": row,
         "state": Maintenance.Mode(row.mode),
     }

@@ -3,17 +3,15 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from unfold.admin import ModelAdmin
+from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from tenants.operators.models import OperatorAction
+from tenants.operators.read_only import ReadOnlyAdmin, tenant_link
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(ModelAdmin):
+class OperatorActionAdmin(ReadOnlyAdmin):
     """Who did what in the admin or by a command, when, from where and why."""
 
     list_display = ("created_at", "actor", "told", "subject", "of_tenant", "reason")
@@ -24,25 +22,13 @@ class OperatorActionAdmin(ModelAdmin):
     fields = ("created_at", "actor", "ip", "told", "subject", "of_tenant", "reason", "what")
     readonly_fields = ("told", "of_tenant", "what")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     @display(description="Action", ordering="action")
     def told(self, action: OperatorAction) -> str:
         return action.action.replace("_", " ").replace(".", " ")
 
     @display(description="Tenant", ordering="tenant_code")
     def of_tenant(self, action: OperatorAction) -> str:
-        if not action.tenant_code:
-            return "–"
-        path = reverse("admin_tenant", args=[action.tenant_code])
-        return format_html('<a href="{}">{}</a>', path, action.tenant_code)
+        return tenant_link(action.tenant_code)
 
     @display(description="What changed")
     def what(self, action: OperatorAction) -> str:

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
+from tenants.operators.read_only import ReadOnlyAdmin
 from tenants.operators.reasons import Reasoned, reason_field
 from tenants.users.addresses import mark_verified
 from tenants.users.forms import NewUserForm, UserForm
@@ -108,7 +109,7 @@ class UserAdmin(Reasoned, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg
 
 
 @admin.register(SignIn)
-class SignInAdmin(ModelAdmin):
+class SignInAdmin(ReadOnlyAdmin):
     """Who came, from where and how, and who was not let in: of the last 90 days."""
 
     list_display = ("created_at", "email", "label", "method", "ip", "user_agent", "is_operator")
@@ -117,15 +118,6 @@ class SignInAdmin(ModelAdmin):
     search_fields = ("email", "ip")
     date_hierarchy = "created_at"
     list_select_related = ("user",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(
         description="Outcome",

@@ -10,7 +10,7 @@ end
 local fields, kept = letter[2], {}
 for i = 1, #fields, 2 do
     local name = fields[i]
-    if name ~= 'id' and name ~= 'why' and name ~= 'at' then
+    if name ~= 'id' and name ~= 'why' then
         kept[#kept + 1] = name
         kept[#kept + 1] = fields[i + 1]
     end
