@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from django.db import InterfaceError, OperationalError
+
 from agentflare.metrics import Gauge
-from agentflare.redis_store import RedisDownError
 from inference.upstreams.overview import upstreams
 from inference.upstreams.watching import AccountHealth
 
@@ -11,8 +12,8 @@ from inference.upstreams.watching import AccountHealth
 def gauges() -> Iterator[Gauge]:
     try:
         found = {each.name: each.health for each in upstreams() if each.health}
-    except RedisDownError:
-        return
+    except (OperationalError, InterfaceError):
+        return  # what is not known is not told
 
     def of_each(read: Callable[[AccountHealth], float]) -> dict[str, float]:
         return {name: float(read(health)) for name, health in found.items()}

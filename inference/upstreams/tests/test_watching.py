@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
 
 from agentflare import metrics
 from agentflare.redis_store import get_redis
@@ -126,3 +128,18 @@ def test_without_redis_nothing_is_told_and_calls_go_on(monkeypatch: pytest.Monke
     note_success(ONE, kind="chat", took_ms=40)
     assert all(each.health is None for each in overview.upstreams())
     assert list(gauges()) == [] or all(not by_label for *_, by_label in gauges())
+
+
+def test_without_postgresql_the_other_metrics_are_told(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.METRICS_TOKEN = "secret"
+
+    def down() -> Any:
+        raise OperationalError("PostgreSQL is down: not asked")
+
+    monkeypatch.setattr("inference.upstreams.gauges.upstreams", down)
+    answer = client.get("/metrics", headers={"Authorization": "Bearer secret"})
+    assert answer.status_code == 200
+    assert b"agentflare_store_up" in answer.content
+    assert b"agentflare_upstream_running_calls" not in answer.content
