@@ -25,7 +25,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.stripe.tests import stand_in
 from sandbox.stripe.tests.stand_in import StandIn
-from sandbox.testing import RunningSandbox, start_sandbox
+from sandbox.testing import RunningSandbox, start_sandbox, wait_until
 
 USD = 1_000_000_000
 
@@ -194,7 +194,10 @@ def _running_sandbox(
         },
     )
     sandbox.wait_until_ready()
+    wait_until(lambda: "beat" in sandbox.pids())
+    os.kill(sandbox.pid("beat"), signal.SIGSTOP)
     yield sandbox
+    os.kill(sandbox.pid("beat"), signal.SIGCONT)
     sandbox.stop()
 
 
@@ -222,10 +225,17 @@ def gateway_redis_url() -> str:
 
 @pytest.fixture
 def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway]:
-    """Services that a test calls itself talk to the gateway's Redis meanwhile."""
+    """Services that a test calls itself talk to the gateway's Redis meanwhile.
+
+    Its beat stands still while other tests run: what it starts is for all tenants there are, and
+    would roll up, mail and look after what those tests want to do themselves.
+    """
     settings.REDIS_URL = gateway_redis_url()
     forget_redis()
+    beat = _running_sandbox.pid("beat")
+    os.kill(beat, signal.SIGCONT)
     yield Gateway(_running_sandbox)
+    os.kill(beat, signal.SIGSTOP)
     forget_redis()
 
 
