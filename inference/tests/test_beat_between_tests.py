@@ -13,5 +13,5 @@ def test_beat_runs_in_tests_of_the_running_product(gateway: Any) -> None:
     assert not state_of(gateway.sandbox.pid("beat")).startswith("T")
 
 
-def test_beat_stands_still_in_all_others(_running_sandbox: Any) -> None:
+def test_beat_stands_still_in_all_others(_running_sandbox: Any) -> None:  # noqa: PT019
     assert state_of(_running_sandbox.pid("beat")).startswith("T")
