@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import requests
+import stripe
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
@@ -63,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen = set()
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if "gateway" in fixtures:
+        if {"gateway", "_running_sandbox"} & fixtures:
             item.add_marker(pytest.mark.gateway)
         if HURT & fixtures:
             item.add_marker(pytest.mark.slow)
@@ -161,8 +162,10 @@ class Gateway:
 
 
 @pytest.fixture
-def stripe_stand_in(settings: Any) -> Iterator[StandIn]:
+def stripe_stand_in(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     """A Stripe of this test's own, in this process; nobody takes its webhooks."""
+    # Before the client asks once more: half a second and longer otherwise.
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.02)
     with stand_in.running() as running:
         settings.STRIPE_SECRET_KEY = stand_in.SECRET_KEY
         settings.STRIPE_WEBHOOK_SECRET = stand_in.WEBHOOK_SECRET
