@@ -55,6 +55,15 @@ class Cast:
 HURT = {"own_redis", "own_sandbox", "own_stores"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: one more than there are cores, for much of it is waiting: for browsers, for a
+    server to be missed, for what runs every second. None: as the environment says."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks by which `make test-fast` chooses; they follow from what a test asks for.
 
