@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import requests
+import stripe
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
@@ -25,7 +26,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.stripe.tests import stand_in
 from sandbox.stripe.tests.stand_in import StandIn
-from sandbox.testing import RunningSandbox, start_sandbox
+from sandbox.testing import RunningSandbox, start_sandbox, wait_until
 
 USD = 1_000_000_000
 
@@ -54,6 +55,15 @@ class Cast:
 HURT = {"own_redis", "own_sandbox", "own_stores"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: one more than there are cores, for much of it is waiting: for browsers, for a
+    server to be missed, for what runs every second. None: as the environment says."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks by which `make test-fast` chooses; they follow from what a test asks for.
 
@@ -63,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen = set()
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if "gateway" in fixtures:
+        if {"gateway", "_running_sandbox"} & fixtures:
             item.add_marker(pytest.mark.gateway)
         if HURT & fixtures:
             item.add_marker(pytest.mark.slow)
@@ -161,8 +171,10 @@ class Gateway:
 
 
 @pytest.fixture
-def stripe_stand_in(settings: Any) -> Iterator[StandIn]:
+def stripe_stand_in(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     """A Stripe of this test's own, in this process; nobody takes its webhooks."""
+    # Before the client asks once more: half a second and longer otherwise.
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.02)
     with stand_in.running() as running:
         settings.STRIPE_SECRET_KEY = stand_in.SECRET_KEY
         settings.STRIPE_WEBHOOK_SECRET = stand_in.WEBHOOK_SECRET
@@ -194,7 +206,10 @@ def _running_sandbox(
         },
     )
     sandbox.wait_until_ready()
+    wait_until(lambda: "beat" in sandbox.pids())
+    os.kill(sandbox.pid("beat"), signal.SIGSTOP)
     yield sandbox
+    os.kill(sandbox.pid("beat"), signal.SIGCONT)
     sandbox.stop()
 
 
@@ -222,10 +237,17 @@ def gateway_redis_url() -> str:
 
 @pytest.fixture
 def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway]:
-    """Services that a test calls itself talk to the gateway's Redis meanwhile."""
+    """Services that a test calls itself talk to the gateway's Redis meanwhile.
+
+    Its beat stands still while other tests run: what it starts is for all tenants there are, and
+    would roll up, mail and look after what those tests want to do themselves.
+    """
     settings.REDIS_URL = gateway_redis_url()
     forget_redis()
+    beat = _running_sandbox.pid("beat")
+    os.kill(beat, signal.SIGCONT)
     yield Gateway(_running_sandbox)
+    os.kill(beat, signal.SIGSTOP)
     forget_redis()
 
 

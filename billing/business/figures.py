@@ -94,8 +94,9 @@ def first_day(days: int) -> date:
     return timezone.now().astimezone(UTC).date() - timedelta(days=days - 1)
 
 
-def totals(since: date, *, tenant_code: str = "") -> Figures:
-    return _figures(_days(since, tenant_code).aggregate(**_SUM_OF))
+def total_of(days: Iterable[tuple[date, Figures]]) -> Figures:
+    every = [figures for _, figures in days]
+    return Figures(**{name: sum(getattr(each, name) for each in every) for name in _SUMS})
 
 
 def _days(since: date, tenant_code: str) -> "QuerySet[TenantDay]":

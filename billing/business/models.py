@@ -32,6 +32,14 @@ class TenantDay(models.Model):
                 fields=["day", "tenant_code", "ai_model"], name="business_day_once"
             ),
         ]
+        # Who has used a model, and how much: else each model's line reads all days of all.
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["ai_model", "day"],
+                include=["calls", "cost_nusd"],
+                name="business_day_by_model",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.day} {self.tenant_code} {self.ai_model}"

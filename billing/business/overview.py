@@ -21,7 +21,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     days = asked if asked in figures.PERIODS else "30"
     since = figures.first_day(int(days))
     by_day = figures.by_day(since)
-    totals = figures.totals(since)
+    totals = figures.total_of(by_day)
     refused = figures.refused_calls(since)
     refused_calls = sum(count for _, count in refused)
     asked_calls = totals.calls + refused_calls

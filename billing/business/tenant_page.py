@@ -112,7 +112,7 @@ def _used(tenant: Tenant) -> dict[str, object]:
     by_day = figures.by_day(since, tenant_code=tenant.code)
     return {
         "days": _DAYS,
-        "totals": figures.totals(since, tenant_code=tenant.code),
+        "totals": figures.total_of(by_day),
         "by_day": [(day, each) for day, each in reversed(by_day) if each.calls],
         "chart": json.dumps(by_day_chart(by_day)),
         "models": figures.by_model(since, tenant_code=tenant.code),

@@ -21,6 +21,8 @@ from tenants.registry.schemas import tenant_schema
 from tenants.users.models import Role, User
 from tenants.webhooks.models import WebhookDelivery, WebhookEndpoint
 
+pytestmark = pytest.mark.slow  # every page of a workspace
+
 EVIL = "\"'><x-evil>{{7*7}}"
 ELSEWHERE = ("v1/", "admin/", "health/", "webhooks/stripe", "metrics")
 

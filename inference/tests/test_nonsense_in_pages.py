@@ -16,6 +16,8 @@ from conftest import USD, make_cast
 from inference.tests.furnished import Address, Furnished, every_address, furnish
 from tenants.users.models import Role
 
+pytestmark = pytest.mark.slow  # every address
+
 NONSENSE = {
     "NUL": "\0",
     "a digit that is no decimal": "²",

@@ -14,6 +14,8 @@ from tenants.registry.schemas import tenant_schema
 from tenants.users.models import User
 from tenants.users.tests.builders import operator_browser, staff_browser
 
+pytestmark = pytest.mark.slow  # every page of a workspace
+
 
 def look_at(client: Client, furnished: Furnished) -> Any:
     path = f"/admin/tenants/{furnished.cast.code}/visit/"

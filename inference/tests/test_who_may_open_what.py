@@ -26,6 +26,8 @@ from tenants.members.permissions import Permission, is_granted
 from tenants.members.tests.builders import person
 from tenants.users.models import Role
 
+pytestmark = pytest.mark.slow  # every address, for everybody
+
 P = Permission
 # What is not taken: a form's address opened by hand, a form sent to a page that has none.
 NO = 405
