@@ -52,6 +52,13 @@ def latest_price(ai_model: str) -> PriceVersion | None:
     )
 
 
+def latest_prices() -> dict[str, PriceVersion]:
+    """AI model → the price in force now, with its rates: two statements for all of them."""
+    versions = PriceVersion.objects.filter(starts_at__lte=timezone.now())
+    latest = versions.order_by("ai_model", "-starts_at", "-id").distinct("ai_model")
+    return {version.ai_model: version for version in latest.prefetch_related("rates")}
+
+
 class PriceVersionForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = PriceVersion

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from billing.business.figures import first_day
 from billing.business.models import TenantDay
-from billing.prices.admin import latest_price, sentence
+from billing.prices.admin import latest_price, latest_prices, sentence
 from billing.templatetags.money import usd
 from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel, Difference, Route
@@ -171,6 +171,13 @@ class AIModelAdmin(ReasonedAdmin):
         models: QuerySet[AIModel] = super().get_queryset(request)
         return models.annotate(month_calls=sum_of("calls"), month_nusd=sum_of("cost_nusd"))
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        prices = latest_prices()
+        for ai_model in changelist.result_list:
+            ai_model.price_now = prices.get(ai_model.name)
+        return changelist
+
     def save_model(self, request: HttpRequest, obj: AIModel, form: Any, change: bool) -> None:
         if {"status", "ends_on"} & set(form.changed_data) or obj.status_since is None:
             obj.status_since = timezone.now()
@@ -244,9 +251,9 @@ class AIModelAdmin(ReasonedAdmin):
         return usd(ai_model.month_nusd)
 
     @display(description="Tenants pay")
-    def pays(self, ai_model: AIModel) -> str:
-        version = latest_price(ai_model.name)
-        return sentence(version) if version else "no price: not served"
+    def pays(self, ai_model: Any) -> str:
+        price = ai_model.price_now
+        return sentence(price) if price else "no price: not served"
 
     @display(description="Tenants pay")
     def price(self, ai_model: AIModel) -> str:

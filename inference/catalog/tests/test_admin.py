@@ -167,6 +167,14 @@ def test_ai_models_tell_their_price_and_are_neither_made_nor_deleted(operator: C
     assert operator.get("/admin/catalog/aimodel/add/").status_code == 403
 
 
+def test_the_list_asks_for_all_prices_at_once(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(20):
+        page = operator.get("/admin/catalog/aimodel/").content.decode()
+    assert page.count(" per million") > 20
+
+
 def test_prices_can_be_shown_whatever_units_they_have(operator: Client) -> None:
     assert operator.get(LIST, {"all": ""}).status_code == 200
     ours = PriceVersion.objects.exclude(source=PriceVersion.Source.OPERATOR)
