@@ -42,7 +42,7 @@ SIDEBAR = {
     "Offer": [
         Page("AI models", "neurology", "catalog", "aimodel"),
         Page("Compare", "compare_arrows", "catalog", "difference", url="admin_comparison"),
-        Page("Prices", "sell", "prices", "priceversion"),
+        Page("Prices", "sell", "prices", "priceversion", url="admin_prices"),
         Page("Routes", "alt_route", "catalog", "route"),
         Page("Upstreams", "cloud", "upstreams", "upstream", url="admin_upstreams"),
     ],

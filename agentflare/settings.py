@@ -391,10 +391,14 @@ IMAGE_URL_TENANT_BYTES = env.integer("IMAGE_URL_TENANT_BYTES", 1024 * 1024 * 102
 
 # --- Money ----------------------------------------------------------------------
 
-# What we add to Cloudflare's price where the operator has set nothing else.
+# What we add to Cloudflare's price until the operator has set a markup in the admin.
 MARKUP_PERCENT = Decimal(env.text("AGENTFLARE_MARKUP_PERCENT", "20"))
 if not 0 <= MARKUP_PERCENT <= 1000:
     raise ImproperlyConfigured("AGENTFLARE_MARKUP_PERCENT must be between 0 and 1000.")
+# A margin below so many per cent of the revenue is warned of.
+MARGIN_FLOOR_PERCENT = Decimal(env.text("MARGIN_FLOOR_PERCENT", "10"))
+if not 0 <= MARGIN_FLOOR_PERCENT < 100:
+    raise ImproperlyConfigured("MARGIN_FLOOR_PERCENT must be at least 0 and less than 100.")
 # A hold that is not renewed for this long belongs to a process that has died.
 HOLD_TTL_S = 15
 HOLD_RENEW_S = 2

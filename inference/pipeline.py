@@ -136,7 +136,7 @@ def admit_call(
     shrink: the same with a lower output cap, for kinds of call that have one.
     Raises GatewayError; then nothing is held and upstream is not called.
     """
-    snapshot = catalogue()
+    snapshot = catalogue().of(call.caller.tenant_code)
     plan = snapshot.route(call.model)
     require_allowed(call.caller, plan)
     rules = rules_of(call.caller, plan.own_name)

@@ -1,12 +1,15 @@
 """Charts of the operator's pages, as unfold's Chart.js takes them."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from agentflare.money import NUSD_PER_USD
 from billing.business.figures import Figures
 from billing.business.models import QueueSample
+from billing.prices.models import Unit
+from billing.prices.services import usd_quoted
 
 
 def by_day_chart(by_day: list[tuple[date, Figures]]) -> dict[str, Any]:
@@ -34,6 +37,25 @@ def backlog_chart(samples: list[QueueSample]) -> dict[str, Any]:
         "datasets": [
             _dataset("line", "Calls that wait", waiting, is_first=True, **marks),
             _dataset("line", "Seconds of the oldest", oldest_s, **marks),
+        ],
+    }
+
+
+def rates_chart(steps: Sequence[tuple[datetime, Mapping[str, Decimal]]]) -> dict[str, Any]:
+    """Dollars for a million tokens or characters, or one of another unit, from each moment on."""
+    units = sorted({unit for _, rates in steps for unit in rates})
+    return {
+        "labels": [f"{moment:%Y-%m-%d}" for moment, _ in steps],
+        "datasets": [
+            _dataset(
+                "line",
+                Unit(unit).label,
+                [usd_quoted(unit, rates.get(unit, Decimal(0))) for _, rates in steps],
+                is_first=number == 0,
+                stepped="before",
+                borderDash=[4 * number, 2 * number],
+            )
+            for number, unit in enumerate(units)
         ],
     }
 

@@ -16,22 +16,17 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
-from billing.prices.models import PriceVersion, Rate, Unit
-from billing.prices.services import as_price
+from billing.prices.markups import base_versions
+from billing.prices.models import Markup, PriceVersion, Rate, Unit
+from billing.prices.services import BY_THE_MILLION, as_price, latest_version, note_for_tenant
 from billing.templatetags.money import usd
-
-# Tokens are quoted by the million, everything else by the piece.
-_BY_THE_MILLION = {
-    Unit.INPUT_TOKENS,
-    Unit.CACHED_INPUT_TOKENS,
-    Unit.OUTPUT_TOKENS,
-    Unit.CHARACTERS,
-}
+from tenants.operators.services import operator
+from tenants.registry.models import Tenant
 
 
 def charge(version: PriceVersion, unit: str) -> str:
     """What a tenant pays, in words: "$0.35 per million"."""
-    count, per = (1_000_000, "million") if unit in _BY_THE_MILLION else (1, "unit")
+    count, per = (1_000_000, "million") if unit in BY_THE_MILLION else (1, "unit")
     return f"{usd(as_price(version).charge_nusd({unit: count}))} per {per}"
 
 
@@ -43,26 +38,8 @@ def sentence(version: PriceVersion) -> str:
     )
 
 
-def latest_price(ai_model: str) -> PriceVersion | None:
-    """The price in force now."""
-    return (
-        PriceVersion.objects.filter(ai_model=ai_model, starts_at__lte=timezone.now())
-        .order_by("-starts_at", "-id")
-        .first()
-    )
-
-
-def latest_prices() -> dict[str, PriceVersion]:
-    """AI model → the price in force now, with its rates: two statements for all of them."""
-    versions = PriceVersion.objects.filter(starts_at__lte=timezone.now())
-    latest = versions.order_by("ai_model", "-starts_at", "-id").distinct("ai_model")
-    return {version.ai_model: version for version in latest.prefetch_related("rates")}
-
-
-class PriceVersionForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = PriceVersion
-        fields = ("ai_model", "starts_at", "markup_percent", "note")
+class StartForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Of something that starts now or later."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,7 +48,6 @@ class PriceVersionForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields[
                 "starts_at"
             ].help_text = "UTC. Empty: now. Calls that were admitted before keep their price."
-            self.fields["markup_percent"].initial = settings.MARKUP_PERCENT
 
     def clean_starts_at(self) -> Any:
         now = timezone.now()
@@ -79,6 +55,17 @@ class PriceVersionForm(forms.ModelForm):  # type: ignore[type-arg]
         if starts_at < now:
             raise forms.ValidationError("A price cannot start in the past.")
         return starts_at
+
+
+class PriceVersionForm(StartForm):
+    class Meta:
+        model = PriceVersion
+        fields = ("ai_model", "starts_at", "markup_percent", "note")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "markup_percent" in self.fields:
+            self.fields["markup_percent"].initial = settings.MARKUP_PERCENT
 
     def clean_markup_percent(self) -> Decimal:
         markup_percent: Decimal = self.cleaned_data["markup_percent"]
@@ -91,7 +78,7 @@ class RateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     """A price must have a rate for all that calls of its AI model can use."""
 
     def required_units(self) -> set[str]:
-        latest = latest_price(self.instance.ai_model)
+        latest = latest_version(self.instance.ai_model)
         if latest is None:
             return set()
         units = set(latest.rates.values_list("unit", flat=True))
@@ -117,6 +104,13 @@ class RateInline(TabularInline):
     hide_title = True
     readonly_fields = ("charged",)
 
+    def get_extra(
+        self, request: HttpRequest, obj: PriceVersion | None = None, **kwargs: Any
+    ) -> int:
+        """One for each rate that holds now, and one more."""
+        latest = latest_version(request.GET.get("ai_model", "")) if obj is None else None
+        return self.extra + (latest.rates.count() if latest else 0)
+
     def get_fields(self, request: HttpRequest, obj: PriceVersion | None = None) -> tuple[str, ...]:
         return ("unit", "neurons", "nusd", "charged") if obj else ("unit", "neurons", "nusd")
 
@@ -140,6 +134,8 @@ class RateInline(TabularInline):
 
 
 class PriceVersionAdmin(ModelAdmin):
+    """Of each AI model the rates that were set. With whose markup: see Markup."""
+
     form = PriceVersionForm
     inlines = (RateInline,)
 
@@ -158,12 +154,30 @@ class PriceVersionAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceVersion]:
         in_force = (
-            PriceVersion.objects.filter(ai_model=OuterRef("ai_model"), starts_at__lte=Now())
+            base_versions()
+            .filter(ai_model=OuterRef("ai_model"), starts_at__lte=Now())
             .order_by("-starts_at", "-id")
             .values("pk")[:1]
         )
         versions: QuerySet[PriceVersion] = super().get_queryset(request)
-        return versions.annotate(in_force=Subquery(in_force)).prefetch_related("rates")
+        return (
+            versions.filter(copy_of=None)
+            .annotate(in_force=Subquery(in_force))
+            .prefetch_related("rates")
+        )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> Any:
+        """With `?ai_model=` it begins with what holds now."""
+        data: dict[str, Any] = super().get_changeform_initial_data(request)
+        if latest := latest_version(data.get("ai_model", "")):
+            data.setdefault("markup_percent", latest.markup_percent)
+        return data
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> Any:
+        kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        if request.method == "GET" and (latest := latest_version(request.GET.get("ai_model", ""))):
+            kwargs["initial"] = list(latest.rates.values("unit", "neurons", "nusd"))
+        return kwargs
 
     def has_change_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
         return False
@@ -179,9 +193,16 @@ class PriceVersionAdmin(ModelAdmin):
 
     @display(
         description="State",
-        label={"In force": "success", "To come": "info", "Followed by another": "default"},
+        label={
+            "In force": "success",
+            "To come": "info",
+            "Withdrawn": "default",
+            "Followed by another": "default",
+        },
     )
     def state(self, version: Any) -> str:
+        if version.withdrawn_at:
+            return "Withdrawn"
         if version.pk == version.in_force:
             return "In force"
         return "To come" if version.starts_at > timezone.now() else "Followed by another"
@@ -197,3 +218,70 @@ class PriceVersionAdmin(ModelAdmin):
     @display(description="Tenants pay")
     def pays(self, version: PriceVersion) -> str:
         return sentence(version)
+
+
+class MarkupForm(StartForm):
+    class Meta:
+        model = Markup
+        fields = ("ai_model", "tenant_code", "percent", "starts_at")
+
+    def clean_tenant_code(self) -> str:
+        code: str = self.cleaned_data["tenant_code"].strip()
+        if code and not Tenant.objects.filter(code=code).exists():
+            raise forms.ValidationError("No tenant has this code.")
+        return code
+
+    def clean_percent(self) -> Decimal | None:
+        percent: Decimal | None = self.cleaned_data["percent"]
+        if percent is not None and percent < 0:
+            raise forms.ValidationError("A markup below zero would sell at a loss.")
+        return percent
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        is_general = not data.get("ai_model") and not data.get("tenant_code")
+        if is_general and data.get("percent") is None and "percent" not in self.errors:
+            self.add_error("percent", "Everybody needs a markup: 0 sells at what it costs us.")
+        return data
+
+
+class MarkupAdmin(ModelAdmin):
+    """What is put on costs: of everybody, an AI model, a tenant, or a tenant at an AI model."""
+
+    form = MarkupForm
+    list_display = ("scope", "state", "put_on", "starts_at", "created_by")
+    search_fields = ("ai_model", "tenant_code", "created_by")
+    fields = ("ai_model", "tenant_code", "percent", "starts_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: Markup | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Markup | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Markup]:
+        in_force = (
+            Markup.objects.filter(
+                ai_model=OuterRef("ai_model"),
+                tenant_code=OuterRef("tenant_code"),
+                starts_at__lte=Now(),
+                withdrawn_at=None,
+            )
+            .order_by("-starts_at", "-id")
+            .values("pk")[:1]
+        )
+        rows: QuerySet[Markup] = super().get_queryset(request)
+        return rows.annotate(in_force=Subquery(in_force))
+
+    def save_model(self, request: HttpRequest, obj: Markup, form: forms.Form, change: bool) -> None:
+        actor = operator(request)
+        obj.created_by = actor.name
+        super().save_model(request, obj, form, change)
+        note_for_tenant(obj, actor=actor)
+
+    state = PriceVersionAdmin.state
+
+    @display(description="Markup", ordering="percent")
+    def put_on(self, markup: Markup) -> str:
+        percent = markup.percent
+        return "none of its own" if percent is None else f"{percent.normalize():f} %"

@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.db import models
 
 from agentflare.money import NUSD_PER_NEURON
+from tenants.registry.models import Tenant
 
 
 class Unit(models.TextChoices):
@@ -30,7 +31,11 @@ class Unit(models.TextChoices):
 
 
 class PriceVersion(models.Model):
-    """The rates of one AI model from `starts_at` until the next version starts."""
+    """The rates of one AI model from `starts_at` until the next version starts.
+
+    A copy has the rates of another version with a markup of somebody's (see Markup): what a call
+    cost follows from its version alone, whoever's it was.
+    """
 
     class Source(models.TextChoices):
         CATALOGUE = "catalogue", "Cloudflare's price with the default markup"
@@ -42,10 +47,17 @@ class PriceVersion(models.Model):
     source = models.CharField(max_length=10, choices=Source.choices)
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True, editable=False, help_text="before it started")
+    copy_of = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, editable=False, related_name="copies"
+    )
 
     class Meta:
         ordering = ("ai_model", "-starts_at", "-id")
         constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["copy_of", "markup_percent"], name="price_copy_once_per_markup"
+            ),
             models.CheckConstraint(
                 condition=models.Q(markup_percent__gte=0), name="price_markup_not_negative"
             ),
@@ -91,3 +103,49 @@ class Rate(models.Model):
             return self.neurons * NUSD_PER_NEURON
         assert self.nusd is not None
         return self.nusd
+
+
+class Markup(models.Model):
+    """What is put on costs from `starts_at` until the next one of the same scope starts.
+
+    Scopes, the first that says something decides: a tenant at an AI model, a tenant, an AI model,
+    everybody (billing/prices/markups.py). Never edited; before it starts it can be withdrawn.
+    """
+
+    ai_model = models.CharField("AI model", max_length=80, blank=True, help_text="empty: all")
+    tenant_code = models.CharField(max_length=6, blank=True, help_text="empty: all tenants")
+    percent = models.DecimalField(
+        max_digits=7,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="Put on what a call costs us. Empty: from then on this scope says nothing any "
+        "more, and the next wider one decides.",
+    )
+    starts_at = models.DateTimeField()
+    created_by = models.CharField(max_length=254, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True, editable=False, help_text="before it started")
+
+    class Meta:
+        ordering = ("-starts_at", "-id")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(percent__isnull=True) | models.Q(percent__gte=0),
+                name="markup_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        percent = "none of its own" if self.percent is None else f"{self.percent.normalize():f} %"
+        return f"{self.scope}: {percent} from {self.starts_at:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def tenant(self) -> Tenant | None:
+        """Whose prices it is about, where it is one tenant's."""
+        return Tenant.objects.filter(code=self.tenant_code).first() if self.tenant_code else None
+
+    @property
+    def scope(self) -> str:
+        who = f"tenant {self.tenant_code}" if self.tenant_code else "all tenants"
+        return f"{who}, {self.ai_model or 'all AI models'}"

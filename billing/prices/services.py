@@ -7,12 +7,21 @@ from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
+from django_tenants.utils import schema_context
 
-from agentflare.money import neurons_nusd, price_nusd
-from billing.prices.models import PriceVersion, Rate, Unit
+from agentflare.money import NUSD_PER_USD, neurons_nusd, price_nusd
+from billing.prices.markups import PriceTable, base_versions, price_table
+from billing.prices.models import Markup, PriceVersion, Rate, Unit
+from tenants.audit import services as audit
+from tenants.audit.services import Actor
+from tenants.registry.models import Tenant
 
 Quantities = Mapping[str, int | Decimal]
 
+# Tokens are quoted by the million, everything else by the piece.
+BY_THE_MILLION = frozenset(
+    {Unit.INPUT_TOKENS, Unit.CACHED_INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.CHARACTERS}
+)
 
 # Cloudflare's own figure decides while it is within this of what our rates say; beyond, it is
 # no figure but a fault, theirs or ours.
@@ -118,7 +127,7 @@ def set_catalogue_price(
 
     A price that the operator set stays in force.
     """
-    latest = PriceVersion.objects.filter(ai_model=ai_model).order_by("-starts_at", "-id").first()
+    latest = latest_version(ai_model)
     if latest is not None:
         if latest.source == PriceVersion.Source.OPERATOR:
             return False
@@ -134,15 +143,80 @@ def set_catalogue_price(
     return True
 
 
-def prices_at(moment: datetime) -> dict[str, Price]:
-    """AI model → its price at `moment`. Models without a price are missing."""
-    versions = (
-        PriceVersion.objects.filter(starts_at__lte=moment)
-        .order_by("ai_model", "-starts_at", "-id")
-        .distinct("ai_model")
-        .prefetch_related("rates")
+@transaction.atomic
+def set_markup(
+    *,
+    percent: Decimal | None,
+    ai_model: str = "",
+    tenant_code: str = "",
+    starts_at: datetime | None = None,
+    created_by: str = "",
+) -> Markup:
+    """Put `percent` on the costs of a scope, from now on by default. None: the scope says nothing
+    any more. ai_model, tenant_code: "" is all of them.
+
+    What was admitted before keeps its price. Raises ValueError below zero.
+    """
+    if percent is not None and percent < 0:
+        raise ValueError("A markup below zero would sell at a loss.")
+    row = Markup.objects.create(
+        ai_model=ai_model,
+        tenant_code=tenant_code,
+        percent=percent,
+        starts_at=starts_at or timezone.now(),
+        created_by=created_by,
     )
-    return {version.ai_model: as_price(version) for version in versions}
+    note_for_tenant(row, actor=created_by)
+    return row
+
+
+def note_for_tenant(row: Markup, *, actor: str | Actor, action: str = "prices.changed") -> None:
+    """In the trail of the tenant whose prices it is about; what we put on costs is ours to know."""
+    if not row.tenant_code:
+        return
+    tenant = Tenant.objects.get(code=row.tenant_code)
+    subject = row.ai_model or "all AI models"
+    with schema_context(tenant.schema_name):
+        audit.record(
+            actor=actor, action=action, subject=subject, starts_at=row.starts_at.isoformat()
+        )
+
+
+@transaction.atomic
+def withdraw(row: PriceVersion | Markup, *, actor: str | Actor = "") -> bool:
+    """Take back what has not started. Returns whether this call did; a repeat changes nothing."""
+    to_come = type(row)._default_manager.filter(
+        pk=row.pk, starts_at__gt=timezone.now(), withdrawn_at=None
+    )
+    is_done = bool(to_come.update(withdrawn_at=timezone.now()))
+    if is_done and isinstance(row, Markup):
+        note_for_tenant(row, actor=actor, action="prices.withdrawn")
+    return is_done
+
+
+def latest_version(ai_model: str) -> PriceVersion | None:
+    """The version in force now, before anybody's markup."""
+    in_force = base_versions().filter(ai_model=ai_model, starts_at__lte=timezone.now())
+    return in_force.order_by("-starts_at", "-id").first()
+
+
+def prices_at(moment: datetime, tenant_code: str = "") -> dict[str, Price]:
+    """AI model → its price at `moment`, of a tenant or of whoever has none of their own. Models
+    without a price are missing."""
+    return prices_of(price_table(moment), tenant_code)
+
+
+def prices_of(table: PriceTable, tenant_code: str = "") -> dict[str, Price]:
+    return {
+        name: as_price(version)
+        for name in table.versions
+        if (version := table.version(name, tenant_code))
+    }
+
+
+def usd_quoted(unit: str, rate_nusd: Decimal) -> float:
+    """As prices are quoted: dollars for a million tokens or characters, else for one."""
+    return float(rate_nusd * (1_000_000 if unit in BY_THE_MILLION else 1) / NUSD_PER_USD)
 
 
 def as_price(version: PriceVersion) -> Price:

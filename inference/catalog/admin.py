@@ -11,15 +11,18 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from billing.prices.admin import (
+    MarkupAdmin,
+    MarkupForm,
     PriceVersionAdmin,
     PriceVersionForm,
     RateFormSet,
     RateInline,
 )
-from billing.prices.models import PriceVersion, Unit
+from billing.prices.models import Markup, PriceVersion, Unit
 from inference.catalog import model_admin  # noqa: F401  # registers AIModel
 from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel, Route, RouteCandidate
+from inference.catalog.previewed import PreviewedAdmin
 from inference.catalog.selectors import catalogue
 from tenants.operators.reasons import ReasonedAdmin
 
@@ -98,13 +101,27 @@ class CataloguePriceForm(PriceVersionForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "ai_model" in self.fields:
-            names = AIModel.objects.filter(state=AIModel.State.OFFERED).values_list("name", "name")
-            self.fields["ai_model"] = forms.ChoiceField(
-                label="AI model",
-                choices=[("", "Choose one"), *names],
-                widget=UnfoldAdminSelectWidget,
-            )
+        _choose_model(self, "Choose one")
+
+
+class CatalogueMarkupForm(MarkupForm):
+    """For an AI model that there is, or all of them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _choose_model(self, "All AI models", required=False)
+
+
+def _choose_model(form: Any, nothing: str, *, required: bool = True) -> None:
+    if "ai_model" not in form.fields:
+        return
+    names = AIModel.objects.filter(state=AIModel.State.OFFERED).values_list("name", "name")
+    form.fields["ai_model"] = forms.ChoiceField(
+        label="AI model",
+        required=required,
+        choices=[("", nothing), *names],
+        widget=UnfoldAdminSelectWidget,
+    )
 
 
 class CatalogueRateFormSet(RateFormSet):
@@ -120,6 +137,11 @@ class CatalogueRateInline(RateInline):
 
 
 @admin.register(PriceVersion)
-class CataloguePriceAdmin(PriceVersionAdmin):
+class CataloguePriceAdmin(PreviewedAdmin, PriceVersionAdmin):
     form = CataloguePriceForm
     inlines = (CatalogueRateInline,)
+
+
+@admin.register(Markup)
+class CatalogueMarkupAdmin(PreviewedAdmin, MarkupAdmin):
+    form = CatalogueMarkupForm

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from agentflare.money import NUSD_PER_NEURON
 from billing.dashboard.call_facts import UNITS, plain_usd
+from billing.prices.services import Price
 from inference.catalog.models import AIModel
 from inference.catalog.selectors import Catalogue, Offer, RoutePlan
 from inference.catalog.table import KINDS, PER_MILLION
@@ -81,6 +82,9 @@ class Card:
     why_not: str = ""
     is_retired: bool = False
     is_hidden: bool = False
+    # What it will cost from then on; None: no change is decided.
+    next_price_at: datetime | None = None
+    next_prices: Sequence[UnitPrice] = ()
     # Its end is decided; ends_on: the first day without it, if one is set.
     is_ending: bool = False
     ends_on: date | None = None
@@ -103,6 +107,12 @@ class Card:
     def main_prices(self) -> Sequence[UnitPrice]:
         """Enough to compare by."""
         return [price for price in self.prices if price.is_often] or self.prices[:2]
+
+    @property
+    def price_rows(self) -> list[tuple[UnitPrice, UnitPrice | None]]:
+        """Each price now, and the next one that is decided."""
+        to_come = {price.unit: price for price in self.next_prices}
+        return [(price, to_come.get(price.unit)) for price in self.prices]
 
     @property
     def window(self) -> int | None:
@@ -194,12 +204,11 @@ def _of_offer(offer: Offer) -> Card:
         dimensions=offer.dimensions,
         released=offer.created,
         capabilities=offer.capabilities,
-        prices=[
-            _unit_price(unit, rate, price.costs.get(unit) if price.follows_neurons else None)
-            for unit, rate in price.rates.items()
-        ],
+        prices=_unit_prices(price),
         neuron_usd=plain_usd(per_neuron) if price.follows_neurons else "",
         price_version=price.version_id,
+        next_price_at=offer.next_price[0] if offer.next_price else None,
+        next_prices=_next_prices(offer),
         is_hidden=offer.is_hidden,
         is_ending=offer.deprecated_at is not None,
         ends_on=offer.ends_on,
@@ -224,6 +233,8 @@ def _of_route(plan: RoutePlan) -> Card:
         prices=first.prices,
         neuron_usd=first.neuron_usd,
         price_version=first.price_version,
+        next_price_at=first.next_price_at,
+        next_prices=first.next_prices,
         leads_to=[offer.name for offer in plan.offers],
     )
 
@@ -248,6 +259,17 @@ def _of_row(row: AIModel, why: str) -> Card:
         is_hidden=row.status == AIModel.Status.HIDDEN,
         successor=row.successor_id or "",
     )
+
+
+def _unit_prices(price: Price) -> list[UnitPrice]:
+    return [
+        _unit_price(unit, rate, price.costs.get(unit) if price.follows_neurons else None)
+        for unit, rate in price.rates.items()
+    ]
+
+
+def _next_prices(offer: Offer) -> list[UnitPrice]:
+    return _unit_prices(offer.next_price[1]) if offer.next_price else []
 
 
 def _unit_price(unit: str, rate_nusd: Decimal, cost_nusd: Decimal | None) -> UnitPrice:

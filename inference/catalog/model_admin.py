@@ -20,7 +20,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from billing.business.figures import first_day
 from billing.business.models import TenantDay
-from billing.prices.admin import latest_price, latest_prices, sentence
+from billing.prices.admin import sentence
+from billing.prices.markups import price_table
 from billing.templatetags.money import usd
 from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel, Difference, Route
@@ -173,9 +174,9 @@ class AIModelAdmin(ReasonedAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
-        prices = latest_prices()
+        table = price_table(timezone.now())
         for ai_model in changelist.result_list:
-            ai_model.price_now = prices.get(ai_model.name)
+            ai_model.price_now = table.version(ai_model.name)
         return changelist
 
     def save_model(self, request: HttpRequest, obj: AIModel, form: Any, change: bool) -> None:
@@ -257,7 +258,7 @@ class AIModelAdmin(ReasonedAdmin):
 
     @display(description="Tenants pay")
     def price(self, ai_model: AIModel) -> str:
-        version = latest_price(ai_model.name)
+        version = price_table(timezone.now()).version(ai_model.name)
         return format_html(
             '{} <a class="text-primary-600 underline dark:text-primary-500" href="{}?ai_model={}">'
             "Set a new price</a>",

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from agentflare.money import NUSD_PER_USD
+from billing.prices.services import Price
 from inference.catalog.selectors import Offer, RoutePlan
 
 
@@ -27,10 +28,23 @@ def model_object(offer: Offer) -> dict[str, Any]:
         "pricing": {
             "currency": "USD",
             "price_version": offer.price.version_id,
-            "rates": {unit: _usd(rate) for unit, rate in offer.price.rates.items()},
+            "rates": _rates(offer.price),
+            "next": _next(offer),
         },
         "deprecation": _deprecation(offer),
     }
+
+
+def _next(offer: Offer) -> dict[str, Any] | None:
+    """The next price that is decided, and when it starts (seconds since 1970)."""
+    if offer.next_price is None:
+        return None
+    starts_at, price = offer.next_price
+    return {"starts_at": int(starts_at.timestamp()), "rates": _rates(price)}
+
+
+def _rates(price: Price) -> dict[str, str]:
+    return {unit: _usd(rate) for unit, rate in price.rates.items()}
 
 
 def _deprecation(offer: Offer) -> dict[str, Any] | None:

@@ -85,7 +85,7 @@ def all_cards(request: HttpRequest) -> dict[str, Card]:
     """As the workspace sees them whose page it is, or a stranger."""
     workspace: Workspace | None = getattr(request, "workspace", None)
     tenant_code = workspace.tenant.code if workspace else ""
-    return cards(catalogue(), AIModel.objects.all(), tenant_code=tenant_code)
+    return cards(catalogue().of(tenant_code), AIModel.objects.all(), tenant_code=tenant_code)
 
 
 def _wanted(request: HttpRequest) -> Wanted:

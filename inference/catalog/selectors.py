@@ -10,8 +10,8 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 
 from django.conf import settings
 from django.db import connection
@@ -22,7 +22,8 @@ from agentflare.connections import patiently
 from agentflare.errors import ModelNotFoundError
 from billing.business.figures import first_day
 from billing.business.models import TenantDay
-from billing.prices.services import Price, prices_at
+from billing.prices.markups import PriceTable, price_table, tables_to_come
+from billing.prices.services import Price, as_price, prices_of
 from inference.catalog.models import AIModel, Route, RouteCandidate
 from inference.upstreams.accounts import WORKERS_AI, Account
 from inference.upstreams.selectors import read_accounts
@@ -55,6 +56,8 @@ class Offer:
     answer_form: str
     vocabulary: str
     price: Price
+    # The next one that is decided, where it differs, and when it starts.
+    next_price: tuple[datetime, Price] | None = None
     is_hidden: bool = False
     # While it drains, whom it is still served to; None: to everybody.
     open_to: frozenset[str] | None = None
@@ -100,6 +103,12 @@ class RoutePlan:
             ordered.append(left.pop(chosen)[0])
         return ordered + list(self.fallbacks)
 
+    def among(self, offers: Mapping[str, Offer]) -> "RoutePlan":
+        """The same with these offers in place of those of their names."""
+        weighted = [(offers[offer.name], weight) for offer, weight in self.weighted]
+        fallbacks = [offers[offer.name] for offer in self.fallbacks]
+        return replace(self, weighted=weighted, fallbacks=fallbacks)
+
     @property
     def own_name(self) -> str:
         """The route's name, or the friendly id of the AI model, whichever way it was asked for."""
@@ -121,6 +130,21 @@ class Catalogue:
     routes: Mapping[str, RoutePlan]
     accounts: Mapping[str, Account]
     loaded_at: float
+    # Prices now, then at each moment at which some change.
+    tables: Sequence[PriceTable] = ()
+    # Tenants with prices of their own → the catalogue as they see it, once it was asked for.
+    own: dict[str, "Catalogue | None"] = field(default_factory=dict)
+
+    def of(self, tenant_code: str) -> "Catalogue":
+        """With the prices that this tenant pays."""
+        if tenant_code not in self.own:
+            return self
+        view = self.own[tenant_code]
+        if view is None:
+            offers = priced(self.offers, self.tables, tenant_code)
+            routes = {name: plan.among(offers) for name, plan in self.routes.items()}
+            view = self.own[tenant_code] = replace(self, offers=offers, routes=routes, own={})
+        return view
 
     def route(self, name: str) -> RoutePlan:
         """Raises ModelNotFoundError, which says why a known model is not served."""
@@ -198,7 +222,9 @@ def _by_weight(account: Account) -> float:
 
 def read_catalogue() -> Catalogue:
     with schema_context("public"):
-        prices = prices_at(timezone.now())
+        now = timezone.now()
+        tables = [price_table(now), *tables_to_come(now)]
+        prices = prices_of(tables[0])
         rows = list(AIModel.objects.all())
         users = users_of_draining(rows)
         accounts = read_accounts()
@@ -209,6 +235,8 @@ def read_catalogue() -> Catalogue:
         for row in rows
         if row.name not in unserved
     }
+    if len(tables) > 1:
+        offers = priced(offers, tables)
     plans = [as_plan(route, list(route.candidates.all()), offers) for route in routes]
     return Catalogue(
         offers=offers,
@@ -217,7 +245,29 @@ def read_catalogue() -> Catalogue:
         routes={plan.name: plan for plan in plans if plan},
         accounts=accounts,
         loaded_at=time.monotonic(),
+        tables=tables,
+        own=dict.fromkeys(code for table in tables for code in table.tenant_codes),
     )
+
+
+def priced(
+    offers: Mapping[str, Offer], tables: Sequence[PriceTable], tenant_code: str = ""
+) -> dict[str, Offer]:
+    """With a tenant's prices, or everybody's: now, and the next that differs."""
+    return {name: _priced(offer, tables, tenant_code) for name, offer in offers.items()}
+
+
+def _priced(offer: Offer, tables: Sequence[PriceTable], tenant_code: str) -> Offer:
+    versions = [table.version(offer.name, tenant_code) for table in tables]
+    now = versions[0]
+    assert now is not None, "without a price it is not offered"
+    price = as_price(now)
+    for table, version in zip(tables[1:], versions[1:], strict=True):
+        if version is not None and version.pk != now.pk:
+            then = as_price(version)
+            if then.rates != price.rates:
+                return replace(offer, price=price, next_price=(table.moment, then))
+    return replace(offer, price=price, next_price=None)
 
 
 def why_unserved(

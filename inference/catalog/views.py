@@ -26,14 +26,14 @@ class ModelListView(LimitedView):
     """
 
     def get(self, request: Request) -> JsonResponse:
-        snapshot = catalogue()
+        record = caller(request)
+        snapshot = catalogue().of(record.tenant_code)
         plans = [
             *(_plan_of(offer) for offer in snapshot.offers.values()),
             *snapshot.routes.values(),
         ]
         # A route stands before an AI model of its name.
         by_name = {plan.name: plan for plan in plans}
-        record = caller(request)
         plans = [
             plan
             for plan in by_name.values()
@@ -49,9 +49,10 @@ class ModelView(LimitedView):
     """GET /v1/models/{id}, by friendly id, Cloudflare's or a route's."""
 
     def get(self, request: Request, name: str) -> JsonResponse:
-        snapshot = catalogue()
+        record = caller(request)
+        snapshot = catalogue().of(record.tenant_code)
         plan = snapshot.routes.get(name) or _plan_of(snapshot.find(name))
-        require_allowed(caller(request), plan)
+        require_allowed(record, plan)
         if speaks_anthropic(request._request):
             return JsonResponse(anthropic_object(plan))
         return JsonResponse(_object(plan))

@@ -60,7 +60,7 @@ class CountTokensView(InferenceView):
         chat = chat_params(params)
 
         # A prompt too long for the window is counted too: that is what its client wants to know.
-        plan = catalogue().route(params.model)
+        plan = catalogue().of(caller(request).tenant_code).route(params.model)
         require_allowed(caller(request), plan)
         candidates = prepare_candidates(
             plan,

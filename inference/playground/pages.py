@@ -27,7 +27,7 @@ def _page(
     @never_cache
     @workspace_page(Permission.CALL)
     def page(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-        found = models(catalogue(), workspace.tenant.code)
+        found = models(catalogue().of(workspace.tenant.code), workspace.tenant.code)
         names = [model["name"] for model in found]
         asked = request.GET.get("model", "")
         context: dict[str, Any] = {

@@ -25,6 +25,8 @@ ACTIONS = {
     "operator.invited": "invited somebody as operator",
     "operator.reopened": "opened the workspace again as operator",
     "operator.visited": "looked at the workspace as operator, and changed nothing",
+    "prices.changed": "set prices for this workspace as operator",
+    "prices.withdrawn": "took back prices for this workspace as operator, before they started",
     "tenant.limits_changed": "changed plan or limits",
     "tenant.resumed": "ended the suspension",
     "tenant.suspended": "suspended the workspace",

@@ -15,6 +15,7 @@ _LOOK = (
     "catalog.view_route",
     "catalog.view_difference",
     "prices.view_priceversion",
+    "prices.view_markup",
 )
 ROLES: dict[str, tuple[str, ...]] = {
     # Helps tenants: sees them, suspends them, changes their limits. No money.

@@ -20,11 +20,21 @@ from tenants.users.tests.builders import signed_in_with_app
 # Role → what of the admin's lists it sees, and which of them it may change or add to.
 SEES = {
     "Support": {
-        *("tenant", "plan", "domain", "aimodel", "route", "priceversion", "user", "upstream"),
+        *(
+            "tenant",
+            "plan",
+            "domain",
+            "aimodel",
+            "route",
+            "priceversion",
+            "markup",
+            "user",
+            "upstream",
+        ),
         *("announcement", "signin"),
     },
     "Finance": {
-        *("tenant", "plan", "domain", "aimodel", "route", "priceversion"),
+        *("tenant", "plan", "domain", "aimodel", "route", "priceversion", "markup"),
         *("stripeevent", "upstreamday"),
     },
 }
@@ -39,6 +49,8 @@ PAGES = {
     "admin_disputes": {"Finance"},
     "admin_dead_letters": {"Finance"},
     "admin_comparison": {"Support", "Finance"},
+    "admin_prices": {"Support", "Finance"},
+    "admin_price_history": {"Support", "Finance"},
     "admin_model_notice": set(),
     "admin_new_tenant": {"Support"},
     "admin_tenant": {"Support", "Finance"},
@@ -55,6 +67,7 @@ POSTS = {
     "admin_upstream_switch": set(),
     "admin_upstream_test": set(),
     "admin_compare_now": set(),
+    "admin_price_withdraw": set(),
     "admin_difference_dismiss": set(),
     "admin_close_tenant": set(),
     "admin_reopen": set(),
@@ -128,6 +141,9 @@ def test_pages_of_our_own_are_for_those_they_are_for(acme: Any, role: str) -> No
         "admin_upstream_switch": {"name": "x"},
         "admin_upstream_test": {"name": "x"},
         "admin_comparison": {},
+        "admin_prices": {},
+        "admin_price_history": {"name": "bge-m3"},
+        "admin_price_withdraw": {"what": "price", "pk": 1},
         "admin_compare_now": {},
         "admin_difference_dismiss": {"difference_id": 1},
         "admin_model_notice": {"name": "bge-m3"},

@@ -42,6 +42,8 @@ def set_price(client: Client, model: str, neurons: dict[str, str], **fields: Any
         "ai_model": model,
         "markup_percent": "50",
         "note": "a promise",
+        "reason": "a new contract",
+        "_confirmed": "1",
         "rates-TOTAL_FORMS": len(neurons) + 1,
         "rates-INITIAL_FORMS": 0,
         "rates-MIN_NUM_FORMS": 1,

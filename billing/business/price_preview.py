@@ -1,0 +1,157 @@
+"""What real use would have brought at other prices: from the shared sums, before they are set."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Sum
+
+from billing.business.models import TenantDay
+from billing.prices.markups import PriceTable
+from billing.prices.models import Unit
+from billing.prices.services import as_price
+from tenants.registry.models import Tenant
+
+_TOKENS = (Unit.INPUT_TOKENS, Unit.CACHED_INPUT_TOKENS, Unit.OUTPUT_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """In nUSD."""
+
+    revenue: int = 0
+    cost: int = 0
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.revenue + other.revenue, self.cost + other.cost)
+
+    @property
+    def margin(self) -> int:
+        return self.revenue - self.cost
+
+    @property
+    def margin_percent(self) -> float | None:
+        """Of the revenue; None where there is none."""
+        return 100 * self.margin / self.revenue if self.revenue else None
+
+    @property
+    def is_below_floor(self) -> bool:
+        percent = self.margin_percent
+        return self.margin < 0 if percent is None else percent < settings.MARGIN_FLOOR_PERCENT
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of an AI model or a tenant. is_exact: whether the days' sums have all units it is paid by."""
+
+    name: str
+    code: str
+    before: Money
+    after: Money
+    is_exact: bool = True
+
+    @property
+    def revenue_change(self) -> int:
+        return self.after.revenue - self.before.revenue
+
+    @property
+    def falls_below_floor(self) -> bool:
+        return self.after.is_below_floor and (
+            not self.before.is_below_floor or self.after.margin < self.before.margin
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """by_model, by_tenant: those alone whose sums change, the largest change first."""
+
+    since: date
+    total: Change
+    by_model: list[Change]
+    by_tenant: list[Change]
+
+    @property
+    def warnings(self) -> list[Change]:
+        return [each for each in (*self.by_model, *self.by_tenant) if each.falls_below_floor]
+
+
+def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
+    """The use since then, as it was paid, and as it would have been had the prices of `before`
+    been those of `after`."""
+    of_model: dict[str, list[Change]] = defaultdict(list)
+    of_tenant: dict[str, list[Change]] = defaultdict(list)
+    every: list[Change] = []
+    days: Any = TenantDay.objects.filter(day__gte=since).values("ai_model", "tenant_code")
+    sums = {unit.value: Sum(unit.value) for unit in _TOKENS}
+    for row in days.annotate(paid=Sum("cost_nusd"), cost=Sum("provider_cost_nusd"), **sums):
+        change = _change(row, before, after)
+        every.append(change)
+        of_model[row["ai_model"]].append(change)
+        of_tenant[row["tenant_code"]].append(change)
+    names = dict(Tenant.objects.values_list("code", "name"))
+    return Preview(
+        since=since,
+        total=_sum("", "", every),
+        by_model=_changed(_sum(name, "", rows) for name, rows in of_model.items()),
+        by_tenant=_changed(
+            _sum(names.get(code, code), code, rows) for code, rows in of_tenant.items()
+        ),
+    )
+
+
+def _change(row: Mapping[str, Any], before: PriceTable, after: PriceTable) -> Change:
+    was = Money(row["paid"], row["cost"])
+    old = before.version(row["ai_model"], row["tenant_code"])
+    new = after.version(row["ai_model"], row["tenant_code"])
+    if old is None or new is None or old.pk == new.pk:
+        return Change("", "", was, was)
+    old_price, new_price = as_price(old), as_price(new)
+    used = {unit.value: row[unit.value] for unit in _TOKENS}
+    paid, paid_exact = _ratio(old_price.rates, new_price.rates, used)
+    cost, cost_exact = _ratio(old_price.costs, new_price.costs, used)
+    becomes = Money(int(was.revenue * paid), int(was.cost * cost))
+    return Change("", "", was, becomes, paid_exact and cost_exact)
+
+
+def _ratio(
+    old: Mapping[str, Decimal], new: Mapping[str, Decimal], used: Mapping[str, int]
+) -> tuple[Decimal, bool]:
+    """How many times as much it is, and whether that is exact."""
+    by_unit = {unit: new[unit] / rate for unit, rate in old.items() if rate and unit in new}
+    if len(set(by_unit.values())) == 1 and old.keys() == new.keys():
+        return next(iter(by_unit.values())), True
+    was, becomes = _of_tokens(old, used), _of_tokens(new, used)
+    if was and set(old) | set(new) <= set(_TOKENS):
+        return becomes / was, True
+    # What of which units it was is not in the sums: all of them alike.
+    whole = sum(by_unit.values(), Decimal(0))
+    return (whole / len(by_unit) if by_unit else Decimal(1)), False
+
+
+def _of_tokens(rates: Mapping[str, Decimal], used: Mapping[str, int]) -> Decimal:
+    """Cached input costs what input costs where it has no rate."""
+    of_input = rates.get(Unit.INPUT_TOKENS, Decimal(0))
+    return sum(
+        (count * rates.get(unit, of_input if unit == Unit.CACHED_INPUT_TOKENS else Decimal(0)))
+        for unit, count in used.items()
+    ) or Decimal(0)
+
+
+def _sum(name: str, code: str, changes: Iterable[Change]) -> Change:
+    rows = list(changes)
+    return Change(
+        name,
+        code,
+        sum((row.before for row in rows), Money()),
+        sum((row.after for row in rows), Money()),
+        all(row.is_exact for row in rows),
+    )
+
+
+def _changed(changes: Iterable[Change]) -> list[Change]:
+    found = [each for each in changes if each.before != each.after]
+    return sorted(found, key=lambda each: (-abs(each.revenue_change), each.name))

@@ -1,0 +1,139 @@
+"""Whose markup decides, and the prices that follow from it at a moment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from billing.prices.models import Markup, PriceVersion, Rate
+
+# AI model and tenant's code; "": all.
+Scope = tuple[str, str]
+# More changes of prices than this that are still to come are not looked at.
+_MOST_TO_COME = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """What everybody pays at `moment`: no query is made any more."""
+
+    moment: datetime
+    versions: Mapping[str, PriceVersion]
+    markups: Mapping[Scope, Markup]
+    copies: dict[tuple[int, Decimal], PriceVersion] = field(default_factory=dict)
+
+    @property
+    def tenant_codes(self) -> frozenset[str]:
+        """Those who may pay something else than the others."""
+        return frozenset(tenant_code for _, tenant_code in self.markups if tenant_code)
+
+    def version(self, ai_model: str, tenant_code: str = "") -> PriceVersion | None:
+        """None: the model has no price."""
+        version = self.versions.get(ai_model)
+        if version is None:
+            return None
+        percent = self.percent(version, tenant_code)
+        if percent == version.markup_percent:
+            return version
+        return self.copies[version.pk, percent]
+
+    def percent(self, version: PriceVersion, tenant_code: str) -> Decimal:
+        """A markup of the tenant's; of the model's, unless the operator set its price later; of
+        that price; everybody's."""
+        for scope in ((version.ai_model, tenant_code), ("", tenant_code)):
+            if tenant_code and (own := self._says(scope)) is not None:
+                return own
+        is_operators = version.source == PriceVersion.Source.OPERATOR
+        row = self.markups.get((version.ai_model, ""))
+        is_newest = bool(row and (not is_operators or row.starts_at >= version.starts_at))
+        if row and is_newest and row.percent is not None:
+            return row.percent
+        if is_operators:
+            return version.markup_percent
+        general = self._says(("", ""))
+        return version.markup_percent if general is None else general
+
+    def _says(self, scope: Scope) -> Decimal | None:
+        row = self.markups.get(scope)
+        return row.percent if row else None
+
+
+def price_table(moment: datetime) -> PriceTable:
+    """Copies of versions that are needed for the first time are made."""
+    versions = {
+        version.ai_model: version
+        for version in base_versions()
+        .filter(starts_at__lte=moment)
+        .order_by("ai_model", "-starts_at", "-id")
+        .distinct("ai_model")
+        .prefetch_related("rates")
+    }
+    rows = (
+        Markup.objects.filter(starts_at__lte=moment, withdrawn_at=None)
+        .order_by("ai_model", "tenant_code", "-starts_at", "-id")
+        .distinct("ai_model", "tenant_code")
+    )
+    markups = {(row.ai_model, row.tenant_code): row for row in rows}
+    table = PriceTable(moment, versions, markups)
+    if markups:
+        _fill(table)
+    return table
+
+
+def tables_to_come(now: datetime) -> list[PriceTable]:
+    """One for each moment at which something is to change, the next first."""
+    moments = {
+        *base_versions().filter(starts_at__gt=now).values_list("starts_at", flat=True),
+        *Markup.objects.filter(starts_at__gt=now, withdrawn_at=None).values_list(
+            "starts_at", flat=True
+        ),
+    }
+    return [price_table(moment) for moment in sorted(moments)[:_MOST_TO_COME]]
+
+
+def base_versions() -> QuerySet[PriceVersion]:
+    """Those that were set, without their copies and those that were withdrawn."""
+    return PriceVersion.objects.filter(copy_of=None, withdrawn_at=None)
+
+
+def _fill(table: PriceTable) -> None:
+    needed = {
+        (version.pk, percent): version
+        for version in table.versions.values()
+        for tenant_code in ("", *table.tenant_codes)
+        if (percent := table.percent(version, tenant_code)) != version.markup_percent
+    }
+    known = PriceVersion.objects.filter(copy_of__in={pk for pk, _ in needed})
+    for copy in known.prefetch_related("rates"):
+        assert copy.copy_of_id is not None
+        table.copies[copy.copy_of_id, copy.markup_percent] = copy
+    for (pk, percent), version in needed.items():
+        if (pk, percent) not in table.copies:
+            table.copies[pk, percent] = _copy(version, percent)
+
+
+@transaction.atomic
+def _copy(version: PriceVersion, percent: Decimal) -> PriceVersion:
+    """Found or made; whoever else makes it at once gets the same one."""
+    copy, is_new = PriceVersion.objects.get_or_create(
+        copy_of=version,
+        markup_percent=percent,
+        defaults={
+            "ai_model": version.ai_model,
+            "starts_at": version.starts_at,
+            "source": version.source,
+        },
+    )
+    if is_new:
+        _copy_rates(version.rates.all(), copy)
+    return copy
+
+
+def _copy_rates(rates: Iterable[Rate], copy: PriceVersion) -> None:
+    Rate.objects.bulk_create(
+        Rate(price_version=copy, unit=rate.unit, neurons=rate.neurons, nusd=rate.nusd)
+        for rate in rates
+    )

@@ -1,0 +1,169 @@
+"""What is charged, what is to come, and what it was: for the operator."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from billing.business.charts import rates_chart
+from billing.business.figures import Figures, by_model, first_day
+from billing.prices.admin import sentence
+from billing.prices.markups import PriceTable, base_versions, price_table, tables_to_come
+from billing.prices.models import Markup, PriceVersion
+from billing.prices.services import as_price, withdraw
+from inference.catalog.fresh import changed
+from inference.catalog.models import AIModel
+from inference.catalog.previewed import DAYS
+from tenants.operators.reasons import ReasonForm
+from tenants.operators.services import operator, record
+
+_KINDS: dict[str, type[PriceVersion] | type[Markup]] = {"price": PriceVersion, "markup": Markup}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One AI model: what everybody pays, and what its use has brought."""
+
+    name: str
+    version: PriceVersion
+    figures: Figures | None
+
+    @property
+    def pays(self) -> str:
+        return sentence(self.version)
+
+    @property
+    def is_below_floor(self) -> bool:
+        percent = self.figures.margin_percent if self.figures else None
+        return percent is not None and percent < settings.MARGIN_FLOOR_PERCENT
+
+
+@dataclass(frozen=True, slots=True)
+class ToCome:
+    what: str
+    row: PriceVersion | Markup
+
+    @property
+    def told(self) -> str:
+        return str(self.row) if isinstance(self.row, Markup) else sentence(self.row)
+
+
+@staff_member_required
+@permission_required("prices.view_priceversion", raise_exception=True)
+@require_safe
+def prices(request: HttpRequest) -> HttpResponse:
+    """Three statements for all models' prices, and one for their use."""
+    now = timezone.now()
+    table = price_table(now)
+    used = {row.name: row.figures for row in by_model(first_day(DAYS))}
+    names = AIModel.objects.filter(state=AIModel.State.OFFERED).values_list("name", flat=True)
+    lines = [
+        Line(name, version, used.get(name)) for name in names if (version := table.version(name))
+    ]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Prices",
+        "lines": lines,
+        "unpriced": [name for name in names if name not in table.versions],
+        "markups": sorted(table.markups.values(), key=lambda row: (row.tenant_code, row.ai_model)),
+        "default_percent": settings.MARKUP_PERCENT,
+        "to_come": list(_to_come(now)),
+        "floor": settings.MARGIN_FLOOR_PERCENT,
+        "days": DAYS,
+        "may_set": request.user.has_perm("prices.add_markup"),
+    }
+    return render(request, "admin/prices.html", context)
+
+
+def _to_come(now: datetime) -> Iterator[ToCome]:
+    rows = [
+        *(ToCome("price", row) for row in base_versions().filter(starts_at__gt=now)),
+        *(
+            ToCome("markup", row)
+            for row in Markup.objects.filter(starts_at__gt=now, withdrawn_at=None)
+        ),
+    ]
+    yield from sorted(rows, key=lambda each: each.row.starts_at)
+
+
+@staff_member_required
+@permission_required("prices.add_markup", raise_exception=True)
+@require_POST
+def withdraw_price(request: HttpRequest, what: str, pk: int) -> HttpResponse:
+    """Of what has not started. A repeat changes nothing."""
+    if what not in _KINDS:
+        raise Http404
+    row: Any = get_object_or_404(_KINDS[what], pk=pk)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Reason: say why.")
+        return redirect("admin_prices")
+    with transaction.atomic():
+        is_done = withdraw(row, actor=operator(request))
+        if is_done:
+            record(
+                actor=operator(request),
+                action=f"{what}.withdrawn",
+                subject=str(row),
+                reason=form.cleaned_data["reason"],
+                tenant=row.tenant if isinstance(row, Markup) else None,
+            )
+            transaction.on_commit(changed)
+    if is_done:
+        messages.success(request, "It will not start.")
+    else:
+        messages.error(request, "It has started or was withdrawn already: set another one.")
+    return redirect("admin_prices")
+
+
+@staff_member_required
+@permission_required("prices.view_priceversion", raise_exception=True)
+@require_safe
+def history(request: HttpRequest, name: str) -> HttpResponse:
+    """All that an AI model has cost everybody, and will."""
+    get_object_or_404(AIModel, pk=name)
+    tables = [table for table in _tables(name) if table.version(name)]
+    steps: list[tuple[datetime, PriceVersion]] = []
+    for table in tables:
+        version = table.version(name)
+        assert version is not None
+        if not steps or steps[-1][1].pk != version.pk:
+            steps.append((table.moment, version))
+    context = {
+        **admin.site.each_context(request),
+        "title": f"What {name} has cost",
+        "name": name,
+        "steps": [(moment, version, sentence(version)) for moment, version in reversed(steps)],
+        "chart": json.dumps(
+            rates_chart([(moment, as_price(version).rates) for moment, version in steps])
+        ),
+        "now": timezone.now(),
+        "markups": Markup.objects.filter(ai_model=name).exclude(tenant_code=""),
+        "may_set": request.user.has_perm("prices.add_priceversion"),
+    }
+    return render(request, "admin/price_history.html", context)
+
+
+def _tables(name: str) -> Iterator[PriceTable]:
+    """At each moment at which its price can have changed, the oldest first."""
+    now = timezone.now()
+    moments = {
+        *base_versions().filter(ai_model=name).values_list("starts_at", flat=True),
+        *Markup.objects.filter(
+            ai_model__in=["", name], tenant_code="", withdrawn_at=None
+        ).values_list("starts_at", flat=True),
+    }
+    past = [price_table(moment) for moment in sorted(moments) if moment <= now]
+    yield from past
+    yield from tables_to_come(now)
