@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -14,12 +15,13 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from billing.admission.services import books
 from billing.business.models import TenantDay
 from billing.dashboard.tests.builders import page_of, signed_in
 from billing.prices.models import Markup, PriceVersion
 from billing.prices.services import as_price, prices_at, set_markup
 from inference.catalog import fresh
-from inference.tests.settled import nusd, say, settled_record
+from inference.tests.settled import nusd, say, settled_record, settled_records, wait_for
 from tenants.operators.models import OperatorAction
 from tenants.users.staff import sync_roles
 from tenants.users.tests.builders import operator_browser
@@ -146,13 +148,19 @@ def test_what_was_admitted_before_keeps_its_price(gateway: Any, operator: Client
     cast = gateway.cast()
     before = prices_at(timezone.now(), cast.code)[MODEL]
     wait_until(gateway, cast, before.version_id)
-    call = gateway.chat(cast, say(tokens=30, chunk_ms=60), model=MODEL, max_tokens=60, stream=True)
-    put(operator, tenant_code=cast.code, percent="400")
-    after = prices_at(timezone.now(), cast.code)[MODEL]
-    wait_until(gateway, cast, after.version_id)
-    assert "[DONE]" in call.text
-    record = settled_record(cast)
-    assert record.price_version_id == before.version_id
+    said = say(tokens=30, chunk_ms=100)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(gateway.chat, cast, said, model=MODEL, max_tokens=60, stream=True)
+        wait_for(lambda: books(cast.tenant).held)
+        put(operator, tenant_code=cast.code, percent="400")
+        after = prices_at(timezone.now(), cast.code)[MODEL]
+        wait_until(gateway, cast, after.version_id)
+        assert not call.done()
+    assert "[DONE]" in call.result().text
+    gateway.chat(cast, say(tokens=3), model=MODEL, max_tokens=60)
+    first, second = sorted(settled_records(cast, 2), key=lambda row: row.started_at)
+    assert first.price_version_id == before.version_id
+    assert second.price_version_id == after.version_id
 
 
 def test_a_rise_is_told_before_it_comes_and_not_when_it_was_withdrawn(
