@@ -1,6 +1,7 @@
 """Typed reading of environment variables, for settings.py alone."""
 
 import os
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -62,6 +63,13 @@ def flag(name: str, default: bool = False) -> bool:
     if value in {"0", "false", "no", "off"}:
         return False
     raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+
+
+def choice(name: str, choices: Sequence[str], *, default: str) -> str:
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is one of {', '.join(choices)}, not {value!r}.")
+    return value
 
 
 def words(name: str, default: list[str]) -> list[str]:

@@ -16,9 +16,9 @@ if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     _metrics_folder = tempfile.mkdtemp(prefix="agentflare-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
-from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
+from gunicorn import glogging, util  # type: ignore[import-untyped]  # noqa: E402
 
-from agentflare import server_errors  # noqa: E402
+from agentflare import logs, server_errors  # noqa: E402
 
 util.write_error = server_errors.write_error
 
@@ -37,6 +37,19 @@ limit_request_line = 4094
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+class OurLogger(glogging.Logger):
+    """gunicorn's own lines in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        formatter = logs.formatter()
+        for handler in self.error_log.handlers:
+            handler.setFormatter(formatter)
+
+
+logger_class = OurLogger
 
 
 def post_worker_init(worker: Any) -> None:

@@ -9,11 +9,14 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from agentflare import api, degraded, envelopes, errors
+from agentflare import api, degraded, envelopes, errors, logs
+from agentflare.client_ip import client_ip
 from agentflare.ids import uuid7
 from agentflare.metrics import RESPONSES
 
 logger = logging.getLogger(__name__)
+access = logging.getLogger("agentflare.access")
+_NOT_TOLD = ("/health/", "/metrics", "/static/")
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -35,8 +38,10 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
         request.id = uuid7()  # type: ignore[attr-defined]  # Django offers no typed place for it
+        request_id = envelopes.request_id_of(request)
+        logs.begin(request_id=request_id)
         response = self.get_response(request)
-        response["x-request-id"] = envelopes.request_id_of(request)
+        response["x-request-id"] = request_id
         if stores := degraded.stores():
             response[degraded.HEADER] = ", ".join(stores)
         if envelopes.speaks_anthropic(request):
@@ -49,7 +54,50 @@ class RequestIdMiddleware:
             RESPONSES.labels(str(response.status_code)).inc()
         if request.method == "HEAD":
             drop_body(response)
+        if settings.ACCESS_LOG and not request.path_info.startswith(_NOT_TOLD):
+            begun_ms = (time.perf_counter() - started) * 1000
+            if isinstance(response, StreamingHttpResponse):
+                at_the_end(response, lambda: note_access(request, response, started, begun_ms))
+            else:
+                note_access(request, response, started, begun_ms)
         return response
+
+
+def note_access(
+    request: HttpRequest, response: HttpResponseBase, started: float, begun_ms: float
+) -> None:
+    """One line for a request, when its answer has ended. Its query may hold what is nobody's
+    business, and is left out."""
+    facts = {
+        "method": request.method,
+        "path": request.path_info,
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - started) * 1000, 1),
+        "begun_ms": round(begun_ms, 1),
+        "ip": client_ip(request),
+        "model": response.get("x-agentflare-model"),
+        "attempts": response.get("x-agentflare-attempts"),
+    }
+    access.info(
+        "%s %s %d",
+        request.method,
+        request.path_info,
+        response.status_code,
+        extra={name: value for name, value in facts.items() if value is not None},
+    )
+
+
+def at_the_end(response: StreamingHttpResponse, then: Callable[[], None]) -> None:
+    """Call it once the last of the stream was sent, or its client has left."""
+    close = response.close
+
+    def close_and_tell() -> None:
+        try:
+            close()
+        finally:
+            then()
+
+    response.close = close_and_tell  # type: ignore[method-assign]
 
 
 def drop_body(response: HttpResponseBase) -> None:

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from agentflare import env
+from agentflare import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -626,13 +626,18 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "sandbox" if SANDBOX else " ").strip()
 
 # --- Logs -----------------------------------------------------------------------
 
+# One JSON object a line, or text for people.
+LOG_FORMAT = logs.form()
+# A line for each request below /v1 and each page.
+ACCESS_LOG = env.flag("ACCESS_LOG", default=not SANDBOX)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "json": {"()": "agentflare.logs.JsonFormatter"},
+        "text": {"()": "agentflare.logs.TextFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
         # 4xx are the client's affair and no news of ours.

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agentflare import logs
 from agentflare.money import price_nusd
 from billing.admission.live_holds import Hold
 from billing.admission.services import Captured, capture
@@ -147,6 +148,7 @@ class Meter:
             )
             self.captured = capture(self.hold, event)
             observe(event, cost_nusd=self.captured.cost_nusd)
+            logs.bind(outcome=str(status), cost_nusd=str(self.captured.cost_nusd))
             if status == Status.COMPLETED and self.captured.cost_nusd < event.cost_nusd:
                 raise UpstreamCallError.hold_lost()
         return self.captured

@@ -1,9 +1,13 @@
 """/metrics, read by Prometheus' own parser."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import yaml  # type: ignore[import-untyped]
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -76,3 +80,23 @@ def test_without_redis_what_is_known_is_told(acme: Any, client: Client, settings
     assert ("agentflare_outbox_calls", frozenset()) not in samples
     again = client.get("/metrics", headers={"Authorization": "Bearer secret"})
     assert of(read(again.content.decode()), "store_up", store="redis") == 1
+
+
+# Counters that have no sample before something was counted.
+COUNTED_LATER = {"agentflare_refused_calls_total", "agentflare_first_token_seconds_bucket"}
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are(gateway: Any) -> None:
+    gateway.chat(gateway.cast(), "Hello", model="llama-3.2-1b", max_tokens=5)
+    headers = {"Authorization": "Bearer sandbox"}
+    told = read(requests.get(f"{gateway.url}/metrics", headers=headers, timeout=10).text)
+
+    folder = Path(__file__).resolve().parents[2] / "docs" / "grafana"
+    board = json.loads((folder / "agentflare.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = yaml.safe_load((folder / "alerts.yml").read_text())
+    asked += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    names = {name for expr in asked for name in re.findall(r"agentflare_[a-z_]+", expr)}
+
+    assert len(asked) > 20
+    assert names <= {name for name, _ in told} | COUNTED_LATER

@@ -1,19 +1,21 @@
 """Upstreams as metrics: of all processes, whichever is asked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from django.db import InterfaceError, OperationalError
 
 from agentflare.metrics import Gauge
-from inference.upstreams.overview import upstreams
+from inference.upstreams.overview import Use, upstreams
 from inference.upstreams.watching import AccountHealth
 
 
 def gauges() -> Iterator[Gauge]:
     try:
-        found = {each.name: each.health for each in upstreams() if each.health}
+        known = [each for each in upstreams() if each.health]
     except (OperationalError, InterfaceError):
         return  # what is not known is not told
+
+    found = {each.name: each.health for each in known if each.health}
 
     def of_each(read: Callable[[AccountHealth], float]) -> dict[str, float]:
         return {name: float(read(health)) for name, health in found.items()}
@@ -41,3 +43,14 @@ def gauges() -> Iterator[Gauge]:
         ),
     ):
         yield f"agentflare_{name}", about, "upstream", of_each(read)
+    yield (
+        "agentflare_upstream_limit_ratio",
+        "Attempts in the busiest of the last minutes as a share of the limit, of the kind of work "
+        "that is nearest to its own.",
+        "upstream",
+        {each.name: _nearest(each.uses) for each in known},
+    )
+
+
+def _nearest(uses: Iterable[Use]) -> float:
+    return max((use.attempts / use.limit for use in uses if use.limit), default=0.0)

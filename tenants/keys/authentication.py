@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from agentflare import logs
 from agentflare.client_ip import client_ip
 from agentflare.errors import (
     InsufficientScopeError,
@@ -44,6 +45,7 @@ def let_in(request: Request, record: KeyRecord) -> None:
     """
     # Whose refusal it is, where what follows is one.
     request._request.api_key = record  # type: ignore[attr-defined]
+    logs.bind(tenant=record.tenant_code, key=record.key_id)
     record.require_usable()
     ip = client_ip(request._request)
     if record.ip_ranges and not is_within(ip, record.ip_ranges):
