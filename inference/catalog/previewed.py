@@ -6,7 +6,7 @@ along until somebody says that it is meant.
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -46,8 +46,6 @@ class PreviewedAdmin(ReasonedAdmin):
     def _preview_page(
         self, request: HttpRequest, shown: Preview, after: PriceTable
     ) -> HttpResponse:
-        # What the form said of its having been saved.
-        list(messages.get_messages(request))
         context = {
             **admin.site.each_context(request),
             "title": "Before this price is set",
@@ -63,6 +61,11 @@ class PreviewedAdmin(ReasonedAdmin):
             ],
         }
         return render(request, "admin/price_preview.html", context)
+
+    def message_user(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """What is taken back again was not added."""
+        if _CONFIRMED in request.POST:
+            super().message_user(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
