@@ -8,11 +8,13 @@ from celery import Celery
 from celery.signals import (
     before_task_publish,
     setup_logging,
+    task_postrun,
     task_prerun,
     worker_process_init,
+    worker_process_shutdown,
 )
 
-from agentflare import logs
+from agentflare import logs, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 
@@ -52,9 +54,12 @@ def log_as_the_web_does(**_: object) -> None:
 @before_task_publish.connect
 def tell_whose_it_is(headers: dict[str, object] | None = None, **_: object) -> None:
     """A task that a request causes carries its id."""
-    request_id = logs.bound().get("request_id")
-    if headers is not None and request_id:
+    if headers is None:
+        return
+    if request_id := logs.bound().get("request_id"):
         headers["agentflare_request_id"] = request_id
+    if traceparent := tracing.traceparent():
+        headers["agentflare_traceparent"] = traceparent
 
 
 @task_prerun.connect
@@ -64,6 +69,24 @@ def log_whose_it_is(task_id: str = "", task: Any = None, **_: object) -> None:
     if request_id := getattr(task.request, "agentflare_request_id", None):
         facts["request_id"] = str(request_id)
     logs.begin(**facts)
+
+
+@task_prerun.connect
+def trace_it(task: Any = None, **_: object) -> None:
+    """A task that a traced request caused is in its trace; those of the clock are in none."""
+    if parent := getattr(task.request, "agentflare_traceparent", None):
+        task.request.agentflare_span = tracing.begin(str(task.name), parent=str(parent))
+
+
+@task_postrun.connect
+def trace_its_end(task: Any = None, state: str = "", **_: object) -> None:
+    span = getattr(task.request, "agentflare_span", None)
+    tracing.end(span, status=200 if state == "SUCCESS" else 500)
+
+
+@worker_process_shutdown.connect
+def send_what_was_traced(**_: object) -> None:
+    tracing.flush()
 
 
 @worker_process_init.connect

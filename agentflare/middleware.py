@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from agentflare import api, degraded, envelopes, errors, logs
+from agentflare import api, degraded, envelopes, errors, logs, tracing
 from agentflare.client_ip import client_ip
 from agentflare.ids import uuid7
 from agentflare.metrics import RESPONSES
@@ -40,6 +40,8 @@ class RequestIdMiddleware:
         request.id = uuid7()  # type: ignore[attr-defined]  # Django offers no typed place for it
         request_id = envelopes.request_id_of(request)
         logs.begin(request_id=request_id)
+        is_told = not request.path_info.startswith(_NOT_TOLD)
+        span = _begin_span(request, request_id) if is_told else None
         response = self.get_response(request)
         response["x-request-id"] = request_id
         if stores := degraded.stores():
@@ -54,13 +56,30 @@ class RequestIdMiddleware:
             RESPONSES.labels(str(response.status_code)).inc()
         if request.method == "HEAD":
             drop_body(response)
-        if settings.ACCESS_LOG and not request.path_info.startswith(_NOT_TOLD):
-            begun_ms = (time.perf_counter() - started) * 1000
-            if isinstance(response, StreamingHttpResponse):
-                at_the_end(response, lambda: note_access(request, response, started, begun_ms))
-            else:
+        begun_ms = (time.perf_counter() - started) * 1000
+
+        def ended() -> None:
+            tracing.end(span, status=response.status_code)
+            if settings.ACCESS_LOG:
                 note_access(request, response, started, begun_ms)
+
+        if is_told and (span is not None or settings.ACCESS_LOG):
+            if isinstance(response, StreamingHttpResponse):
+                at_the_end(response, ended)
+            else:
+                ended()
         return response
+
+
+def _begin_span(request: HttpRequest, request_id: str) -> Any:
+    """In the caller's trace, if it is in one."""
+    return tracing.begin(
+        f"{request.method} {'/v1' if is_api(request) else 'page'}",
+        parent=request.headers.get("traceparent", "")[:60],
+        http__request__method=request.method,
+        url__path=logs.masked(request.path_info),
+        agentflare__request_id=request_id,
+    )
 
 
 def note_access(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from agentflare import tracing
 from agentflare.errors import retry_after
 from inference.catalog.selectors import Catalogue, Offer
 from inference.metering.measured import TOKEN_UNITS, Quantities
@@ -130,7 +131,8 @@ class Attempts:
             )
             began = time.perf_counter()
             try:
-                result = call(target)
+                with _span(target, attempt):
+                    result = call(target)
             except (UpstreamCallError, *BROKEN) as exc:
                 failure = as_failure(exc)
                 if not self.is_aborted:
@@ -186,6 +188,25 @@ class Attempts:
         raise UpstreamCallError.left_alone(
             f"{len(targets)} accounts, all left alone", retry_after_s=min(waits, default=60.0)
         )
+
+
+# OpenTelemetry's names of what a model does.
+_OPERATIONS = {"chat": "chat", "embeddings": "embeddings"}
+
+
+def _span(target: Target, attempt: int) -> Any:
+    """Of a stream until its first piece."""
+    offer = target.offer
+    operation = _OPERATIONS.get(offer.kind, offer.kind)
+    return tracing.span(
+        f"{operation} {offer.name}",
+        kind="client",
+        gen_ai__operation__name=operation,
+        gen_ai__provider__name=target.account.provider,
+        gen_ai__request__model=offer.upstream_model,
+        agentflare__upstream=target.account.name,
+        agentflare__attempt=attempt,
+    )
 
 
 def _wait_s(target: Target) -> float:

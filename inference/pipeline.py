@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from agentflare import tracing
 from agentflare.errors import CreditError, GatewayError, NotFoundError
 from agentflare.money import format_usd
 from billing.admission.rules import Rules, rate_limit_headers
@@ -211,6 +212,7 @@ def _event(call: Call, plan: RoutePlan, candidates: Sequence[Prepared]) -> Usage
         estimated_nusd=max(candidate.most_nusd for candidate in candidates),
         price_version_id=first.price.version_id,
         started_at=time.time(),
+        trace=tracing.traceparent(),
     )
 
 

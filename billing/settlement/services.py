@@ -7,6 +7,7 @@ records' primary key is the request id, and only new records are summed.
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
+from agentflare import tracing
 from agentflare.partitions import PARTITIONS, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
@@ -142,6 +144,7 @@ def bury(partition: int, stream_id: str, fields: dict[str, str], *, why: str) ->
 
 def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     """Book one tenant's events and take them out of the outbox. Returns how many left it."""
+    began_ns = time.time_ns()
     with tenant_schema(tenant_code), transaction.atomic():
         credit, spent, has_alerts = book_and_sum([delivery.event for delivery in deliveries])
     left = gate.settle(
@@ -153,6 +156,9 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     )
     if left:  # else another worker was quicker, and has handed them on
         push_facts(partition_of(tenant_code), [delivery.event for delivery in deliveries])
+        for each in deliveries:
+            trace, request_id = each.event.trace, each.event.request_id
+            tracing.done("settle", parent=trace, began_ns=began_ns, agentflare__call=request_id)
     if has_alerts:
         tell_alerts_task.delay(tenant_code)
     if note_balance(tenant_code, credit.balance_nusd):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agentflare import logs
+from agentflare import logs, tracing
 from agentflare.money import price_nusd
 from billing.admission.live_holds import Hold
 from billing.admission.services import Captured, capture
@@ -148,6 +148,14 @@ class Meter:
             )
             self.captured = capture(self.hold, event)
             observe(event, cost_nusd=self.captured.cost_nusd)
+            tracing.note(
+                gen_ai__response__model=event.ai_model,
+                gen_ai__usage__input_tokens=event.input_tokens + event.cached_input_tokens,
+                gen_ai__usage__output_tokens=event.output_tokens,
+                agentflare__outcome=str(status),
+                agentflare__cost_nusd=self.captured.cost_nusd,
+                agentflare__tenant=event.tenant_code,
+            )
             logs.bind(outcome=str(status), cost_nusd=str(self.captured.cost_nusd))
             if status == Status.COMPLETED and self.captured.cost_nusd < event.cost_nusd:
                 raise UpstreamCallError.hold_lost()

@@ -15,6 +15,7 @@ from django.conf import settings
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from agentflare import tracing
 from inference.upstreams import sse
 from inference.upstreams.accounts import Account, CallContext
 from inference.upstreams.failures import UpstreamCallError
@@ -202,6 +203,7 @@ def send(
             "Content-Length": str(len(body)),
             "Accept-Encoding": "identity",
             "User-Agent": "AgentFlare",
+            **tracing.headers(),
             **provider.headers(account, context, url=url, body=body),
         }
     )
