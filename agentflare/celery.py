@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from typing import Any
 
 from celery import Celery
@@ -69,6 +70,27 @@ def log_whose_it_is(task_id: str = "", task: Any = None, **_: object) -> None:
     if request_id := getattr(task.request, "agentflare_request_id", None):
         facts["request_id"] = str(request_id)
     logs.begin(**facts)
+
+
+@task_prerun.connect
+def note_its_start(task: Any = None, **_: object) -> None:
+    task.request.agentflare_began = time.perf_counter()
+
+
+@task_postrun.connect
+def count_it(task: Any = None, state: str = "", **_: object) -> None:
+    """For `/metrics`, by the task's name."""
+    from agentflare.counters import count
+
+    name = str(task.name).rpartition(".")[2]
+    began = getattr(task.request, "agentflare_began", None)
+    took_s = time.perf_counter() - began if began else 0.0
+    failures = 0 if state == "SUCCESS" else 1
+    count(
+        ("task_runs_total", name, 1),
+        ("task_failures_total", name, failures),
+        ("task_seconds_total", name, took_s),
+    )
 
 
 @task_prerun.connect

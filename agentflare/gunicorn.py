@@ -54,9 +54,11 @@ logger_class = OurLogger
 
 def post_worker_init(worker: Any) -> None:
     """What the first request would wait for otherwise: the vocabulary, and the catalogue."""
+    from agentflare import pool_use
     from inference.catalog.selectors import catalogue
     from inference.tokens.counting import warm_up
 
+    pool_use.watch.start()
     warm_up()
     try:
         catalogue()

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Gauge as PoolGauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
@@ -34,17 +35,25 @@ FIRST_TOKEN = Histogram(
     "agentflare_first_token_seconds", "From the call's arrival.", ["model"], buckets=_SECONDS
 )
 
-# Name, help, and name of its label (empty: none) → values by label.
+# Of all web workers together; those of one that has ended are no more.
+DATABASE_CONNECTIONS = PoolGauge(
+    "agentflare_database_connections",
+    "Connections to PostgreSQL in the web workers' pools, by what they do.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+# Name (a counter's ends with _total), help, and name of its label (empty: none) → values by label.
 Gauge = tuple[str, str, str, dict[str, float]]
 # What is only known when it is asked for. An app adds its own.
 gauges: list[Callable[[], Iterable[Gauge]]] = []
 
 
 class _Gauges(Collector):
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         for source in gauges:
             for name, about, label, by_label in source():
-                family = GaugeMetricFamily(name, about, labels=[label] if label else None)
+                kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+                family = kind(name, about, labels=[label] if label else None)
                 for value, number in by_label.items():
                     family.add_metric([value] if label else [], number)
                 yield family

@@ -35,6 +35,7 @@ def as_json(made: logging.LogRecord) -> dict[str, Any]:
 
 
 def test_a_line_has_what_is_bound_and_what_was_given() -> None:
+    logs.begin()  # requests of earlier tests have left theirs
     with logs.binding(request_id="req_1", tenant="acme01"):
         logs.bind(key="k1")
         told = as_json(record("Hello %s", "you", status=200))

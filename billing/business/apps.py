@@ -7,7 +7,7 @@ class BusinessConfig(AppConfig):
     verbose_name = "Business"
 
     def ready(self) -> None:
-        from agentflare import metrics
+        from agentflare import counters, metrics
         from billing.business.gauges import gauges
 
-        metrics.gauges.append(gauges)
+        metrics.gauges.extend((gauges, counters.gauges))

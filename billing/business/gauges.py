@@ -1,12 +1,18 @@
 """What waits for the ledger, and what is held, as metrics."""
 
 from collections.abc import Iterator
+from contextlib import closing
+
+import redis
+from celery import current_app
+from django.conf import settings
 
 from agentflare import degraded
 from agentflare.metrics import Gauge
 from agentflare.redis_store import RedisDownError
 from billing.business.health import queues
 
+_BROKER_TIMEOUT_S = 1.0
 _STORES = ("postgresql", "redis")
 
 
@@ -15,6 +21,7 @@ def gauges() -> Iterator[Gauge]:
     up = {store: float(store not in down) for store in _STORES}
     yield "agentflare_store_up", "Whether this process has the store.", "store", up
     try:
+        yield "agentflare_task_queue_length", "Tasks that no worker has begun.", "", {"": _tasks()}
         found = queues()
     except RedisDownError:
         return  # what is not known is not told
@@ -26,3 +33,14 @@ def gauges() -> Iterator[Gauge]:
         ("stale_holds", "Calls whose process has died, not captured yet.", found.stale_holds),
     ):
         yield f"agentflare_{name}", about, "", {"": number}
+
+
+def _tasks() -> float:
+    """Celery's list in the broker, which may be another Redis than ours."""
+    broker = redis.Redis.from_url(
+        settings.CELERY_BROKER_URL,
+        socket_timeout=_BROKER_TIMEOUT_S,
+        socket_connect_timeout=_BROKER_TIMEOUT_S,
+    )
+    with closing(broker):
+        return float(broker.llen(current_app.conf.task_default_queue))

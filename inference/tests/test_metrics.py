@@ -1,7 +1,9 @@
 """/metrics, read by Prometheus' own parser."""
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import yaml  # type: ignore[import-untyped]
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from agentflare.counters import count
 from agentflare.redis_store import breaker
+from inference.tests.conftest import wait_until_whole
+from inference.tests.settled import wait_for
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -100,3 +105,63 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are(gateway: Any) -> No
 
     assert len(asked) > 20
     assert names <= {name for name, _ in told} | COUNTED_LATER
+
+
+def told_by(url: str) -> Samples:
+    headers = {"Authorization": "Bearer sandbox"}
+    return read(requests.get(f"{url}/metrics", headers=headers, timeout=10).text)
+
+
+def test_tasks_pools_and_webhooks_are_told(gateway: Any) -> None:
+    count(("webhook_attempts_total", "failed", 2), ("webhook_attempts_total", "delivered", 1))
+    gateway.chat(gateway.cast(), "Hello", model="llama-3.2-1b", max_tokens=5)
+
+    def with_tasks() -> Any:
+        told = told_by(gateway.url)
+        return told if of(told, "task_runs_total", task="settle_task") else None
+
+    told = wait_for(with_tasks)
+    runs = of(told, "task_runs_total", task="settle_task")
+    assert of(told, "task_failures_total", task="settle_task") is not None
+    assert 0 < of(told, "task_seconds_total", task="settle_task") < runs * 10
+    assert of(told, "webhook_attempts_total", outcome="failed") >= 2
+    assert of(told, "task_queue_length") >= 0
+    used, idle = (of(told, "database_connections", state=state) for state in ("used", "idle"))
+    assert used + idle >= 1
+
+
+def test_a_worker_that_is_killed_takes_no_counts_with_it(own_sandbox: Any) -> None:
+    """Nor does it leave its gauges behind."""
+    url = f"http://127.0.0.1:{own_sandbox.port}"
+
+    def refuse() -> None:
+        # Counted by whichever worker answers.
+        requests.get(f"{url}/v1/models", timeout=10)
+
+    def refused() -> float:
+        return sum(
+            value
+            for (name, _), value in told_by(url).items()
+            if name == "agentflare_responses_total"
+        )
+
+    def connections() -> float:
+        return sum(
+            value
+            for (name, _), value in told_by(url).items()
+            if name == "agentflare_database_connections"
+        )
+
+    for _ in range(20):
+        refuse()
+    before, pools = refused(), wait_for(connections)
+    web = own_sandbox.pids()["web"]
+    workers = Path(f"/proc/{web}/task/{web}/children").read_text().split()
+    assert len(workers) > 1
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    wait_until_whole(own_sandbox)
+
+    refuse()
+    assert refused() == before + 1
+    wait_for(lambda: 0 < connections() <= pools)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from django.db import InterfaceError, OperationalError
 
 from agentflare.metrics import Gauge
+from inference.upstreams.failures import Scope
 from inference.upstreams.overview import Use, upstreams
 from inference.upstreams.watching import AccountHealth
 
@@ -43,6 +44,17 @@ def gauges() -> Iterator[Gauge]:
         ),
     ):
         yield f"agentflare_{name}", about, "upstream", of_each(read)
+    yield (
+        "agentflare_upstream_left_alone_models",
+        "Models that some process leaves alone at any upstream.",
+        "model",
+        {
+            target.what: 1.0
+            for health in found.values()
+            for target in health.closed
+            if target.scope == Scope.MODEL.value
+        },
+    )
     yield (
         "agentflare_upstream_limit_ratio",
         "Attempts in the busiest of the last minutes as a share of the limit, of the kind of work "

@@ -11,6 +11,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from agentflare import secrets
+from agentflare.counters import count
 from tenants.audit import services as audit
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -65,6 +66,11 @@ def deliver(tenant: Tenant, *, wake_ups: list[int] | None = None) -> int:
                 attempts = list(pool.map(_post, taken))
             for delivery, attempt in zip(taken, attempts, strict=True):
                 _note(tenant, delivery, attempt)
+            good = sum(attempt.is_success for attempt in attempts)
+            count(
+                ("webhook_attempts_total", "delivered", good),
+                ("webhook_attempts_total", "failed", len(attempts) - good),
+            )
             sent += len(taken)
         WebhookDelivery.objects.filter(created_at__lt=timezone.now() - KEPT).exclude(
             state=State.PENDING
