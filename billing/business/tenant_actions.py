@@ -5,15 +5,19 @@ All of it stands in the operators' trail; what the tenant notices, in its own, t
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -23,7 +27,7 @@ from billing.business import credit
 from billing.business.models import CreditChange
 from billing.exports.services import ExportRefusedError, request_export
 from billing.exports.tasks import make_export_task
-from billing.payments.amounts import dollars
+from billing.payments.amounts import NUSD_PER_CENT, dollars
 from billing.payments.forms import DollarsField
 from billing.payments.models import TopUp
 from billing.payments.refunds import RefundError, refund_credit
@@ -41,6 +45,7 @@ from tenants.users.models import Role, User
 from tenants.workspaces.closing import close_workspace, reopen_workspace
 
 CHANGE_CREDIT = "business.add_creditchange"
+_PROPOSED_FOR = timedelta(days=1)
 
 
 class SuspendForm(ReasonForm):
@@ -212,16 +217,10 @@ def refund(request: HttpRequest, tenant: Tenant, fields: dict[str, Any], *, top_
         action="refund.requested", detail__form=form_id.hex, tenant_code=tenant.code
     )
     is_repeat = asked.exists()
-    if not is_repeat:
-        # First: money that has moved must not be without its reason.
-        _note(
-            request,
-            tenant,
-            "refund.requested",
-            fields["reason"],
-            form=form_id.hex,
-            payment=str(top_up_id),
-            credit_cents=fields["amount"],
+    if not is_repeat and not _may_ask(request, tenant, fields, top_up_id):
+        return (
+            f"More than ${settings.CREDIT_ALONE_NUSD // NUSD_PER_USD} takes two operators. Another "
+            "one sends the same amount from this page within a day."
         )
     try:
         done = refund_credit(
@@ -240,6 +239,46 @@ def refund(request: HttpRequest, tenant: Tenant, fields: dict[str, Any], *, top_
     if is_repeat:
         return f"This was asked for already. It is {done.get_status_display()}."
     return f"{dollars(done.amount_cents)} are on their way to the card; banks take some days."
+
+
+@transaction.atomic
+def _may_ask(request: HttpRequest, tenant: Tenant, fields: dict[str, Any], top_up_id: UUID) -> bool:
+    """Note that the refund is asked for: money that has moved must not be without its reason.
+
+    Above CREDIT_ALONE_NUSD it is only proposed, unless another operator has proposed the same
+    before; each proposal serves once.
+    """
+    detail: dict[str, object] = {
+        "form": fields["form_id"].hex,
+        "payment": str(top_up_id),
+        "credit_cents": fields["amount"],
+    }
+    if fields["amount"] * NUSD_PER_CENT > settings.CREDIT_ALONE_NUSD:
+        # Two who agree at once: one after the other.
+        Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+        me = operator(request).name
+        others = [
+            each
+            for each in open_proposals(tenant)
+            if each.actor != me
+            and each.detail["payment"] == detail["payment"]
+            and each.detail["credit_cents"] == detail["credit_cents"]
+        ]
+        if not others:
+            _note(request, tenant, "refund.proposed", fields["reason"], **detail)
+            return False
+        detail |= {"proposal": others[0].pk, "proposed_by": others[0].actor}
+    _note(request, tenant, "refund.requested", fields["reason"], **detail)
+    return True
+
+
+def open_proposals(tenant: Tenant) -> list[OperatorAction]:
+    """Of refunds that wait for a second operator, the oldest first."""
+    since = timezone.now() - _PROPOSED_FOR
+    recent = OperatorAction.objects.filter(tenant_code=tenant.code, created_at__gte=since)
+    used = recent.filter(action="refund.requested").values_list("detail__proposal", flat=True)
+    proposed = recent.filter(action="refund.proposed").order_by("id")
+    return [each for each in proposed if each.pk not in set(used)]
 
 
 # --- people and data ----------------------------------------------------------------

@@ -17,10 +17,10 @@ from billing.admission.services import books
 from billing.business import figures
 from billing.business.charts import by_day_chart
 from billing.business.models import CreditChange, TenantState
-from billing.business.tenant_actions import CHANGE_CREDIT
+from billing.business.tenant_actions import CHANGE_CREDIT, open_proposals
 from billing.dashboard.overview import spending
 from billing.ledger.models import JournalEntry, Posting
-from billing.payments.amounts import entry
+from billing.payments.amounts import NUSD_PER_CENT, entry
 from billing.payments.models import BillingAccount, TopUp
 from billing.payments.refunds import refundable_cents
 from billing.usage.selectors import recent_calls
@@ -75,6 +75,9 @@ def tenant_page(request: HttpRequest, code: str) -> HttpResponse:
         "actions": list(OperatorAction.objects.filter(tenant_code=tenant.code)[:_SHOWN]),
         "ends_streams": settings.SUSPENSION_ENDS_STREAMS,
         "grace_days": GRACE.days,
+        "proposals": [
+            (each, each.detail["credit_cents"] * NUSD_PER_CENT) for each in open_proposals(tenant)
+        ],
         "may_refund": request.user.has_perm("stripe.change_stripeevent"),
         "may_visit": request.user.has_perm(visits.RIGHT),
         "may_note": request.user.has_perm("operators.add_tenantnote"),

@@ -3,20 +3,36 @@
 from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agentflare.money import neurons_nusd
 from billing.reconciliation.comparing import sentence
 from billing.reconciliation.models import UpstreamDay
 from billing.templatetags.money import usd
+from tenants.operators.services import operator, record
 
 State = UpstreamDay.State
+
+
+class ExplainForm(ActionForm):
+    reason = forms.CharField(
+        required=False,
+        max_length=200,
+        label="",
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"placeholder": "What explains it", "aria-label": "Reason", "autocomplete": "off"}
+        ),
+    )
 
 
 @admin.register(UpstreamDay)
@@ -39,6 +55,7 @@ class UpstreamDayAdmin(ModelAdmin):
     date_hierarchy = "day"
     list_before_template = "admin/reconciliation_note.html"
     actions = ("mark_explained",)
+    action_form = ExplainForm
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -68,11 +85,26 @@ class UpstreamDayAdmin(ModelAdmin):
 
     @action(description="Mark as explained: no alarm any more")
     def mark_explained(self, request: HttpRequest, rows: QuerySet[UpstreamDay]) -> None:
+        reason = request.POST.get("reason", "").strip()[:200]
+        if not reason:
+            self.message_user(request, "Reason: say what explains it.", messages.ERROR)
+            return
+        with transaction.atomic():
+            self._explain(request, rows, reason)
+
+    def _explain(self, request: HttpRequest, rows: QuerySet[UpstreamDay], reason: str) -> None:
         # As a list, before they are no longer what is asked for.
         beyond = list(rows.filter(state=State.BEYOND))
         UpstreamDay.objects.filter(pk__in=[row.pk for row in beyond]).update(state=State.EXPLAINED)
         for row in beyond:
             self.log_change(request, row, f"Marked as explained: {sentence(row)}")
+            record(
+                actor=operator(request),
+                action="reconciliation.explained",
+                subject=f"{row.day} {row.upstream} {row.upstream_model}",
+                reason=reason,
+                difference_neurons=str(row.difference),
+            )
         self.message_user(request, f"{len(beyond)} of {rows.count()} rows are marked as explained.")
 
     @display(description="Cloudflare", ordering="cloudflare_neurons")

@@ -73,6 +73,16 @@ def letters() -> Iterator[DeadLetter]:
             yield _read(partition, letter_id, fields)
 
 
+def buried_nusd(tenant_code: str) -> int:
+    """What a tenant's dead letters cost together: it stays in `unsettled`.
+
+    Raises RedisDownError.
+    """
+    partition = partition_of(tenant_code)
+    every = [_read(partition, *entry) for entry in get_redis().xrange(key_of(partition))]
+    return sum(each.cost_nusd for each in every if each.tenant_code == tenant_code)
+
+
 def reasons_of(found: list[DeadLetter]) -> list[tuple[str, int]]:
     """Why, and how many, the most frequent first."""
     return Counter(letter.why for letter in found).most_common()
@@ -106,17 +116,28 @@ def _read(partition: int, letter_id: str, fields: dict[str, str]) -> DeadLetter:
 def retry(found: list[DeadLetter], *, reason: str, actor: Actor) -> int:
     """Back into the outbox, to be settled within seconds. Returns how many went: one that
     somebody else has sent back before is left out. Raises RedisDownError."""
-    sent = [each for each in found if _send_back(each)]
-    if sent:
+    found = [each for each in found if find(each.partition, each.letter_id)]
+    if not found:
+        return 0
+    # First: what has gone back must not be without its reason, whoever is killed between.
+    noted = record(
+        actor=actor,
+        action="dead_letter.retried",
+        subject=found[0].request_id or found[0].letter_id,
+        reason=reason,
+        letters=len(found),
+        requests=[each.request_id for each in found[:20]],
+    )
+    sent = sum(_send_back(each) for each in found)
+    if sent < len(found):
         record(
             actor=actor,
-            action="dead_letter.retried",
-            subject=sent[0].request_id or sent[0].letter_id,
-            reason=reason,
-            letters=len(sent),
-            requests=[each.request_id for each in sent[:20]],
+            action="dead_letter.gone_before",
+            subject=noted.subject,
+            reason="Somebody else had sent them back, or given them up",
+            letters=len(found) - sent,
         )
-    return len(sent)
+    return sent
 
 
 def _send_back(letter: DeadLetter) -> bool:
@@ -149,6 +170,14 @@ def give_up(letter: DeadLetter, *, reason: str, actor: Actor) -> None:
                 "The ledger has this call: another worker has booked it. Send the letter back: "
                 "it is booked no second time, and gone."
             )
+    # First, and for good: the script below is no part of the transaction.
+    record(
+        actor=actor,
+        action="dead_letter.to_be_given_up",
+        subject=letter.request_id,
+        reason=reason,
+        tenant=tenant,
+    )
     with transaction.atomic():
         facts = {"request": letter.request_id, "cost_nusd": str(letter.cost_nusd)}
         record(

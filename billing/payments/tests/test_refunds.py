@@ -402,6 +402,68 @@ def test_an_operator_refunds_old_payments_of_suspended_workspaces_too(
     assert "on their way" in ask_as_operator(operator_browser(), acme, top_up)
 
 
+def test_above_the_limit_a_second_operator_sends_the_same_amount(
+    acme: Any, shop: Shop, settings: Any
+) -> None:
+    settings.CREDIT_ALONE_NUSD = 5 * USD
+    top_up, ann, bob = shop.buy(acme), operator_browser(), operator_browser()
+    for _ in range(2):  # alone, however often
+        assert "takes two operators" in ask_as_operator(ann, acme, top_up, form_id=str(uuid4()))
+    assert all_refunds(acme) == []
+    assert available(acme) == 50 * USD
+    page = bob.get(f"/admin/tenants/{acme.code}/").content.decode()
+    assert "Waits for a second operator" in page
+    assert "$10" in page
+
+    other = ask_as_operator(bob, acme, top_up, form_id=str(uuid4()), amount="11")
+    assert "takes two operators" in other
+    done = ask_as_operator(bob, acme, top_up, form_id=str(uuid4()))
+
+    assert "on their way" in done
+    assert available(acme) == 40 * USD
+    (action,) = OperatorAction.objects.filter(action="refund.requested", tenant_code=acme.code)
+    proposal = OperatorAction.objects.get(pk=action.detail["proposal"])
+    assert proposal.actor == action.detail["proposed_by"] != action.actor
+    # Up to the limit one is enough.
+    assert "on their way" in ask_as_operator(ann, acme, top_up, form_id=str(uuid4()), amount="5")
+
+
+def test_a_proposal_serves_once_whoever_agrees_at_once(
+    acme: Any, shop: Shop, settings: Any
+) -> None:
+    settings.CREDIT_ALONE_NUSD = 5 * USD
+    top_up = shop.buy(acme)
+    ask_as_operator(operator_browser(), acme, top_up, form_id=str(uuid4()))
+    others = [operator_browser() for _ in range(4)]
+
+    def agree(client: Client) -> str:
+        try:
+            return ask_as_operator(client, acme, top_up, form_id=str(uuid4()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(agree, others))
+
+    # What the later ones sent are proposals of their own, and the first of them may serve the next.
+    assert 1 <= sum("on their way" in each for each in told) <= 2
+    requested = OperatorAction.objects.filter(action="refund.requested", tenant_code=acme.code)
+    used = [each.detail["proposal"] for each in requested]
+    assert len(used) == len(set(used)) == len(all_refunds(acme))
+
+
+def test_a_proposal_of_yesterday_is_none(acme: Any, shop: Shop, settings: Any) -> None:
+    settings.CREDIT_ALONE_NUSD = 5 * USD
+    top_up = shop.buy(acme)
+    ask_as_operator(operator_browser(), acme, top_up, form_id=str(uuid4()))
+    OperatorAction.objects.filter(tenant_code=acme.code).update(
+        created_at=timezone.now() - timedelta(hours=25)
+    )
+    told = ask_as_operator(operator_browser(), acme, top_up, form_id=str(uuid4()))
+    assert "takes two operators" in told
+    assert all_refunds(acme) == []
+
+
 def test_a_payment_of_another_tenant_is_not_refunded_by_this_ones_page(
     acme: Any, globex: Any, shop: Shop
 ) -> None:

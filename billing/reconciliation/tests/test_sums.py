@@ -29,6 +29,7 @@ from billing.reconciliation.models import UpstreamDay
 from billing.reconciliation.sums import roll_up
 from billing.settlement.services import book
 from billing.usage.models import UsageRecord
+from tenants.operators.models import OperatorAction
 from tenants.registry.schemas import tenant_schema
 from tenants.users.tests.builders import operator_browser
 
@@ -325,8 +326,16 @@ def test_the_operator_sees_rows_filters_them_and_marks_them(
         assert text in page
     assert "no &lt;rights&gt;" in page
     assert MODEL not in operator.get(f"{PAGE}?state__exact=within").content.decode()
-    answer = operator.post(PAGE, {"action": "mark_explained", "_selected_action": [row.pk]})
+    assert 'name="reason"' in page
+    form = {"action": "mark_explained", "_selected_action": [row.pk], "reason": " "}
+    assert "say what explains it" in operator.post(PAGE, form, follow=True).content.decode()
+    row.refresh_from_db()
+    assert row.state == "beyond"
+    answer = operator.post(PAGE, {**form, "reason": "A test of theirs"})
     assert answer.status_code == 302
+    action = OperatorAction.objects.latest("pk")
+    assert (action.action, action.reason) == ("reconciliation.explained", "A test of theirs")
+    assert account in action.subject
     row.refresh_from_db()
     assert row.state == "explained"
     assert LogEntry.objects.filter(object_id=row.pk, change_message__contains=account).exists()

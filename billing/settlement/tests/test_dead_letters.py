@@ -14,6 +14,7 @@ from django.test import Client
 
 from agentflare.partitions import PARTITIONS, partition_of
 from agentflare.redis_store import get_redis
+from billing import invariants
 from billing.admission import gate
 from billing.admission.gate import Gate
 from billing.admission.services import books
@@ -100,6 +101,12 @@ def test_mended_it_is_booked_once_however_often_it_is_sent_back(
     assert costs(acme) == [8]
     actions = OperatorAction.objects.filter(action="dead_letter.retried", reason="Mended")
     assert [action.detail["requests"] for action in actions] == [[letter.request_id]]
+
+
+def test_the_audit_tells_of_it_once(acme: Any) -> None:
+    bury_one(acme)
+    assert [*invariants.check_gate(acme.tenant)] == []
+    assert any("could not be booked" in fault for fault in invariants.check_dead_letters())
 
 
 def test_many_operators_at_once_send_it_back_once(
