@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from inference.upstreams.hooks import tell_changed
 from inference.upstreams.models import Upstream
 from inference.upstreams.secrets import encrypt
+from inference.upstreams.selectors import is_last_account
 from inference.upstreams.services import UpstreamError, check
 from inference.workers_ai.rate_limits import PER_MINUTE
 from tenants.operators.reasons import ReasonedAdmin
@@ -62,6 +63,19 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             )
         return limits
 
+    def clean_state(self) -> str:
+        state: str = self.cleaned_data["state"]
+        if (
+            state != Upstream.State.ACTIVE
+            and self.instance.pk
+            and is_last_account(self.instance.pk)
+        ):
+            raise forms.ValidationError(
+                "It is the last account: without it no model of the catalogue is served. Drain it "
+                "on the page of upstreams, which asks whether you are sure."
+            )
+        return state
+
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
         if not self.errors:
@@ -91,6 +105,11 @@ class UpstreamAdmin(ReasonedAdmin):
             obj.secret = encrypt(token)
         super().save_model(request, obj, form, change)
         transaction.on_commit(tell_changed)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Upstream | None = None) -> bool:
+        """The last account is drained first, by who is sure."""
+        may: bool = super().has_delete_permission(request, obj)
+        return may and not (obj and is_last_account(obj.pk))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)

@@ -118,16 +118,6 @@ def _of_row(row: Upstream, health: AccountHealth | None) -> Watched:
     )
 
 
-def is_last_account(name: str) -> bool:
-    """Whether no Cloudflare account is left to call when this one is off."""
-    others = [
-        each
-        for each in upstreams()
-        if each.is_active and each.name != name and each.provider == "Cloudflare Workers AI"
-    ]
-    return not others
-
-
 def findings() -> Iterator[Finding]:
     """One line for each upstream with a trouble; one where all are well."""
     every = upstreams()

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 from inference.upstreams.accounts import OPENAI_COMPATIBLE
 from inference.upstreams.hooks import testable_models
 from inference.upstreams.models import Upstream
-from inference.upstreams.overview import is_last_account, upstreams
+from inference.upstreams.overview import upstreams
 from inference.upstreams.secrets import UnreadableSecretError
-from inference.upstreams.selectors import account_named
+from inference.upstreams.selectors import account_named, is_last_account
 from inference.upstreams.services import set_state
 from inference.upstreams.trial import try_upstream
 from inference.upstreams.watching import MINUTES

@@ -42,6 +42,12 @@ def read_accounts() -> Mapping[str, Account]:
     return accounts
 
 
+def is_last_account(name: str) -> bool:
+    """Whether calls can use this Cloudflare account, and no other."""
+    usable = [each.name for each in read_accounts().values() if each.provider == WORKERS_AI]
+    return usable == [name]
+
+
 def account_named(name: str) -> Account:
     """One upstream, switched off or not. Raises Upstream.DoesNotExist, UnreadableSecretError."""
     found = environment_account()

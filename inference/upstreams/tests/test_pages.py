@@ -115,6 +115,36 @@ def test_the_last_account_is_drained_by_who_is_sure(operator: Client, settings: 
         Upstream.objects.filter(name=NAME).delete()
 
 
+def test_the_last_account_is_not_switched_off_or_deleted_by_its_form(
+    operator: Client, settings: Any
+) -> None:
+    settings.CLOUDFLARE_ACCOUNT_ID = ""
+    add_upstream(name=NAME, provider="workers_ai", api_token="x", account_id="second")
+    page = f"/admin/upstreams/upstream/{NAME}/"
+    form = {
+        "account_id": "second",
+        "base_url": "",
+        "gateway_id": "",
+        "api_token": "",
+        "weight": "1",
+        "requests_per_minute": "{}",
+        "state": "off",
+        "reason": "A test",
+    }
+    try:
+        # One whose token cannot be read serves nobody, and is no other.
+        Upstream.objects.create(name=f"{NAME}-3", account_id="third", secret="of another key")
+        assert "is the last account" in operator.post(f"{page}change/", form).content.decode()
+        assert operator.get(f"{page}delete/").status_code == 403
+        assert Upstream.objects.get(name=NAME).state == "active"
+        add_upstream(name=f"{NAME}-4", provider="workers_ai", api_token="x", account_id="fourth")
+        assert operator.get(f"{page}delete/").status_code == 200
+        assert operator.post(f"{page}change/", form).status_code == 302
+        assert Upstream.objects.get(name=NAME).state == "off"
+    finally:
+        Upstream.objects.filter(name__startswith=NAME).delete()
+
+
 def test_a_test_call_goes_through_this_very_account_and_costs_no_tenant(
     gateway: Any, second: Upstream, operator: Client
 ) -> None:
