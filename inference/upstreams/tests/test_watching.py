@@ -19,6 +19,7 @@ from inference.upstreams.gauges import gauges
 from inference.upstreams.models import Upstream
 from inference.upstreams.watching import health_of, note_failure, note_success, tell
 from inference.workers_ai.failures import failure_for
+from inference.workers_ai.rate_limits import PER_MINUTE
 
 ONE = Account("watched-one", WORKERS_AI, "https://x", account_id="a1")
 
@@ -113,8 +114,11 @@ def test_metrics_tell_it_of_each_upstream() -> None:
     Upstream.objects.create(name=ONE.name, provider="workers_ai", account_id="a1")
     note_failure(ONE, UpstreamCallError.timeout("slow"), kind="chat", model="llama")
     tell()
-    told = {name: by_label[ONE.name] for name, _, _, by_label in gauges()}
+    told = {
+        name: by_label[ONE.name] for name, _, label, by_label in gauges() if label == "upstream"
+    }
     assert told["agentflare_upstream_failed_ratio"] == 1.0
+    assert told["agentflare_upstream_limit_ratio"] == pytest.approx(1 / PER_MINUTE["chat"])
     assert gauges in metrics.gauges
 
 
