@@ -1,18 +1,19 @@
 """What real use would have brought at other prices: from the shared sums, before they are set."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Sum
 
 from billing.business.models import TenantDay
-from billing.prices.markups import PriceTable
-from billing.prices.models import Unit
+from billing.prices.markups import PriceTable, price_history
+from billing.prices.models import PriceVersion, Unit
 from billing.prices.services import as_price
 from tenants.registry.models import Tenant
 
@@ -67,7 +68,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """by_model, by_tenant: those alone whose sums change, the largest change first."""
+    """by_model, by_tenant: those alone whose sums change, the largest change first. before: at the
+    prices that hold now."""
 
     since: date
     total: Change
@@ -80,15 +82,19 @@ class Preview:
 
 
 def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
-    """The use since then, as it was paid, and as it would have been had the prices of `before`
-    been those of `after`."""
+    """The use since then, at the prices of `before` and at those of `after`.
+
+    What was paid is reckoned anew from the prices that held on each day; where one changed in the
+    middle of a day, by the one that it ended with, and that is not exact.
+    """
     of_model: dict[str, list[Change]] = defaultdict(list)
     of_tenant: dict[str, list[Change]] = defaultdict(list)
     every: list[Change] = []
-    days: Any = TenantDay.objects.filter(day__gte=since).values("ai_model", "tenant_code")
+    at = cache(price_history().table)
+    days: Any = TenantDay.objects.filter(day__gte=since).values("day", "ai_model", "tenant_code")
     sums = {unit.value: Sum(unit.value) for unit in _TOKENS}
     for row in days.annotate(paid=Sum("cost_nusd"), cost=Sum("provider_cost_nusd"), **sums):
-        change = _change(row, before, after)
+        change = _change(row, at, before, after)
         every.append(change)
         of_model[row["ai_model"]].append(change)
         of_tenant[row["tenant_code"]].append(change)
@@ -103,18 +109,37 @@ def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
     )
 
 
-def _change(row: Mapping[str, Any], before: PriceTable, after: PriceTable) -> Change:
+def _change(
+    row: Mapping[str, Any],
+    at: Callable[[datetime], PriceTable],
+    before: PriceTable,
+    after: PriceTable,
+) -> Change:
+    whose = row["ai_model"], row["tenant_code"]
+    morning = datetime.combine(row["day"], time.min, UTC)
+    at_first = at(morning).pair(*whose)
+    at_last = at(morning + timedelta(days=1, microseconds=-1)).pair(*whose)
+    # Of before any price is known, as far as we know: this one.
+    paid_by = at_last or before.pair(*whose)
     was = Money(row["paid"], row["cost"])
-    old = before.version(row["ai_model"], row["tenant_code"])
-    new = after.version(row["ai_model"], row["tenant_code"])
-    if old is None or new is None or old.pk == new.pk:
-        return Change("", "", was, was)
-    old_price, new_price = as_price(old), as_price(new)
+    now, is_exact = _at(was, row, paid_by, before.pair(*whose))
+    becomes, is_exact_then = _at(was, row, paid_by, after.pair(*whose))
+    is_one_price = at_first is None or at_first == at_last
+    return Change("", "", now, becomes, is_exact and is_exact_then and is_one_price)
+
+
+_Pair = tuple[PriceVersion, Decimal] | None
+
+
+def _at(was: Money, row: Mapping[str, Any], old: _Pair, new: _Pair) -> tuple[Money, bool]:
+    """What it would have been with the new price, and whether that is exact."""
+    if old is None or new is None or old == new:
+        return was, True
+    old_price, new_price = as_price(*old), as_price(*new)
     used = {unit.value: row[unit.value] for unit in _TOKENS}
     paid, paid_exact = _ratio(old_price.rates, new_price.rates, used)
     cost, cost_exact = _ratio(old_price.costs, new_price.costs, used)
-    becomes = Money(int(was.revenue * paid), int(was.cost * cost))
-    return Change("", "", was, becomes, paid_exact and cost_exact)
+    return Money(int(was.revenue * paid), int(was.cost * cost)), paid_exact and cost_exact
 
 
 def _ratio(

@@ -24,16 +24,16 @@ from tenants.operators.services import operator
 from tenants.registry.models import Tenant
 
 
-def charge(version: PriceVersion, unit: str) -> str:
-    """What a tenant pays, in words: "$0.35 per million"."""
+def charge(version: PriceVersion, unit: str, percent: Decimal | None = None) -> str:
+    """What a tenant pays, in words: "$0.35 per million". percent: a markup in place of its own."""
     count, per = (1_000_000, "million") if unit in BY_THE_MILLION else (1, "unit")
-    return f"{usd(as_price(version).charge_nusd({unit: count}))} per {per}"
+    return f"{usd(as_price(version, percent).charge_nusd({unit: count}))} per {per}"
 
 
-def sentence(version: PriceVersion) -> str:
+def sentence(version: PriceVersion, percent: Decimal | None = None) -> str:
     """Such as "input tokens $0.35 per million; output tokens $2.70 per million"."""
     return "; ".join(
-        f"{rate.get_unit_display().lower()} {charge(version, rate.unit)}"
+        f"{rate.get_unit_display().lower()} {charge(version, rate.unit, percent)}"
         for rate in version.rates.all()
     )
 

@@ -1,9 +1,12 @@
 """Whose markup decides, and the prices that follow from it at a moment."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -12,6 +15,8 @@ from billing.prices.models import Markup, PriceVersion, Rate
 
 # AI model and tenant's code; "": all.
 Scope = tuple[str, str]
+_Key = TypeVar("_Key", str, Scope)
+_Row = TypeVar("_Row", PriceVersion, Markup)
 # More changes of prices than this that are still to come are not looked at.
 _MOST_TO_COME = 20
 
@@ -32,13 +37,15 @@ class PriceTable:
 
     def version(self, ai_model: str, tenant_code: str = "") -> PriceVersion | None:
         """None: the model has no price."""
-        version = self.versions.get(ai_model)
-        if version is None:
+        if (found := self.pair(ai_model, tenant_code)) is None:
             return None
-        percent = self.percent(version, tenant_code)
-        if percent == version.markup_percent:
-            return version
-        return self.copies[version.pk, percent]
+        version, percent = found
+        return version if percent == version.markup_percent else self.copies[version.pk, percent]
+
+    def pair(self, ai_model: str, tenant_code: str = "") -> tuple[PriceVersion, Decimal] | None:
+        """The version that was set, and the markup that holds with it."""
+        version = self.versions.get(ai_model)
+        return (version, self.percent(version, tenant_code)) if version else None
 
     def percent(self, version: PriceVersion, tenant_code: str) -> Decimal:
         """A markup of the tenant's; of the model's, unless the operator set its price later; of
@@ -85,13 +92,41 @@ def price_table(moment: datetime) -> PriceTable:
 
 def tables_to_come(now: datetime) -> list[PriceTable]:
     """One for each moment at which something is to change, the next first."""
-    moments = {
-        *base_versions().filter(starts_at__gt=now).values_list("starts_at", flat=True),
-        *Markup.objects.filter(starts_at__gt=now, withdrawn_at=None).values_list(
-            "starts_at", flat=True
-        ),
-    }
-    return [price_table(moment) for moment in sorted(moments)[:_MOST_TO_COME]]
+    versions = base_versions().filter(starts_at__gt=now).values_list("starts_at", flat=True)
+    markups = Markup.objects.filter(starts_at__gt=now, withdrawn_at=None)
+    moments = sorted({*versions, *markups.values_list("starts_at", flat=True)})
+    return [price_table(moment) for moment in moments[:_MOST_TO_COME]]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceHistory:
+    """All that was ever set, and is decided: read once. The oldest of each first."""
+
+    versions: Mapping[str, Sequence[PriceVersion]]
+    markups: Mapping[Scope, Sequence[Markup]]
+
+    def table(self, moment: datetime) -> PriceTable:
+        """Without copies: `pair` tells what held, `version` does not."""
+        return PriceTable(moment, _latest(self.versions, moment), _latest(self.markups, moment))
+
+
+def price_history() -> PriceHistory:
+    """Two statements, and one for the rates."""
+    versions: dict[str, list[PriceVersion]] = defaultdict(list)
+    for version in base_versions().order_by("starts_at", "id").prefetch_related("rates"):
+        versions[version.ai_model].append(version)
+    markups: dict[Scope, list[Markup]] = defaultdict(list)
+    for row in Markup.objects.filter(withdrawn_at=None).order_by("starts_at", "id"):
+        markups[row.ai_model, row.tenant_code].append(row)
+    return PriceHistory(versions, markups)
+
+
+def _latest(rows: Mapping[_Key, Sequence[_Row]], moment: datetime) -> dict[_Key, _Row]:
+    found = {}
+    for key, each in rows.items():
+        if begun := bisect_right(each, moment, key=lambda row: row.starts_at):
+            found[key] = each[begun - 1]
+    return found
 
 
 def base_versions() -> QuerySet[PriceVersion]:

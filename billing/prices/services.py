@@ -219,8 +219,9 @@ def usd_quoted(unit: str, rate_nusd: Decimal) -> float:
     return float(rate_nusd * (1_000_000 if unit in BY_THE_MILLION else 1) / NUSD_PER_USD)
 
 
-def as_price(version: PriceVersion) -> Price:
-    factor = 1 + version.markup_percent / 100
+def as_price(version: PriceVersion, percent: Decimal | None = None) -> Price:
+    """percent: a markup in place of its own, to reckon with what never was charged."""
+    factor = 1 + (version.markup_percent if percent is None else percent) / 100
     rows = list(version.rates.all())
     costs = {rate.unit: rate.provider_nusd() for rate in rows}
     return Price(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from billing.business.charts import rates_chart
 from billing.business.figures import Figures, by_model, first_day
 from billing.prices.admin import sentence
-from billing.prices.markups import PriceTable, base_versions, price_table, tables_to_come
+from billing.prices.markups import PriceHistory, base_versions, price_history, price_table
 from billing.prices.models import Markup, PriceVersion
 from billing.prices.services import as_price, withdraw
 from inference.catalog.fresh import changed
@@ -133,20 +134,23 @@ def withdraw_price(request: HttpRequest, what: str, pk: int) -> HttpResponse:
 def history(request: HttpRequest, name: str) -> HttpResponse:
     """All that an AI model has cost everybody, and will."""
     get_object_or_404(AIModel, pk=name)
-    tables = [table for table in _tables(name) if table.version(name)]
-    steps: list[tuple[datetime, PriceVersion]] = []
-    for table in tables:
-        version = table.version(name)
-        assert version is not None
-        if not steps or steps[-1][1].pk != version.pk:
-            steps.append((table.moment, version))
+    known, steps = price_history(), list[tuple[datetime, PriceVersion, Decimal]]()
+    for moment in _moments(known, name):
+        found = known.table(moment).pair(name)
+        if found and (not steps or steps[-1][1:] != found):
+            steps.append((moment, *found))
     context = {
         **admin.site.each_context(request),
         "title": f"What {name} has cost",
         "name": name,
-        "steps": [(moment, version, sentence(version)) for moment, version in reversed(steps)],
+        "steps": [
+            (moment, version, percent, sentence(version, percent))
+            for moment, version, percent in reversed(steps)
+        ],
         "chart": json.dumps(
-            rates_chart([(moment, as_price(version).rates) for moment, version in steps])
+            rates_chart(
+                [(moment, as_price(version, percent).rates) for moment, version, percent in steps]
+            )
         ),
         "now": timezone.now(),
         "markups": Markup.objects.filter(ai_model=name).exclude(tenant_code=""),
@@ -155,15 +159,9 @@ def history(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "admin/price_history.html", context)
 
 
-def _tables(name: str) -> Iterator[PriceTable]:
-    """At each moment at which its price can have changed, the oldest first."""
-    now = timezone.now()
-    moments = {
-        *base_versions().filter(ai_model=name).values_list("starts_at", flat=True),
-        *Markup.objects.filter(
-            ai_model__in=["", name], tenant_code="", withdrawn_at=None
-        ).values_list("starts_at", flat=True),
-    }
-    past = [price_table(moment) for moment in sorted(moments) if moment <= now]
-    yield from past
-    yield from tables_to_come(now)
+def _moments(known: PriceHistory, name: str) -> list[datetime]:
+    """At which its price can have changed for everybody, or will."""
+    moments = [version.starts_at for version in known.versions.get(name, ())]
+    for scope in ((name, ""), ("", "")):
+        moments += [row.starts_at for row in known.markups.get(scope, ())]
+    return sorted(moments)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 from django.core.management import CommandError, call_command
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -52,9 +53,11 @@ def put(client: Client, *, is_meant: bool = True, **fields: Any) -> Any:
     return client.post(f"{MARKUPS}add/", {**form, **({"_confirmed": "1"} if is_meant else {})})
 
 
-def used(tenant_code: str, *, revenue: int, cost: int, tokens: int = 1_000) -> None:
+def used(
+    tenant_code: str, *, revenue: int, cost: int, tokens: int = 1_000, days_ago: int = 3
+) -> None:
     TenantDay.objects.create(
-        day=datetime.now(UTC).date() - timedelta(days=3),
+        day=datetime.now(UTC).date() - timedelta(days=days_ago),
         tenant_code=tenant_code,
         ai_model=MODEL,
         calls=1,
@@ -238,6 +241,25 @@ def test_the_preview_tells_what_the_last_days_would_have_brought_and_sets_nothin
     assert (row.ai_model, row.percent) == (MODEL, 80)
     action = OperatorAction.objects.latest("pk")
     assert (action.action, action.reason) == ("markup.added", "A test")
+
+
+def test_use_from_before_another_price_counts_at_the_price_of_now(
+    acme: Any, operator: Client
+) -> None:
+    """At 20 % until two days ago, at 50 % since then; to be 80 %."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    versions, days = PriceVersion.objects.filter(ai_model=MODEL), timedelta(days=60)
+    versions.update(starts_at=F("starts_at") - days)
+    set_markup(percent=Decimal(50), ai_model=MODEL, starts_at=start - timedelta(days=2))
+    try:
+        used(acme.code, revenue=120_000_000_000, cost=100_000_000_000)
+        used(acme.code, revenue=150_000_000_000, cost=100_000_000_000, days_ago=1)
+        page = put(operator, is_meant=False, percent="80").content.decode()
+    finally:
+        versions.update(starts_at=F("starts_at") + days)
+    assert "$300.00" in page
+    assert "$360.00" in page
+    assert "<small>about</small>" not in page
 
 
 def test_a_margin_below_the_floor_warns(acme: Any, operator: Client, settings: Any) -> None:
