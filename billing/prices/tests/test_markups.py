@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.prices.markups import price_table, tables_to_come
+from billing.prices.markups import price_history, price_table, tables_to_come
 from billing.prices.models import Markup, PriceVersion, Unit
 from billing.prices.services import (
     as_price,
@@ -181,6 +181,19 @@ def test_the_same_markup_again_has_the_same_version(model: str, tenant: str) -> 
     # The price's own is no copy.
     set_markup(percent=Decimal(20), tenant_code=tenant)
     assert version_id() == prices_at(timezone.now())[model].version_id
+
+
+def test_what_was_is_told_as_it_was_then(model: str, tenant: str) -> None:
+    set_markup(percent=Decimal(40), ai_model=model)
+    set_markup(percent=Decimal(7), tenant_code=tenant)
+    priced(model, PriceVersion.Source.OPERATOR, ago=-timedelta(hours=1), percent=70)
+    now = timezone.now()
+    known = price_history()
+    for moment in (now - 2 * LONG_AGO, now - timedelta(days=1), now, now + timedelta(hours=2)):
+        for tenant_code in ("", tenant):
+            expected = price_table(moment).pair(model, tenant_code)
+            assert known.table(moment).pair(model, tenant_code) == expected
+    assert known.table(now - 2 * LONG_AGO).pair(model) is None
 
 
 def test_below_zero_is_refused(model: str) -> None:
