@@ -141,7 +141,7 @@ def test_a_price_without_a_rate_for_all_that_is_counted_is_refused(
 
 
 def test_a_price_is_followed_and_never_edited_or_deleted(operator: Client) -> None:
-    version = PriceVersion.objects.filter(ai_model=CHAT).get()
+    version = PriceVersion.objects.filter(ai_model=CHAT, copy_of=None).get()
     page = f"{LIST}{version.pk}"
 
     assert operator.get(f"{page}/change/").status_code == 200
@@ -179,7 +179,7 @@ def test_the_list_asks_for_all_prices_at_once(
 
 def test_prices_can_be_shown_whatever_units_they_have(operator: Client) -> None:
     assert operator.get(LIST, {"all": ""}).status_code == 200
-    ours = PriceVersion.objects.exclude(source=PriceVersion.Source.OPERATOR)
+    ours = PriceVersion.objects.filter(copy_of=None).exclude(source=PriceVersion.Source.OPERATOR)
     for unit in Rate.objects.order_by("unit").values_list("unit", flat=True).distinct():
         version = ours.filter(rates__unit=unit).latest("pk")
         assert operator.get(f"{LIST}{version.pk}/change/").status_code == 200, unit
