@@ -11,8 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from bench import processes
 from bench.stack import BenchError
 from bench.stores import running_stores
+from bench.timing import timed
 from sandbox.errors import SandboxError
 
 _ROUNDS = 5
@@ -78,7 +78,7 @@ def measure(count: int, *, explains: bool) -> Findings:
     _, key = create_api_key(tenant=tenant, name="bench", actor="bench", scopes=["usage"])
     end = datetime.now(UTC) - timedelta(minutes=1)
     with tenant_schema(tenant.code):
-        with timed(found, "filling the tables"):
+        with timed(found.took_s, "filling the tables"):
             filling.fill(count, start=end - timedelta(days=365), end=end)
         found.sizes, found.hours = filling.sizes(), HourlyUsage.objects.count()
     sync_gate(tenant.code)
@@ -90,29 +90,21 @@ def measure(count: int, *, explains: bool) -> Findings:
         for name, ask in asked.items():
             explain(name, ask)
     found.export = measure_export(key)
-    with timed(found, "audit"):
+    with timed(found.took_s, "audit"):
         found.faults += invariants.check_all()
-    with timed(found, "audit --since yesterday"):
+    with timed(found.took_s, "audit --since yesterday"):
         found.faults += invariants.check_all(since=end - timedelta(days=1))
     found.settled_per_s = measure_settlement(tenant)
     oldest = (end - timedelta(days=365)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    with timed(found, "archiving"):
+    with timed(found.took_s, "archiving"):
         moved = archive_usage(tenant=tenant, before=(oldest + timedelta(days=62)).replace(day=1))
     found.took_s[f"archiving {sum(x.records for x in moved)} records"] = found.took_s.pop(
         "archiving"
     )
-    with timed(found, "audit --archives"):
+    with timed(found.took_s, "audit --archives"):
         found.faults += invariants.check_all(reads_archives=True)
     found.fixed_work_ms = processes.fixed_work_ms()
     return found
-
-
-@contextmanager
-def timed(found: Findings, name: str) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    found.took_s[name] = time.monotonic() - started
-    print(f"… {name}: {found.took_s[name]:.1f} s", file=sys.stderr)
 
 
 def queries(key: str, slug: str, end: datetime) -> dict[str, Callable[[], Any]]:
@@ -249,22 +241,14 @@ def measure_export(key: str) -> dict[str, float]:
 def measure_settlement(tenant: Any) -> float:
     """Events a second of this process alone, into tables as large as they are now."""
     from agentflare.partitions import partition_of
-    from bench.settlement.events import usage_event
-    from billing.admission import gate
+    from bench.settlement.events import capture_outright, usage_event
     from billing.settlement.services import settle_partition
 
     chance = random.Random(17)
     for _ in range(_SETTLED):
         key_id = f"key{chance.randrange(12):05d}"
         event = usage_event(chance, tenant_code=tenant.code, key_id=key_id)
-        gate.capture(
-            gate.HoldKeys.of(event),
-            request_id=event.request_id,
-            tenant_code=tenant.code,
-            cost_nusd=event.cost_nusd,
-            event=event.dumps(),
-            tokens=event.tokens,
-        )
+        capture_outright(event)
     started = time.monotonic()
     settled = settle_partition(partition=partition_of(tenant.code))
     if settled != _SETTLED:

@@ -9,8 +9,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any
 from bench import processes
 from bench.stack import BenchError
 from bench.stores import running_stores
+from bench.timing import timed
 from sandbox.errors import SandboxError
 
 _DAYS = 60
@@ -91,24 +91,24 @@ def measure(count: int, records: int, *, rounds: int, explains: bool) -> Finding
     found = Findings(count, records)
     end = datetime.now(UTC) - timedelta(minutes=1)
     start = end - timedelta(days=_DAYS)
-    with timed(found, "making the tenants"):
+    with timed(found.took_s, "making the tenants"):
         tenants = [filling.provision(number) for number in range(count)]
-    with timed(found, "capturing and settling the calls"):
+    with timed(found.took_s, "capturing and settling the calls"):
         filling.use(tenants, records, start=start, end=end)
     filling.date_entries(tenants, start=start)
     filling.write_what_is_looked_at(tenants, end=end)
 
     codes = codes_to_roll_up()
-    with timed(found, "rolling up, the first time"):
+    with timed(found.took_s, "rolling up, the first time"):
         roll_up_changed_task(codes)
-    with timed(found, "rolling up, nothing new"):
+    with timed(found.took_s, "rolling up, nothing new"):
         roll_up_changed_task(codes)
     filling.use(tenants[::10], len(tenants[::10]), start=end, end=datetime.now(UTC), seed=18)
-    with timed(found, "rolling up, a tenth has something new"):
+    with timed(found.took_s, "rolling up, a tenth has something new"):
         roll_up_changed_task(codes)
-    with timed(found, "rolling up anew, as at night"):
+    with timed(found.took_s, "rolling up anew, as at night"):
         roll_up_some_task(codes)
-    with timed(found, "sums of three days for reconciliation"):
+    with timed(found.took_s, "sums of three days for reconciliation"):
         days = [(end - timedelta(days=back)).date() for back in range(1, 4)]
         sum_up_days(days, account_of=lambda name: name)
 
@@ -117,29 +117,21 @@ def measure(count: int, records: int, *, rounds: int, explains: bool) -> Finding
     measure_pages(found, tenants[0], watch)
     measure_tasks(found, watch)
 
-    with timed(found, "audit"):
+    with timed(found.took_s, "audit"):
         found.faults += invariants.check_all()
-    with timed(found, "audit --since yesterday"):
+    with timed(found.took_s, "audit --since yesterday"):
         found.faults += invariants.check_all(since=end - timedelta(days=1))
-    with timed(found, "close_month"):
+    with timed(found.took_s, "close_month"):
         call_command("close_month", f"{start:%Y-%m}", stdout=StringIO())
-    with timed(found, "migrate_tenants, nothing to do"):
+    with timed(found.took_s, "migrate_tenants, nothing to do"):
         call_command("migrate_tenants", stdout=StringIO())
     (version,) = filling.undo_a_migration(tenants)
-    with timed(found, f"migrate_tenants, {len(version.missing)} to run"):
+    with timed(found.took_s, f"migrate_tenants, {len(version.missing)} to run"):
         call_command("migrate_tenants", stdout=StringIO())
-    with timed(found, "audit, after that"):
+    with timed(found.took_s, "audit, after that"):
         found.faults += invariants.check_all()
     found.fixed_work_ms = processes.fixed_work_ms()
     return found
-
-
-@contextmanager
-def timed(found: Findings, name: str) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    found.took_s[name] = time.monotonic() - started
-    print(f"… {name}: {found.took_s[name]:.2f} s", file=sys.stderr)
 
 
 def measure_pages(found: Findings, busy: Any, watch: Watch) -> None:

@@ -14,8 +14,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from agentflare.ids import first_uuid7
-from bench.settlement.events import usage_event
-from billing.admission import gate
+from bench.settlement.events import capture_outright, usage_event
 from billing.business.models import QueueSample
 from billing.ledger.services import grant_credit
 from billing.reconciliation.models import UpstreamDay
@@ -75,14 +74,7 @@ def _capture(chance: random.Random, tenant: Tenant, moment: float) -> None:
         request_id=UUID(int=first_uuid7(began).int | bits).hex,
         started_at=moment,
     )
-    gate.capture(
-        gate.HoldKeys.of(event),
-        request_id=event.request_id,
-        tenant_code=tenant.code,
-        cost_nusd=event.cost_nusd,
-        event=event.dumps(),
-        tokens=event.tokens,
-    )
+    capture_outright(event)
 
 
 def date_entries(tenants: list[Tenant], *, start: datetime) -> None:
