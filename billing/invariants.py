@@ -15,7 +15,7 @@ from django.db import connection
 
 from agentflare.ids import first_uuid7
 from agentflare.money import format_usd
-from agentflare.partitions import PARTITIONS, partition_key, partition_of
+from agentflare.partitions import PARTITIONS, partition_of
 from agentflare.redis_store import get_redis
 from billing.admission import gate
 from billing.admission.selectors import holds_of_partition
@@ -25,7 +25,7 @@ from billing.ledger.services import credit_account
 from billing.payments.rules import RULES as PAYMENT_RULES
 from billing.payments.rules import check_events
 from billing.reconciliation.comparing import find_drift
-from billing.settlement.dead_letters import buried_nusd
+from billing.settlement.dead_letters import buried_nusd, key_of
 from billing.usage.records import ARRIVAL
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -307,7 +307,7 @@ def check_holds() -> Iterator[str]:
 
 def check_dead_letters() -> Iterator[str]:
     for partition in range(PARTITIONS):
-        if count := get_redis().xlen(partition_key(partition, "dead_letters")):
+        if count := get_redis().xlen(key_of(partition)):
             yield f"partition {partition}: {count} usage events could not be booked"
 
 

@@ -15,7 +15,7 @@ from billing.business import backlog
 from billing.business.charts import backlog_chart
 from billing.business.health import queues
 from billing.settlement import dead_letters
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import reason_given
 from tenants.operators.services import operator
 from tenants.registry.models import Tenant
 
@@ -83,9 +83,7 @@ def dead_letters_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def retry_letters(request: HttpRequest) -> HttpResponse:
     """POST why=…: all of that reason (empty: all); or partition and letter: one."""
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why.")
+    if not (reason := reason_given(request)):
         return redirect("admin_dead_letters")
     try:
         if "letter" in request.POST:
@@ -94,9 +92,7 @@ def retry_letters(request: HttpRequest) -> HttpResponse:
         else:
             why = request.POST.get("why", "")
             found = [each for each in dead_letters.letters() if not why or each.why == why]
-        sent = dead_letters.retry(
-            found, reason=form.cleaned_data["reason"], actor=operator(request)
-        )
+        sent = dead_letters.retry(found, reason=reason, actor=operator(request))
     except RedisDownError:
         messages.error(request, _DOWN)
     else:
@@ -114,15 +110,13 @@ def retry_letters(request: HttpRequest) -> HttpResponse:
 @permission_required(_CHANGES, raise_exception=True)
 @require_POST
 def give_up_letter(request: HttpRequest) -> HttpResponse:
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why. The tenant reads it.")
+    if not (reason := reason_given(request, why="say why. The tenant reads it.")):
         return redirect("admin_dead_letters")
     try:
         letter = _find(request)
         if letter is None:
             raise dead_letters.DeadLetterError("It is not there any more.")
-        dead_letters.give_up(letter, reason=form.cleaned_data["reason"], actor=operator(request))
+        dead_letters.give_up(letter, reason=reason, actor=operator(request))
     except dead_letters.DeadLetterError as exc:
         messages.error(request, str(exc))
     except RedisDownError:

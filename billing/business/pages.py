@@ -15,7 +15,7 @@ from billing.business.models import MonthClose
 from billing.payments.amounts import NUSD_PER_CENT
 from billing.payments.models import Dispute
 from billing.stripe.models import KnownDispute
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import reason_given
 from tenants.operators.services import operator
 from tenants.registry.models import Tenant
 
@@ -56,12 +56,9 @@ def close(request: HttpRequest) -> HttpResponse:
 def hand_over(request: HttpRequest) -> HttpResponse:
     """POST month, reason. A repeat changes nothing."""
     month = _month(request.POST.get("month", ""), closes.months())
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why, or to whom.")
-    else:
+    if reason := reason_given(request, why="say why, or to whom."):
         try:
-            closes.hand_over(month, reason=form.cleaned_data["reason"], actor=operator(request))
+            closes.hand_over(month, reason=reason, actor=operator(request))
         except closes.NotOverError as exc:
             messages.error(request, str(exc))
         else:

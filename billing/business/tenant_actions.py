@@ -36,7 +36,7 @@ from tenants.members import visits
 from tenants.members.errors import InvitationError
 from tenants.members.invitations import invite_as_operator
 from tenants.operators.models import OperatorAction, TenantNote
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import ReasonForm, reason_given
 from tenants.operators.services import operator, record
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
@@ -334,14 +334,12 @@ def export(request: HttpRequest, tenant: Tenant, fields: dict[str, Any]) -> str:
 def visit(request: HttpRequest, code: str) -> HttpResponse:
     """Into the workspace, as one who looks only."""
     tenant = get_object_or_404(Tenant, code=code)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why you look at it. Its people read that.")
+    if not (reason := reason_given(request, why="say why you look at it. Its people read that.")):
         return redirect("admin_tenant", code=code)
     if tenant.closed and tenant.closed.deleted_at:
         messages.error(request, "Its data is deleted: there is nothing to look at.")
         return redirect("admin_tenant", code=code)
-    visits.begin(request, tenant, reason=form.cleaned_data["reason"])
+    visits.begin(request, tenant, reason=reason)
     return redirect("overview", slug=tenant.slug)
 
 

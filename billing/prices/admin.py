@@ -16,9 +16,15 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
-from billing.prices.markups import base_versions
+from billing.prices.markups import base_versions, standing_markups
 from billing.prices.models import Markup, PriceVersion, Rate, Unit
-from billing.prices.services import BY_THE_MILLION, as_price, latest_version, note_for_tenant
+from billing.prices.services import (
+    AT_A_LOSS,
+    BY_THE_MILLION,
+    as_price,
+    latest_version,
+    note_for_tenant,
+)
 from billing.templatetags.money import usd
 from tenants.operators.services import operator
 from tenants.registry.models import Tenant
@@ -57,6 +63,12 @@ class StartForm(forms.ModelForm):  # type: ignore[type-arg]
         return starts_at
 
 
+def _not_below_zero(percent: Decimal) -> Decimal:
+    if percent < 0:
+        raise forms.ValidationError(AT_A_LOSS)
+    return percent
+
+
 class PriceVersionForm(StartForm):
     class Meta:
         model = PriceVersion
@@ -68,10 +80,7 @@ class PriceVersionForm(StartForm):
             self.fields["markup_percent"].initial = settings.MARKUP_PERCENT
 
     def clean_markup_percent(self) -> Decimal:
-        markup_percent: Decimal = self.cleaned_data["markup_percent"]
-        if markup_percent < 0:
-            raise forms.ValidationError("A markup below zero would sell at a loss.")
-        return markup_percent
+        return _not_below_zero(self.cleaned_data["markup_percent"])
 
 
 class RateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -233,9 +242,7 @@ class MarkupForm(StartForm):
 
     def clean_percent(self) -> Decimal | None:
         percent: Decimal | None = self.cleaned_data["percent"]
-        if percent is not None and percent < 0:
-            raise forms.ValidationError("A markup below zero would sell at a loss.")
-        return percent
+        return None if percent is None else _not_below_zero(percent)
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -261,11 +268,11 @@ class MarkupAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Markup]:
         in_force = (
-            Markup.objects.filter(
+            standing_markups()
+            .filter(
                 ai_model=OuterRef("ai_model"),
                 tenant_code=OuterRef("tenant_code"),
                 starts_at__lte=Now(),
-                withdrawn_at=None,
             )
             .order_by("-starts_at", "-id")
             .values("pk")[:1]

@@ -79,7 +79,8 @@ def price_table(moment: datetime) -> PriceTable:
         .prefetch_related("rates")
     }
     rows = (
-        Markup.objects.filter(starts_at__lte=moment, withdrawn_at=None)
+        standing_markups()
+        .filter(starts_at__lte=moment)
         .order_by("ai_model", "tenant_code", "-starts_at", "-id")
         .distinct("ai_model", "tenant_code")
     )
@@ -92,10 +93,15 @@ def price_table(moment: datetime) -> PriceTable:
 
 def tables_to_come(now: datetime) -> list[PriceTable]:
     """One for each moment at which something is to change, the next first."""
-    versions = base_versions().filter(starts_at__gt=now).values_list("starts_at", flat=True)
-    markups = Markup.objects.filter(starts_at__gt=now, withdrawn_at=None)
-    moments = sorted({*versions, *markups.values_list("starts_at", flat=True)})
+    moments = sorted({row.starts_at for row in to_come(now)})
     return [price_table(moment) for moment in moments[:_MOST_TO_COME]]
+
+
+def to_come(now: datetime) -> list[PriceVersion | Markup]:
+    """What is set and has not started, the next first."""
+    versions = base_versions().filter(starts_at__gt=now).prefetch_related("rates")
+    rows: list[PriceVersion | Markup] = [*versions, *standing_markups().filter(starts_at__gt=now)]
+    return sorted(rows, key=lambda row: row.starts_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def price_history() -> PriceHistory:
     for version in base_versions().order_by("starts_at", "id").prefetch_related("rates"):
         versions[version.ai_model].append(version)
     markups: dict[Scope, list[Markup]] = defaultdict(list)
-    for row in Markup.objects.filter(withdrawn_at=None).order_by("starts_at", "id"):
+    for row in standing_markups().order_by("starts_at", "id"):
         markups[row.ai_model, row.tenant_code].append(row)
     return PriceHistory(versions, markups)
 
@@ -134,11 +140,17 @@ def base_versions() -> QuerySet[PriceVersion]:
     return PriceVersion.objects.filter(copy_of=None, withdrawn_at=None)
 
 
+def standing_markups() -> QuerySet[Markup]:
+    """Without those that were withdrawn."""
+    return Markup.objects.filter(withdrawn_at=None)
+
+
 def _fill(table: PriceTable) -> None:
+    whose = ("", *table.tenant_codes)
     needed = {
         (version.pk, percent): version
         for version in table.versions.values()
-        for tenant_code in ("", *table.tenant_codes)
+        for tenant_code in whose
         if (percent := table.percent(version, tenant_code)) != version.markup_percent
     }
     known = PriceVersion.objects.filter(copy_of__in={pk for pk, _ in needed})

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from agentflare.money import NUSD_PER_USD, neurons_nusd, price_nusd
-from billing.prices.markups import PriceTable, base_versions, price_table
+from billing.prices.markups import PriceTable, base_versions, price_table, standing_markups
 from billing.prices.models import Markup, PriceVersion, Rate, Unit
 from tenants.audit import services as audit
 from tenants.audit.services import Actor
@@ -23,6 +24,7 @@ BY_THE_MILLION = frozenset(
     {Unit.INPUT_TOKENS, Unit.CACHED_INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.CHARACTERS}
 )
 
+AT_A_LOSS = "A markup below zero would sell at a loss."
 # Cloudflare's own figure decides while it is within this of what our rates say; beyond, it is
 # no figure but a fault, theirs or ours.
 _LEAST_BELIEVABLE, _MOST_BELIEVABLE = Decimal("0.5"), Decimal("1.5")
@@ -158,7 +160,7 @@ def set_markup(
     What was admitted before keeps its price. Raises ValueError below zero.
     """
     if percent is not None and percent < 0:
-        raise ValueError("A markup below zero would sell at a loss.")
+        raise ValueError(AT_A_LOSS)
     row = Markup.objects.create(
         ai_model=ai_model,
         tenant_code=tenant_code,
@@ -185,9 +187,8 @@ def note_for_tenant(row: Markup, *, actor: str | Actor, action: str = "prices.ch
 @transaction.atomic
 def withdraw(row: PriceVersion | Markup, *, actor: str | Actor = "") -> bool:
     """Take back what has not started. Returns whether this call did; a repeat changes nothing."""
-    to_come = type(row)._default_manager.filter(
-        pk=row.pk, starts_at__gt=timezone.now(), withdrawn_at=None
-    )
+    rows: Any = standing_markups() if isinstance(row, Markup) else base_versions()
+    to_come = rows.filter(pk=row.pk, starts_at__gt=timezone.now())
     is_done = bool(to_come.update(withdrawn_at=timezone.now()))
     if is_done and isinstance(row, Markup):
         note_for_tenant(row, actor=actor, action="prices.withdrawn")

@@ -17,7 +17,7 @@ from unfold.decorators import display
 from billing.stripe.inbox import object_of, replay
 from billing.stripe.models import StripeEvent
 from tenants.operators.read_only import ReadOnlyAdmin, tenant_link
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import reason_given
 from tenants.operators.services import operator, record
 from tenants.registry.models import Tenant
 
@@ -104,12 +104,9 @@ class StripeEventAdmin(ReadOnlyAdmin):
 def replay_one(request: HttpRequest, event_pk: int) -> HttpResponse:
     """Looked at again within ten seconds. What it asked for is done once, however often."""
     event = get_object_or_404(StripeEvent, pk=event_pk)
-    form = ReasonForm(request.POST)
-    if form.is_valid():
-        _replay([event], request, form.cleaned_data["reason"])
+    if reason := reason_given(request):
+        _replay([event], request, reason)
         messages.success(request, "It is looked at again within ten seconds.")
-    else:
-        messages.error(request, "Reason: say why.")
     return redirect("admin:stripe_stripeevent_change", event_pk)
 
 
@@ -118,12 +115,10 @@ def replay_one(request: HttpRequest, event_pk: int) -> HttpResponse:
 @require_POST
 def replay_failed(request: HttpRequest) -> HttpResponse:
     """All that have failed."""
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why.")
+    if not (reason := reason_given(request)):
         return redirect("admin:stripe_stripeevent_changelist")
     failed = list(StripeEvent.objects.filter(state=StripeEvent.State.FAILED))
-    _replay(failed, request, form.cleaned_data["reason"])
+    _replay(failed, request, reason)
     messages.success(request, f"{len(failed)} are looked at again within ten seconds.")
     return redirect("admin:stripe_stripeevent_changelist")
 

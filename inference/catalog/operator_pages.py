@@ -19,7 +19,7 @@ from inference.catalog.comparing import compare
 from inference.catalog.models import AIModel, Comparison, Difference
 from inference.catalog.selectors import USED_DAYS
 from inference.catalog.tasks import send_notices_task
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import ReasonForm, reason_given
 from tenants.operators.services import operator, record
 
 
@@ -60,9 +60,7 @@ def compare_now(request: HttpRequest) -> HttpResponse:
 def dismiss(request: HttpRequest, difference_id: int) -> HttpResponse:
     """Until Cloudflare says something else again."""
     row = get_object_or_404(Difference, pk=difference_id)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why.")
+    if not (reason := reason_given(request)):
         return redirect("admin_comparison")
     with transaction.atomic():
         row.dismissed_at = timezone.now()
@@ -71,7 +69,7 @@ def dismiss(request: HttpRequest, difference_id: int) -> HttpResponse:
             actor=operator(request),
             action="difference.dismissed",
             subject=str(row),
-            reason=form.cleaned_data["reason"],
+            reason=reason,
             ours=row.ours,
             theirs=row.theirs,
         )

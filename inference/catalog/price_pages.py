@@ -1,7 +1,6 @@
 """What is charged, what is to come, and what it was: for the operator."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,13 +19,13 @@ from django.views.decorators.http import require_POST, require_safe
 from billing.business.charts import rates_chart
 from billing.business.figures import Figures, by_model, first_day
 from billing.prices.admin import sentence
-from billing.prices.markups import PriceHistory, base_versions, price_history, price_table
+from billing.prices.markups import PriceHistory, price_history, price_table, to_come
 from billing.prices.models import Markup, PriceVersion
 from billing.prices.services import as_price, withdraw
 from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel
 from inference.catalog.previewed import DAYS
-from tenants.operators.reasons import ReasonForm
+from tenants.operators.reasons import reason_given
 from tenants.operators.services import operator, record
 
 _KINDS: dict[str, type[PriceVersion] | type[Markup]] = {"price": PriceVersion, "markup": Markup}
@@ -52,8 +51,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ToCome:
-    what: str
     row: PriceVersion | Markup
+
+    @property
+    def what(self) -> str:
+        return "markup" if isinstance(self.row, Markup) else "price"
 
     @property
     def told(self) -> str:
@@ -79,23 +81,12 @@ def prices(request: HttpRequest) -> HttpResponse:
         "unpriced": [name for name in names if name not in table.versions],
         "markups": sorted(table.markups.values(), key=lambda row: (row.tenant_code, row.ai_model)),
         "default_percent": settings.MARKUP_PERCENT,
-        "to_come": list(_to_come(now)),
+        "to_come": [ToCome(row) for row in to_come(now)],
         "floor": settings.MARGIN_FLOOR_PERCENT,
         "days": DAYS,
         "may_set": request.user.has_perm("prices.add_markup"),
     }
     return render(request, "admin/prices.html", context)
-
-
-def _to_come(now: datetime) -> Iterator[ToCome]:
-    rows = [
-        *(ToCome("price", row) for row in base_versions().filter(starts_at__gt=now)),
-        *(
-            ToCome("markup", row)
-            for row in Markup.objects.filter(starts_at__gt=now, withdrawn_at=None)
-        ),
-    ]
-    yield from sorted(rows, key=lambda each: each.row.starts_at)
 
 
 @staff_member_required
@@ -106,9 +97,7 @@ def withdraw_price(request: HttpRequest, what: str, pk: int) -> HttpResponse:
     if what not in _KINDS:
         raise Http404
     row: Any = get_object_or_404(_KINDS[what], pk=pk)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Reason: say why.")
+    if not (reason := reason_given(request)):
         return redirect("admin_prices")
     with transaction.atomic():
         is_done = withdraw(row, actor=operator(request))
@@ -117,7 +106,7 @@ def withdraw_price(request: HttpRequest, what: str, pk: int) -> HttpResponse:
                 actor=operator(request),
                 action=f"{what}.withdrawn",
                 subject=str(row),
-                reason=form.cleaned_data["reason"],
+                reason=reason,
                 tenant=row.tenant if isinstance(row, Markup) else None,
             )
             transaction.on_commit(changed)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -36,6 +37,16 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=_LONGEST, strip=True, error_messages={"required": "Say why."}
     )
+
+
+def reason_given(request: HttpRequest, *, why: str = "say why.") -> str:
+    """Of a form of our own that has nothing but a reason; "" where there is none, and then the
+    operator was told. why: what to say."""
+    form = ReasonForm(request.POST)
+    if form.is_valid():
+        return str(form.cleaned_data["reason"])
+    messages.error(request, f"Reason: {why}")
+    return ""
 
 
 class Reasoned(ModelAdmin if TYPE_CHECKING else object):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from billing.prices.markups import price_table
+from billing.prices.markups import price_table, to_come
 from billing.prices.models import Markup
 from billing.prices.services import set_markup, withdraw
 from inference.catalog.fresh import changed
@@ -47,8 +47,8 @@ class Command(BaseCommand):
     def list_(self, **options: Any) -> None:
         now = timezone.now()
         in_force = price_table(now).markups.values()
-        to_come = Markup.objects.filter(starts_at__gt=now, withdrawn_at=None)
-        for state, rows in (("in force", in_force), ("to come", to_come)):
+        markups = [row for row in to_come(now) if isinstance(row, Markup)]
+        for state, rows in (("in force", in_force), ("to come", markups)):
             for row in rows:
                 self.stdout.write(f"{row.pk}  {state}  {row}")
 
