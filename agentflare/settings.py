@@ -562,7 +562,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
-    "send-model-notices": {
+    "send-notices": {
         "task": "inference.catalog.tasks.send_notices_task",
         "schedule": 30.0,
         "options": {"expires": 30},

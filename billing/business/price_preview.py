@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Sum
 
 from billing.business.models import TenantDay
-from billing.prices.markups import PriceTable, price_history
+from billing.prices.markups import PriceHistory, PriceTable, price_history
 from billing.prices.models import PriceVersion, Unit
 from billing.prices.services import as_price
 from tenants.registry.models import Tenant
@@ -68,17 +69,28 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """by_model, by_tenant: those alone whose sums change, the largest change first. before: at the
-    prices that hold now."""
+    """by_model, by_tenant: those alone whose sums change, the largest change first. of_tenants:
+    code → its AI models whose sums change. before, after: at
+    the prices of the tables of these names."""
 
     since: date
     total: Change
     by_model: list[Change]
     by_tenant: list[Change]
+    of_tenants: Mapping[str, list[Change]]
 
     @property
     def warnings(self) -> list[Change]:
         return [each for each in (*self.by_model, *self.by_tenant) if each.falls_below_floor]
+
+    @property
+    def dearer_for(self) -> list[str]:
+        """Codes of tenants with an AI model that becomes dearer."""
+        return [
+            code
+            for code, changes in self.of_tenants.items()
+            if any(change.revenue_change > 0 for change in changes)
+        ]
 
 
 def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
@@ -87,30 +99,37 @@ def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
     What was paid is reckoned anew from the prices that held on each day; where one changed in the
     middle of a day, by the one that it ended with, and that is not exact.
     """
+    of_pair: dict[tuple[str, str], list[Change]] = defaultdict(list)
     of_model: dict[str, list[Change]] = defaultdict(list)
     of_tenant: dict[str, list[Change]] = defaultdict(list)
-    every: list[Change] = []
-    at = cache(price_history().table)
+    of_tenants: dict[str, list[Change]] = defaultdict(list)
+    known = price_history()
+    at = cache(known.table)
     days: Any = TenantDay.objects.filter(day__gte=since).values("day", "ai_model", "tenant_code")
     sums = {unit.value: Sum(unit.value) for unit in _TOKENS}
     for row in days.annotate(paid=Sum("cost_nusd"), cost=Sum("provider_cost_nusd"), **sums):
-        change = _change(row, at, before, after)
-        every.append(change)
-        of_model[row["ai_model"]].append(change)
-        of_tenant[row["tenant_code"]].append(change)
+        of_pair[row["tenant_code"], row["ai_model"]].append(_change(row, known, at, before, after))
+    for (code, ai_model), rows in of_pair.items():
+        change = _sum(ai_model, code, rows)
+        of_model[ai_model].append(change)
+        of_tenant[code].append(change)
+        if change.before != change.after:
+            of_tenants[code].append(change)
     names = dict(Tenant.objects.values_list("code", "name"))
     return Preview(
         since=since,
-        total=_sum("", "", every),
+        total=_sum("", "", chain.from_iterable(of_pair.values())),
         by_model=_changed(_sum(name, "", rows) for name, rows in of_model.items()),
         by_tenant=_changed(
             _sum(names.get(code, code), code, rows) for code, rows in of_tenant.items()
         ),
+        of_tenants=of_tenants,
     )
 
 
 def _change(
     row: Mapping[str, Any],
+    known: PriceHistory,
     at: Callable[[datetime], PriceTable],
     before: PriceTable,
     after: PriceTable,
@@ -119,8 +138,7 @@ def _change(
     morning = datetime.combine(row["day"], time.min, UTC)
     at_first = at(morning).pair(*whose)
     at_last = at(morning + timedelta(days=1, microseconds=-1)).pair(*whose)
-    # Of before any price is known, as far as we know: this one.
-    paid_by = at_last or before.pair(*whose)
+    paid_by = at_last or known.first(*whose)
     was = Money(row["paid"], row["cost"])
     now, is_exact = _at(was, row, paid_by, before.pair(*whose))
     becomes, is_exact_then = _at(was, row, paid_by, after.pair(*whose))

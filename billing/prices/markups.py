@@ -115,6 +115,15 @@ class PriceHistory:
         """Without copies: `pair` tells what held, `version` does not."""
         return PriceTable(moment, _latest(self.versions, moment), _latest(self.markups, moment))
 
+    def first(self, ai_model: str, tenant_code: str = "") -> tuple[PriceVersion, Decimal] | None:
+        """As far as is known, what held before the first price that is known."""
+        versions = self.versions.get(ai_model)
+        return self.table(versions[0].starts_at).pair(ai_model, tenant_code) if versions else None
+
+    def without(self, row: PriceVersion | Markup) -> "PriceHistory":
+        """As if it had not been set."""
+        return PriceHistory(_leave_out(self.versions, row), _leave_out(self.markups, row))
+
 
 def price_history() -> PriceHistory:
     """Two statements, and one for the rates."""
@@ -133,6 +142,12 @@ def _latest(rows: Mapping[_Key, Sequence[_Row]], moment: datetime) -> dict[_Key,
         if begun := bisect_right(each, moment, key=lambda row: row.starts_at):
             found[key] = each[begun - 1]
     return found
+
+
+def _leave_out(
+    rows: Mapping[_Key, Sequence[_Row]], gone: PriceVersion | Markup
+) -> dict[_Key, Sequence[_Row]]:
+    return {key: [row for row in each if row != gone] for key, each in rows.items()}
 
 
 def base_versions() -> QuerySet[PriceVersion]:

@@ -165,6 +165,34 @@ class ModelNoticeReceipt(models.Model):
         return f"{self.notice_id} {self.tenant_code}"
 
 
+class PriceNotice(models.Model):
+    """What one tenant is told of prices that rise, or then do not. Sent once."""
+
+    about = models.CharField(max_length=40, help_text="such as `markup 12`")
+    tenant_code = models.CharField(max_length=6)
+    subject = models.CharField(max_length=150)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("id",)
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["about", "tenant_code"], name="price_notice_once_per_tenant"
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["id"], name="price_notice_unsent", condition=models.Q(sent_at=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.about} {self.tenant_code}"
+
+
 class Comparison(models.Model):
     """One look at Cloudflare's own list of models. Where it failed, what was known stands."""
 

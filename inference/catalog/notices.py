@@ -26,6 +26,12 @@ def users_of(ai_model: AIModel) -> list[Tenant]:
     return list(Tenant.objects.filter(code__in=codes, closure=None).order_by("name"))
 
 
+def addresses_of(tenant: Tenant) -> list[str]:
+    """Of those who decide which AI models are used."""
+    people = Membership.objects.filter(tenant=tenant, role__in=_TOLD, user__is_active=True)
+    return sorted(people.values_list("user__email", flat=True))
+
+
 def draft(ai_model: AIModel) -> tuple[str, str]:
     """Subject and text to begin with."""
     when = f" on {ai_model.ends_on}" if ai_model.ends_on else ""
@@ -67,8 +73,7 @@ def _send(notice: ModelNotice) -> int:
     told = 0
     for tenant in users_of(notice.ai_model):
         with transaction.atomic():
-            people = Membership.objects.filter(tenant=tenant, role__in=_TOLD, user__is_active=True)
-            addresses = sorted(people.values_list("user__email", flat=True))
+            addresses = addresses_of(tenant)
             _, is_new = ModelNoticeReceipt.objects.get_or_create(
                 notice=notice, tenant_code=tenant.code, defaults={"mails": len(addresses)}
             )

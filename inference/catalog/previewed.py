@@ -16,11 +16,13 @@ from billing.business.figures import first_day
 from billing.business.price_preview import Preview, preview
 from billing.prices.markups import PriceTable, price_table
 from inference.catalog.fresh import changed
+from inference.catalog.price_changes import tell_tenants
 from tenants.operators.reasons import ReasonedAdmin
+from tenants.operators.services import operator
 
 DAYS = 30
-_CONFIRMED = "_confirmed"
-_KEPT_BACK = ("csrfmiddlewaretoken", _CONFIRMED)
+_CONFIRMED, _TELL = "_confirmed", "_tell"
+_KEPT_BACK = ("csrfmiddlewaretoken", _CONFIRMED, _TELL)
 
 
 class PreviewedAdmin(ReasonedAdmin):
@@ -73,4 +75,6 @@ class PreviewedAdmin(ReasonedAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
+        if _CONFIRMED in request.POST and _TELL in request.POST:
+            tell_tenants(form.instance, reason=form.cleaned_data["reason"], actor=operator(request))
         transaction.on_commit(changed)

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -21,12 +20,13 @@ from billing.business.figures import Figures, by_model, first_day
 from billing.prices.admin import sentence
 from billing.prices.markups import PriceHistory, price_history, price_table, to_come
 from billing.prices.models import Markup, PriceVersion
-from billing.prices.services import as_price, withdraw
-from inference.catalog.fresh import changed
+from billing.prices.services import as_price
 from inference.catalog.models import AIModel
 from inference.catalog.previewed import DAYS
+from inference.catalog.price_changes import take_back
+from inference.catalog.price_notices import about, kind_of, told_of
 from tenants.operators.reasons import reason_given
-from tenants.operators.services import operator, record
+from tenants.operators.services import operator
 
 _KINDS: dict[str, type[PriceVersion] | type[Markup]] = {"price": PriceVersion, "markup": Markup}
 
@@ -51,11 +51,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ToCome:
+    """tenants_told: of those for whom it makes something dearer."""
+
     row: PriceVersion | Markup
+    tenants_told: int
 
     @property
     def what(self) -> str:
-        return "markup" if isinstance(self.row, Markup) else "price"
+        return kind_of(self.row)
 
     @property
     def told(self) -> str:
@@ -66,9 +69,9 @@ class ToCome:
 @permission_required("prices.view_priceversion", raise_exception=True)
 @require_safe
 def prices(request: HttpRequest) -> HttpResponse:
-    """Three statements for all models' prices, and one for their use."""
+    """A handful of statements, however many models and tenants there are."""
     now = timezone.now()
-    table = price_table(now)
+    table, told = price_table(now), told_of()
     used = {row.name: row.figures for row in by_model(first_day(DAYS))}
     names = AIModel.objects.filter(state=AIModel.State.OFFERED).values_list("name", flat=True)
     lines = [
@@ -81,7 +84,7 @@ def prices(request: HttpRequest) -> HttpResponse:
         "unpriced": [name for name in names if name not in table.versions],
         "markups": sorted(table.markups.values(), key=lambda row: (row.tenant_code, row.ai_model)),
         "default_percent": settings.MARKUP_PERCENT,
-        "to_come": [ToCome(row) for row in to_come(now)],
+        "to_come": [ToCome(row, told.get(about(row), 0)) for row in to_come(now)],
         "floor": settings.MARGIN_FLOOR_PERCENT,
         "days": DAYS,
         "may_set": request.user.has_perm("prices.add_markup"),
@@ -99,18 +102,7 @@ def withdraw_price(request: HttpRequest, what: str, pk: int) -> HttpResponse:
     row: Any = get_object_or_404(_KINDS[what], pk=pk)
     if not (reason := reason_given(request)):
         return redirect("admin_prices")
-    with transaction.atomic():
-        is_done = withdraw(row, actor=operator(request))
-        if is_done:
-            record(
-                actor=operator(request),
-                action=f"{what}.withdrawn",
-                subject=str(row),
-                reason=reason,
-                tenant=row.tenant if isinstance(row, Markup) else None,
-            )
-            transaction.on_commit(changed)
-    if is_done:
+    if take_back(row, reason=reason, actor=operator(request)):
         messages.success(request, "It will not start.")
     else:
         messages.error(request, "It has started or was withdrawn already: set another one.")

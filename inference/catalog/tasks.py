@@ -4,12 +4,13 @@ from celery import shared_task
 
 from inference.catalog.comparing import compare
 from inference.catalog.notices import send_notices
+from inference.catalog.price_notices import send_price_notices
 
 
 @shared_task
 def send_notices_task() -> int:
     """Those that are owed: of the operator's page, and what a killed process has left."""
-    return send_notices()
+    return send_notices() + send_price_notices()
 
 
 @shared_task

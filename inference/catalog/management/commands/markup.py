@@ -10,9 +10,10 @@ from django.utils.dateparse import parse_datetime
 
 from billing.prices.markups import price_table, to_come
 from billing.prices.models import Markup
-from billing.prices.services import set_markup, withdraw
+from billing.prices.services import set_markup
 from inference.catalog.fresh import changed
 from inference.catalog.models import AIModel
+from inference.catalog.price_changes import take_back, tell_tenants
 from tenants.operators.services import record
 from tenants.registry.models import Tenant
 
@@ -37,6 +38,11 @@ class Command(BaseCommand):
         put.add_argument("--tenant", default="", help="a tenant's code; left out: all")
         put.add_argument("--start", help="ISO time with its zone; left out: now")
         put.add_argument("--reason", required=True)
+        put.add_argument(
+            "--tell",
+            action="store_true",
+            help="mail the tenants for whom it makes something dearer",
+        )
         back = actions.add_parser("withdraw", help="take back one that has not started")
         back.add_argument("number", type=int, help="as `list` shows it")
         back.add_argument("--reason", required=True)
@@ -53,7 +59,15 @@ class Command(BaseCommand):
                 self.stdout.write(f"{row.pk}  {state}  {row}")
 
     def set_(
-        self, *, percent: str, model: str, tenant: str, start: str | None, **options: Any
+        self,
+        *,
+        percent: str,
+        model: str,
+        tenant: str,
+        start: str | None,
+        reason: str,
+        tell: bool,
+        **options: Any,
     ) -> None:
         if model and not AIModel.objects.filter(name=model).exists():
             raise CommandError(f"There is no AI model {model!r}.")
@@ -75,29 +89,26 @@ class Command(BaseCommand):
                 starts_at=starts_at,
                 created_by="command",
             )
-            self._record("added", row, options["reason"], whose)
+            record(
+                actor="command",
+                action="markup.added",
+                subject=str(row),
+                reason=reason,
+                tenant=whose,
+            )
+            told = tell_tenants(row, reason=reason, actor="command") if tell else 0
+            transaction.on_commit(changed)
         self.stdout.write(f"{row.pk}  {row}")
+        if tell:
+            self.stdout.write(f"Tenants that pay more and are told: {told}")
 
     def withdraw_(self, *, number: int, reason: str, **options: Any) -> None:
         row = Markup.objects.filter(pk=number).first()
         if row is None:
             raise CommandError(f"There is no markup {number}.")
-        with transaction.atomic():
-            if not withdraw(row, actor="command"):
-                raise CommandError("It has started or was withdrawn already: set another one.")
-            whose = Tenant.objects.filter(code=row.tenant_code).first()
-            self._record("withdrawn", row, reason, whose)
+        if not take_back(row, reason=reason, actor="command"):
+            raise CommandError("It has started or was withdrawn already: set another one.")
         self.stdout.write(f"It will not start: {row}")
-
-    def _record(self, verb: str, row: Markup, reason: str, tenant: Tenant | None) -> None:
-        record(
-            actor="command",
-            action=f"markup.{verb}",
-            subject=str(row),
-            reason=reason,
-            tenant=tenant,
-        )
-        transaction.on_commit(changed)
 
 
 def _percent(text: str) -> Decimal | None:
