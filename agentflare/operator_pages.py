@@ -23,10 +23,10 @@ SIDEBAR = {
         Page("Plans", "speed", "registry", "plan"),
         Page("Domains", "language", "registry", "domain"),
         Page("Announcements", "campaign", "announcements", "announcement"),
+        Page("Maintenance", "construction", "announcements", "maintenance", "admin_maintenance"),
     ],
     "People": [
         Page("Users", "group", "users", "user"),
-        Page("Maintenance", "construction", "announcements", "maintenance", "admin_maintenance"),
         Page("Sign-ins", "login", "users", "signin"),
         Page("Operators’ trail", "history", "operators", "operatoraction"),
     ],

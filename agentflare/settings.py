@@ -318,6 +318,7 @@ UNFOLD = {
     "LOGIN": {"form": "tenants.users.forms.OperatorSignInForm"},
     "DASHBOARD_CALLBACK": "billing.business.overview.overview",
     "STYLES": [lambda request: static("operator.css")],
+    "SCRIPTS": [lambda request: static("operator.js")],
     "SIDEBAR": {"navigation": "agentflare.operator_pages.sidebar"},
     # The accent of static/site.css, and its lighter and darker neighbours.
     "COLORS": {

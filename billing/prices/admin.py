@@ -18,9 +18,9 @@ from unfold.decorators import display
 
 from billing.prices.markups import base_versions, standing_markups
 from billing.prices.models import Markup, PriceVersion, Rate, Unit
+from billing.prices.rate_form import RateForm, as_quoted, quoted_in
 from billing.prices.services import (
     AT_A_LOSS,
-    BY_THE_MILLION,
     as_price,
     latest_version,
     note_for_tenant,
@@ -32,7 +32,8 @@ from tenants.registry.models import Tenant
 
 def charge(version: PriceVersion, unit: str, percent: Decimal | None = None) -> str:
     """What a tenant pays, in words: "$0.35 per million". percent: a markup in place of its own."""
-    count, per = (1_000_000, "million") if unit in BY_THE_MILLION else (1, "unit")
+    count = quoted_in(unit)
+    per = "unit" if count == 1 else "million"
     return f"{usd(as_price(version, percent).charge_nusd({unit: count}))} per {per}"
 
 
@@ -106,12 +107,13 @@ class RateFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 class RateInline(TabularInline):
     model = Rate
+    form = RateForm
     formset = RateFormSet
     extra = 1
     min_num = 1
     validate_min = True
     hide_title = True
-    readonly_fields = ("charged",)
+    readonly_fields = ("costs", "charged")
 
     def get_extra(
         self, request: HttpRequest, obj: PriceVersion | None = None, **kwargs: Any
@@ -121,7 +123,7 @@ class RateInline(TabularInline):
         return self.extra + (latest.rates.count() if latest else 0)
 
     def get_fields(self, request: HttpRequest, obj: PriceVersion | None = None) -> tuple[str, ...]:
-        return ("unit", "neurons", "nusd", "charged") if obj else ("unit", "neurons", "nusd")
+        return ("unit", "costs", "charged") if obj else ("unit", "quoted_neurons", "quoted_usd")
 
     def has_add_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:
         return obj is None
@@ -136,6 +138,13 @@ class RateInline(TabularInline):
         """Begin with no unit, so that an empty row stays empty."""
         kwargs["choices"] = db_field.get_choices()
         return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    @display(description="Costs us")
+    def costs(self, rate: Rate) -> str:
+        quoted = as_quoted(rate)
+        per = "" if quoted_in(rate.unit) == 1 else " per million"
+        in_usd = f"${quoted['quoted_usd']}{per}"
+        return in_usd if rate.neurons is None else f"{quoted['quoted_neurons']} neurons{per}"
 
     @display(description="Tenants pay")
     def charged(self, rate: Rate) -> str:
@@ -185,7 +194,7 @@ class PriceVersionAdmin(ModelAdmin):
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> Any:
         kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         if request.method == "GET" and (latest := latest_version(request.GET.get("ai_model", ""))):
-            kwargs["initial"] = list(latest.rates.values("unit", "neurons", "nusd"))
+            kwargs["initial"] = [as_quoted(rate) for rate in latest.rates.all()]
         return kwargs
 
     def has_change_permission(self, request: HttpRequest, obj: PriceVersion | None = None) -> bool:

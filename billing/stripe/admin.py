@@ -42,7 +42,7 @@ class StripeEventAdmin(ReadOnlyAdmin):
     list_before_template = "admin/stripe_events_note.html"
     change_form_before_template = "admin/stripe_event_replay.html"
     fieldsets = (
-        (None, {"fields": ("type", "event_id", "shown_state", "of_tenant", "error")}),
+        (None, {"fields": ("type", "event_id", "state", "of_tenant", "error")}),
         (
             "When",
             {"fields": ("created_at", "received_at", "attempts", "next_try_at", "processed_at")},
@@ -50,7 +50,7 @@ class StripeEventAdmin(ReadOnlyAdmin):
         ("What Stripe said", {"fields": ("about", "pretty")}),
     )
     readonly_fields = (
-        *("type", "event_id", "shown_state", "of_tenant", "error", "created_at", "received_at"),
+        *("type", "event_id", "state", "of_tenant", "error", "created_at", "received_at"),
         *("attempts", "next_try_at", "processed_at", "about", "pretty"),
     )
 

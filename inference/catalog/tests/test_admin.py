@@ -1,5 +1,6 @@
 """The catalogue and its prices in the admin."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -50,7 +51,7 @@ def set_price(client: Client, model: str, neurons: dict[str, str], **fields: Any
         **fields,
     }
     for number, (unit, amount) in enumerate(neurons.items()):
-        form |= {f"rates-{number}-unit": unit, f"rates-{number}-neurons": amount}
+        form |= {f"rates-{number}-unit": unit, f"rates-{number}-quoted_neurons": amount}
     return client.post(f"{LIST}add/", form)
 
 
@@ -65,7 +66,7 @@ def test_a_new_price_takes_force_at_once_and_the_old_one_stays(operator: Client)
 
     assert response.status_code == 302
     price = prices_at(timezone.now())[CHAT]
-    assert price.rates["output_tokens"] == Decimal("0.2") * 11_000 * Decimal("1.5")
+    assert price.rates["output_tokens"] == Decimal("0.0000002") * 11_000 * Decimal("1.5")
     version = PriceVersion.objects.get(pk=price.version_id)
     assert version.source == PriceVersion.Source.OPERATOR
     assert PriceVersion.objects.get(pk=before.version_id).rates.exists()
@@ -192,3 +193,45 @@ def test_the_quickstarts_ai_model_is_on_offer() -> None:
 
     assert (model.state, model.kind) == (AIModel.State.OFFERED, "chat")
     assert QUICKSTART_MODEL in prices_at(timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("unit", "quoted", "kept"),
+    [
+        ("input_tokens", {"quoted_neurons": "4625"}, ("0.004625", None)),
+        ("input_tokens", {"quoted_usd": "0.35"}, (None, "350")),
+        ("characters", {"quoted_usd": "15"}, (None, "15000")),
+        ("images", {"quoted_neurons": "4.8"}, ("4.8", None)),
+        ("images", {"quoted_usd": "0.01"}, (None, "10000000")),
+        ("input_tokens", {"quoted_neurons": "0"}, ("0", None)),
+    ],
+)
+def test_a_rate_is_given_as_price_lists_quote_it_and_kept_for_one_unit(
+    operator: Client, unit: str, quoted: dict[str, str], kept: tuple[str | None, str | None]
+) -> None:
+    rows = {f"rates-0-{name}": value for name, value in quoted.items()}
+    needed = {"rates-0-unit": unit, **rows}
+    if unit != "input_tokens":
+        needed |= {"rates-1-unit": "input_tokens", "rates-1-quoted_neurons": "1"}
+    response = set_price(operator, EMBEDDINGS, {}, **{"rates-TOTAL_FORMS": 2}, **needed)
+
+    assert response.status_code == 302
+    version = set_here().get()
+    rate = version.rates.get(unit=unit)
+    amounts = tuple(None if amount is None else Decimal(amount) for amount in kept)
+    assert (rate.neurons, rate.nusd) == amounts
+    page = operator.get(f"{LIST}{version.pk}/change/").content.decode()
+    ((_, amount),) = quoted.items()
+    assert re.search(rf"\$?{re.escape(amount)}( neurons)?( per million)?\s*<", page)
+    # The next one begins with the same figures.
+    again = operator.get(f"{LIST}add/?ai_model={EMBEDDINGS}").content.decode()
+    assert f'value="{amount}"' in again
+
+
+@pytest.mark.parametrize("amount", ["0.0000001", "1e30", "NaN", "Infinity", "x"])
+def test_a_rate_that_cannot_be_kept_is_refused_and_not_rounded(
+    operator: Client, amount: str
+) -> None:
+    response = set_price(operator, EMBEDDINGS, {"input_tokens": amount})
+    assert response.status_code == 200
+    assert operators_prices() == 0

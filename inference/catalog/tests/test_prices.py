@@ -282,8 +282,10 @@ def test_rates_are_weighed_by_the_tokens_that_were_used(acme: Any, operator: Cli
     used(acme.code, revenue=12_000_000_000, cost=10_000_000_000)
     latest = prices_at(timezone.now())[MODEL]
     form = operator.get(f"{VERSIONS}add/?ai_model={MODEL}").content.decode()
-    given = dict(re.findall(r'name="(rates-\d+-(?:neurons|nusd))"[^>]*?value="([^"]*)"', form))
-    given |= dict(re.findall(r'value="([^"]*)"[^>]*?name="(rates-\d+-neurons)"', form))
+    given = dict(
+        re.findall(r'name="(rates-\d+-quoted_(?:neurons|usd))"[^>]*?value="([^"]*)"', form)
+    )
+    given |= dict(re.findall(r'value="([^"]*)"[^>]*?name="(rates-\d+-quoted_neurons)"', form))
     assert len(given) >= len(latest.rates)
 
     fields = {
@@ -296,8 +298,8 @@ def test_rates_are_weighed_by_the_tokens_that_were_used(acme: Any, operator: Cli
         "rates-MIN_NUM_FORMS": 1,
     }
     for number, (unit, cost) in enumerate(latest.costs.items()):
-        neurons = (2 * cost / 11_000).quantize(Decimal("0.000000000001"))
-        fields |= {f"rates-{number}-unit": unit, f"rates-{number}-neurons": f"{neurons:f}"}
+        neurons = (2_000_000 * cost / 11_000).quantize(Decimal("0.000001"))
+        fields |= {f"rates-{number}-unit": unit, f"rates-{number}-quoted_neurons": f"{neurons:f}"}
     page = operator.post(f"{VERSIONS}add/", fields).content.decode()
 
     assert "Nothing is set yet" in page
