@@ -4,7 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from io import StringIO
 
 from django.db import transaction
@@ -56,8 +56,9 @@ class Close:
 
 
 def months() -> list[date]:
-    """Those that anything was booked in, the latest first."""
-    return list(LedgerMonth.objects.order_by("-month").values_list("month", flat=True).distinct())
+    """Those that anything was booked in, the latest first; this one where there are none."""
+    booked = LedgerMonth.objects.order_by("-month").values_list("month", flat=True).distinct()
+    return list(booked) or [datetime.now(UTC).date().replace(day=1)]
 
 
 def close_of(month: date) -> list[Close]:

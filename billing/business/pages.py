@@ -95,7 +95,7 @@ def disputes(request: HttpRequest) -> HttpResponse:
 def _month(text: str, months: list[date]) -> date:
     """The latest unless another is named. Raises Http404 for one without anything in it."""
     if not text:
-        return months[0] if months else datetime.now(UTC).date().replace(day=1)
+        return months[0]
     for month in months:
         if f"{month:%Y-%m}" == text:
             return month

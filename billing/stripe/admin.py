@@ -40,7 +40,7 @@ class StripeEventAdmin(ReadOnlyAdmin):
     search_fields = ("event_id", "payload", "tenant_code")
     date_hierarchy = "created_at"
     list_before_template = "admin/stripe_events_note.html"
-    change_form_before_template = "admin/stripe_event_replay.html"
+    change_form_outer_before_template = "admin/stripe_event_replay.html"
     fieldsets = (
         (None, {"fields": ("type", "event_id", "state", "of_tenant", "error")}),
         (

@@ -1,6 +1,9 @@
 """The month's close agrees with the ledgers, to the nano-dollar."""
 
 import csv
+import html
+import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import StringIO
@@ -13,7 +16,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.business.closes import changed_since, close_of, total_of
-from billing.business.models import MonthClose
+from billing.business.models import LedgerMonth, MonthClose
 from billing.business.rolling_up import roll_up
 from billing.dashboard.tests.builders import USD, call, settle, text
 from billing.ledger.models import JournalEntry
@@ -149,3 +152,21 @@ def test_the_command_writes_the_file_and_tells_the_sums(closed: Any, tmp_path: P
     assert Decimal(rows[-1][-1]) == Decimal(total_of(close_of(MARCH)).closing_nusd) / USD
     with pytest.raises(CommandError, match="no month"):
         call_command("close_month", "soon")
+
+
+@pytest.fixture
+def nothing_booked(_database: None) -> Iterator[None]:
+    """What other tests have booked comes back."""
+    rows = list(LedgerMonth.objects.all())
+    LedgerMonth.objects.all().delete()
+    yield
+    LedgerMonth.objects.bulk_create(rows)
+
+
+@pytest.mark.usefixtures("nothing_booked")
+def test_before_anything_is_booked_page_and_file_are_of_this_month() -> None:
+    browser = operator_browser()
+    (link,) = re.findall(r'href="(\?month=[^"]*)"', browser.get("/admin/close/").content.decode())
+    told = browser.get(f"/admin/close/{html.unescape(link)}")
+    assert told.status_code == 200
+    assert told.content.decode().startswith("Tenant,Code,")
