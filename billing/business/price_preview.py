@@ -11,9 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Sum
+from django.utils import timezone
 
 from billing.business.models import TenantDay
-from billing.prices.markups import PriceHistory, PriceTable, price_history
+from billing.prices.markups import PriceHistory, PriceTable
 from billing.prices.models import PriceVersion, Unit
 from billing.prices.services import as_price
 from tenants.registry.models import Tenant
@@ -93,18 +94,19 @@ class Preview:
         ]
 
 
-def preview(before: PriceTable, after: PriceTable, *, since: date) -> Preview:
+def preview(before: PriceTable, after: PriceTable, *, known: PriceHistory, since: date) -> Preview:
     """The use since then, at the prices of `before` and at those of `after`.
 
-    What was paid is reckoned anew from the prices that held on each day; where one changed in the
-    middle of a day, by the one that it ended with, and that is not exact.
+    known: what was paid by, without what is not set yet. The sums are reckoned anew from the
+    prices that held on each day; where one changed in the middle of a day, by the one that it
+    ended with, and that is not exact.
     """
     of_pair: dict[tuple[str, str], list[Change]] = defaultdict(list)
     of_model: dict[str, list[Change]] = defaultdict(list)
     of_tenant: dict[str, list[Change]] = defaultdict(list)
     of_tenants: dict[str, list[Change]] = defaultdict(list)
-    known = price_history()
-    at = cache(known.table)
+    now = timezone.now()
+    at = cache(lambda moment: known.table(min(moment, now)))
     days: Any = TenantDay.objects.filter(day__gte=since).values("day", "ai_model", "tenant_code")
     sums = {unit.value: Sum(unit.value) for unit in _TOKENS}
     for row in days.annotate(paid=Sum("cost_nusd"), cost=Sum("provider_cost_nusd"), **sums):

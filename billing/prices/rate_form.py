@@ -1,7 +1,7 @@
 """Rates as price lists quote them: for a million tokens or characters, for one of anything else."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -10,8 +10,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from agentflare.money import NUSD_PER_USD
 from billing.prices.models import Rate
 from billing.prices.services import BY_THE_MILLION
-
-_PER = "for a million tokens or characters, for one of anything else"
 
 
 def quoted_in(unit: str) -> int:
@@ -36,23 +34,24 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]
     """In neurons or in dollars, never both; kept for one unit."""
 
     quoted_neurons = forms.DecimalField(
-        label="Neurons",
         required=False,
         max_digits=20,
-        help_text=_PER,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
     )
     quoted_usd = forms.DecimalField(
-        label="or US dollars",
         required=False,
         max_digits=20,
-        help_text=_PER,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
     )
 
     class Meta:
         model = Rate
         fields = ("unit",)
+        # Of a million tokens or characters, of one of anything else.
+        labels: ClassVar[dict[str, str]] = {
+            "quoted_neurons": "Neurons per million, or piece",
+            "quoted_usd": "or US dollars per million, or piece",
+        }
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}

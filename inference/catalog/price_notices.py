@@ -42,9 +42,10 @@ def told_of() -> dict[str, int]:
 def write_notices(row: PriceVersion | Markup) -> list[str]:
     """To those whose use of the last 30 days would have cost more. Call it in the transaction that
     sets `row`. Returns their codes; a repeat writes nothing more."""
-    known, starts_at = price_history(), max(row.starts_at, timezone.now())
-    before, after = known.without(row).table(starts_at), known.table(starts_at)
-    shown = preview(before, after, since=first_day(USED_DAYS))
+    history, starts_at = price_history(), max(row.starts_at, timezone.now())
+    known = history.without(row)
+    before, after = known.table(starts_at), history.table(starts_at)
+    shown = preview(before, after, known=known, since=first_day(USED_DAYS))
     tenants = Tenant.objects.filter(code__in=shown.dearer_for, closure=None)
     notices = [
         PriceNotice(

@@ -227,3 +227,10 @@ def test_the_command_tells_too(acme: Any, acme_used_it: None) -> None:
     assert notice.tenant_code == acme.code
     call_command("markup", "withdraw", notice.about.split()[1], "--reason", "No", stdout=out)
     assert not PriceNotice.objects.exists()
+
+
+def test_it_is_told_rightly_of_todays_use_where_it_starts_at_once(acme: Any, staff: Client) -> None:
+    used(acme.code, revenue=1_200_000_000, cost=1_000_000_000, days_ago=0)
+    raise_price(staff, starts_at_0="", starts_at_1="")
+    (notice,) = PriceNotice.objects.all()
+    assert "would have cost $1.80 instead of $1.20" in notice.text

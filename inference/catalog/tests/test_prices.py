@@ -278,6 +278,15 @@ def test_a_margin_below_the_floor_warns(acme: Any, operator: Client, settings: A
     assert MODEL in overview
 
 
+def test_what_was_used_today_was_paid_at_todays_price_and_not_at_the_new_one(
+    acme: Any, operator: Client
+) -> None:
+    used(acme.code, revenue=12_000_000_000, cost=10_000_000_000, days_ago=0)
+    page = put(operator, is_meant=False, percent="50").content.decode()
+    assert "$12.00" in page
+    assert "$15.00" in page
+
+
 def test_rates_are_weighed_by_the_tokens_that_were_used(acme: Any, operator: Client) -> None:
     used(acme.code, revenue=12_000_000_000, cost=10_000_000_000)
     latest = prices_at(timezone.now())[MODEL]
