@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 from unfold.decorators import display
@@ -61,6 +62,10 @@ class RouteAdmin(ReasonedAdmin):
     list_filter = ("is_active",)
     search_fields = ("name", "note")
     inlines = (RouteCandidateInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
+        routes: QuerySet[Route] = super().get_queryset(request)
+        return routes.prefetch_related("candidates")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -7,14 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.dashboard.quickstart import QUICKSTART_MODEL
 from billing.prices.models import PriceVersion, Rate
 from billing.prices.services import prices_at
 from inference.catalog.models import AIModel
+from inference.catalog.routes import remove_route, set_route
 from inference.catalog.services import load_catalogue
 from tenants.users.tests.builders import operator_browser
 
@@ -235,3 +238,23 @@ def test_a_rate_that_cannot_be_kept_is_refused_and_not_rounded(
     response = set_price(operator, EMBEDDINGS, {"input_tokens": amount})
     assert response.status_code == 200
     assert operators_prices() == 0
+
+
+def test_the_list_of_routes_asks_as_often_however_many_there_are(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    names = [f"many-{number}" for number in range(12)]
+    try:
+        for name in names[:2]:
+            set_route(name=name, weights={CHAT: 1}, fallbacks=["llama-3.2-1b"], note="")
+        operator.get("/admin/catalog/route/")
+        with CaptureQueriesContext(connection) as of_few:
+            operator.get("/admin/catalog/route/")
+        for name in names[2:]:
+            set_route(name=name, weights={CHAT: 1}, fallbacks=["llama-3.2-1b"], note="")
+        with django_assert_max_num_queries(len(of_few)):
+            page = operator.get("/admin/catalog/route/").content.decode()
+        assert page.count(">many-") >= 12
+    finally:
+        for name in names:
+            remove_route(name=name)
