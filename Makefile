@@ -42,7 +42,7 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest $(SHARED_OUT) \
-		-m "not slow and not gateway and not variation" agentflare tenants billing inference
+		-m "not slow and not gateway and not variation" agentflare tenants billing inference agents
 
 # SEED=7 SECONDS=600 choose the disasters, and for how long they go on.
 test-chaos: $(VENV)/.installed-dev

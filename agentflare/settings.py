@@ -112,6 +112,7 @@ TENANT_APPS = [
     "billing.ledger",
     "billing.usage",
     "billing.payments",
+    "agents.conversations",
 ]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 

@@ -12,6 +12,7 @@ handler500 = "agentflare.pages.handler500"
 
 urlpatterns = [
     # the tenant's program
+    path("v1/", include("agents.urls")),
     path("v1/", include("inference.urls")),
     path("docs/api", reference_page, name="api_reference"),
     # who has no account yet

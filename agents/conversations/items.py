@@ -1,0 +1,218 @@
+"""Items as clients send them: the params of OpenAI's Conversations and Responses APIs.
+
+What there is and which fields are needed: OpenAI's published schemas (`InputItem`), 2026-11. Items
+of tools that only OpenAI runs (file search, computer use, …) are refused by their name.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+
+from agentflare.errors import UnsupportedParamError
+
+MAX_ITEMS = 20
+# Of one item, as JSON: a picture of three megabytes.
+MAX_ITEM_BYTES = 4 * 1024 * 1024
+Status = Literal["in_progress", "completed", "incomplete"]
+# `metadata` of everything that has some.
+MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
+_NO_NUL = r"^[^\x00]*$"
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=_NO_NUL)],
+        Annotated[str, StringConstraints(max_length=MAX_VALUE, pattern=_NO_NUL)],
+    ],
+    Field(max_length=MAX_PAIRS),
+]
+
+
+class Part(BaseModel):
+    """Null counts as absent; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class InputText(Part):
+    type: Literal["input_text"]
+    text: str
+
+
+class PlainText(Part):
+    type: Literal["text"]
+    text: str
+
+
+class OutputText(Part):
+    type: Literal["output_text"]
+    text: str
+    annotations: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+
+
+class Refusal(Part):
+    type: Literal["refusal"]
+    refusal: str
+
+
+class InputImage(Part):
+    type: Literal["input_image"]
+    image_url: str | None = None
+    file_id: str | None = None
+    detail: Literal["low", "high", "auto", "original"] = "auto"
+
+
+class InputFile(Part):
+    type: Literal["input_file"]
+    file_data: str | None = None
+    filename: str | None = None
+    file_url: str | None = None
+    file_id: str | None = None
+
+
+class SummaryText(Part):
+    type: Literal["summary_text"]
+    text: str
+
+
+class ReasoningText(Part):
+    type: Literal["reasoning_text"]
+    text: str
+
+
+def _part(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f":{kind}"
+
+
+MessagePart = Annotated[
+    Annotated[InputText, Tag(":input_text")]
+    | Annotated[PlainText, Tag(":text")]
+    | Annotated[OutputText, Tag(":output_text")]
+    | Annotated[Refusal, Tag(":refusal")]
+    | Annotated[InputImage, Tag(":input_image")]
+    | Annotated[InputFile, Tag(":input_file")],
+    Discriminator(
+        _part,
+        custom_error_type="not_a_content_part",
+        custom_error_message="it must be an object whose 'type' is 'input_text', 'input_image', "
+        "'input_file', 'output_text', 'text' or 'refusal'",
+    ),
+]
+OutputPart = Annotated[
+    Annotated[InputText, Tag(":input_text")]
+    | Annotated[InputImage, Tag(":input_image")]
+    | Annotated[InputFile, Tag(":input_file")],
+    Discriminator(
+        _part,
+        custom_error_type="not_a_content_part",
+        custom_error_message="it must be an object whose 'type' is 'input_text', 'input_image' or "
+        "'input_file'",
+    ),
+]
+CallId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def _text_or_parts(value: Any) -> str:
+    return ":parts" if isinstance(value, list) else ":text"
+
+
+class Message(Part):
+    type: Literal["message"] = "message"
+    id: str | None = None
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Annotated[
+        Annotated[str, Tag(":text")]
+        | Annotated[list[MessagePart], Field(min_length=1), Tag(":parts")],
+        Discriminator(_text_or_parts),
+    ]
+    status: Status = "completed"
+    phase: Literal["commentary", "final_answer"] | None = None
+
+    def told(self) -> dict[str, Any]:
+        if isinstance(self.content, str):
+            content = [_of_text(self.role, self.content)]
+        else:
+            content = [part.model_dump(exclude_none=True) for part in self.content]
+        told = {"type": self.type, "role": self.role, "status": self.status, "content": content}
+        return told if self.phase is None else {**told, "phase": self.phase}
+
+
+class FunctionCall(Part):
+    type: Literal["function_call"]
+    id: str | None = None
+    call_id: CallId
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    arguments: str
+    status: Status = "completed"
+
+    def told(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"id"})
+
+
+class FunctionCallOutput(Part):
+    type: Literal["function_call_output"]
+    id: str | None = None
+    call_id: CallId
+    output: Annotated[
+        Annotated[str, Tag(":text")]
+        | Annotated[list[OutputPart], Field(min_length=1), Tag(":parts")],
+        Discriminator(_text_or_parts),
+    ]
+    status: Status | None = "completed"
+
+    def told(self) -> dict[str, Any]:
+        told = self.model_dump(exclude={"id"}, exclude_none=True)
+        return {**told, "status": self.status or "completed"}
+
+
+class Reasoning(Part):
+    type: Literal["reasoning"]
+    id: str | None = None
+    summary: list[SummaryText]
+    content: list[ReasoningText] | None = None
+    encrypted_content: str | None = None
+    status: Status | None = None
+
+    def told(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"id"}, exclude_none=True)
+
+
+def _item(value: Any) -> str:
+    """A message needs no type."""
+    if not isinstance(value, dict):
+        return f":{getattr(value, 'type', None)}"
+    return f":{value.get('type', 'message' if 'role' in value else None)}"
+
+
+InputItem = Annotated[
+    Annotated[Message, Tag(":message")]
+    | Annotated[FunctionCall, Tag(":function_call")]
+    | Annotated[FunctionCallOutput, Tag(":function_call_output")]
+    | Annotated[Reasoning, Tag(":reasoning")],
+    Discriminator(
+        _item,
+        custom_error_type="not_a_content_part",
+        custom_error_message="it must be a message, or an item whose 'type' is 'function_call', "
+        "'function_call_output' or 'reasoning'",
+    ),
+]
+
+
+def require_no_file_ids(items: list[Any], *, param: str) -> None:
+    """Files are not kept here. Raises UnsupportedParamError."""
+    for number, item in enumerate(items):
+        name = "output" if isinstance(item, FunctionCallOutput) else "content"
+        parts = getattr(item, name, None)
+        for place, part in enumerate(parts if isinstance(parts, list) else []):
+            if getattr(part, "file_id", None) is not None:
+                raise UnsupportedParamError(
+                    "Files are not kept here: send the content itself, as 'image_url' or "
+                    "'file_data'.",
+                    param=f"{param}[{number}].{name}[{place}].file_id",
+                )
+
+
+def _of_text(role: str, text: str) -> dict[str, Any]:
+    if role == "assistant":
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "input_text", "text": text}

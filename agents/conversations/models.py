@@ -1,0 +1,54 @@
+"""Conversations and their items, in the tenant's schema."""
+
+from typing import Any, ClassVar
+
+import orjson
+from django.db import models
+
+from agentflare.ids import uuid7
+
+
+class Conversation(models.Model):
+    """A history. next_position: of the item that comes next; never given twice."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    metadata = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    next_position = models.BigIntegerField(default=0, db_default=0)
+    forked_from = models.UUIDField(null=True)
+
+    def __str__(self) -> str:
+        return f"conv_{self.pk.hex}"
+
+
+class Item(models.Model):
+    """A message, a tool's call or its result, or reasoning, as OpenAI's API has them.
+
+    body: the item as JSON, without its id. Text, not jsonb: it is read and written whole, and may
+    have what jsonb cannot hold (U+0000).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="items", db_index=False
+    )
+    position = models.BigIntegerField()
+    type = models.CharField(max_length=30)
+    body = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("position",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["conversation", "position"], name="item_has_its_own_position"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk.hex}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        told: dict[str, Any] = orjson.loads(self.body)
+        return told

@@ -1,0 +1,21 @@
+"""Reading conversations, in the tenant's schema, which the caller is in."""
+
+from uuid import UUID
+
+from agents.conversations.models import Item
+
+
+def page_of_items(
+    conversation_id: UUID, *, after: UUID | None, limit: int, newest_first: bool
+) -> tuple[list[Item], bool]:
+    """A page, and whether more follow; by position, so that a long history costs no more.
+
+    Raises Item.DoesNotExist for an `after` that is not there.
+    """
+    items = Item.objects.filter(conversation=conversation_id)
+    if after is not None:
+        position = items.values_list("position", flat=True).get(pk=after)
+        side = "position__lt" if newest_first else "position__gt"
+        items = items.filter(**{side: position})
+    rows = list(items.order_by("-position" if newest_first else "position")[: limit + 1])
+    return rows[:limit], len(rows) > limit

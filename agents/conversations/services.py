@@ -1,0 +1,104 @@
+"""Changing conversations. All in the tenant's schema, which the caller is in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+
+from agentflare.errors import InvalidRequestError
+from agents.conversations.items import MAX_ITEM_BYTES
+from agents.conversations.models import Conversation, Item
+
+
+@transaction.atomic
+def create_conversation(
+    *, metadata: Mapping[str, str], items: Sequence[Mapping[str, Any]] = ()
+) -> Conversation:
+    """items: as their params tell them. Raises InvalidRequestError for one that is too large."""
+    conversation = Conversation.objects.create(metadata=dict(metadata))
+    if items:
+        add_items(conversation.pk, items)
+    return conversation
+
+
+@transaction.atomic
+def add_items(conversation_id: UUID, items: Sequence[Mapping[str, Any]]) -> list[Item]:
+    """At the end, in their order, nobody's in between.
+
+    Raises Conversation.DoesNotExist, or InvalidRequestError for an item that is too large.
+    """
+    bodies = [_body(number, item) for number, item in enumerate(items)]
+    # Whoever else writes waits here.
+    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    first = conversation.next_position
+    rows = Item.objects.bulk_create(
+        Item(conversation=conversation, position=first + number, type=item["type"], body=body)
+        for number, (item, body) in enumerate(zip(items, bodies, strict=True))
+    )
+    conversation.next_position = first + len(rows)
+    conversation.save(update_fields=["next_position"])
+    return rows
+
+
+@transaction.atomic
+def delete_conversation(conversation_id: UUID) -> None:
+    """With its items. Raises Conversation.DoesNotExist; so does a repeat."""
+    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    conversation.delete()
+
+
+def delete_item(conversation_id: UUID, item_id: UUID) -> bool:
+    """Whether it was there. The others keep their positions."""
+    count, _ = Item.objects.filter(conversation=conversation_id, pk=item_id).delete()
+    return bool(count)
+
+
+def set_metadata(conversation_id: UUID, metadata: Mapping[str, str]) -> Conversation:
+    """In place of what was there. Raises Conversation.DoesNotExist."""
+    conversation = Conversation.objects.get(pk=conversation_id)
+    conversation.metadata = dict(metadata)
+    conversation.save(update_fields=["metadata"])
+    return conversation
+
+
+@transaction.atomic
+def fork(
+    conversation_id: UUID, *, until: UUID | None = None, metadata: Mapping[str, str] | None = None
+) -> Conversation:
+    """Another conversation with the same items, up to and with one of them.
+
+    metadata: None: that of the first. Raises Conversation.DoesNotExist or Item.DoesNotExist.
+    """
+    source = Conversation.objects.select_for_update().get(pk=conversation_id)
+    end = source.next_position
+    if until is not None:
+        end = Item.objects.get(conversation=source, pk=until).position + 1
+    copy = Conversation.objects.create(
+        metadata=source.metadata if metadata is None else dict(metadata),
+        next_position=end,
+        forked_from=source.pk,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_COPY, {"source": source.pk, "copy": copy.pk, "end": end})
+    return copy
+
+
+_COPY = """
+INSERT INTO conversations_item (id, conversation_id, position, type, body, created_at)
+SELECT gen_random_uuid(), %(copy)s, position, type, body, created_at
+  FROM conversations_item WHERE conversation_id = %(source)s AND position < %(end)s
+"""
+
+
+def _body(number: int, item: Mapping[str, Any]) -> str:
+    body = orjson.dumps(item)
+    if len(body) > MAX_ITEM_BYTES:
+        raise InvalidRequestError(
+            f"Invalid value for 'items[{number}]': an item has at most {MAX_ITEM_BYTES} bytes as "
+            f"JSON, this one {len(body)}.",
+            param=f"items[{number}]",
+            code="string_above_max_length",
+        )
+    return body.decode()

@@ -1,0 +1,184 @@
+"""/v1/conversations, as OpenAI's API has it, and forks of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+from rest_framework.request import Request
+
+from agentflare.api import ApiView, JsonResponse, read_params
+from agentflare.errors import InvalidRequestError, NotFoundError
+from agents.conversations import services
+from agents.conversations.items import MAX_ITEMS, InputItem, Metadata, Part, require_no_file_ids
+from agents.conversations.models import Conversation, Item
+from agents.conversations.objects import (
+    conversation_object,
+    item_object,
+    item_uuid,
+    list_object,
+    uuid_of,
+)
+from agents.conversations.selectors import page_of_items
+from billing.account.queries import choice, page_size
+from tenants.keys.lookup import KeyRecord
+from tenants.keys.models import Scope
+from tenants.registry.schemas import tenant_schema
+
+PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
+_Items = Annotated[list[InputItem], Field(max_length=MAX_ITEMS)]
+
+
+class CreateConversationParams(Part):
+    items: _Items | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateConversationParams(Part):
+    metadata: Metadata | None
+
+
+class AddItemsParams(Part):
+    items: Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    include: list[str] | None = None
+
+
+class ForkParams(Part):
+    """until: the last item that is copied; all, where it is left out."""
+
+    until: str | None = None
+    metadata: Metadata | None = None
+
+
+class ConversationsView(ApiView):
+    scope = Scope.AGENTS
+
+    @contextmanager
+    def in_schema(self, request: Request) -> Iterator[None]:
+        assert isinstance(request.auth, KeyRecord)
+        with tenant_schema(request.auth.tenant_code):
+            yield
+
+    def conversation_id(self, text: str) -> UUID:
+        """Raises Conversation.DoesNotExist."""
+        if (found := uuid_of(text, "conv")) is None:
+            raise Conversation.DoesNotExist
+        return found
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, Conversation.DoesNotExist):
+            exc = NotFoundError(
+                f"Conversation with id '{self.kwargs['conversation_id']}' not found.",
+                code="conversation_not_found",
+            )
+        elif isinstance(exc, Item.DoesNotExist):
+            exc = NotFoundError(
+                "There is no such item in this conversation.", code="item_not_found"
+            )
+        return super().handle_exception(exc)
+
+
+class ConversationListView(ConversationsView):
+    def post(self, request: Request) -> JsonResponse:
+        params = read_params(request, CreateConversationParams)
+        items = params.items or []
+        require_no_file_ids(items, param="items")
+        with self.in_schema(request):
+            conversation = services.create_conversation(
+                metadata=params.metadata or {}, items=[item.told() for item in items]
+            )
+        return JsonResponse(conversation_object(conversation))
+
+
+class ConversationView(ConversationsView):
+    def get(self, request: Request, conversation_id: str) -> JsonResponse:
+        with self.in_schema(request):
+            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+        return JsonResponse(conversation_object(found))
+
+    def post(self, request: Request, conversation_id: str) -> JsonResponse:
+        params = read_params(request, UpdateConversationParams)
+        with self.in_schema(request):
+            changed = services.set_metadata(
+                self.conversation_id(conversation_id), params.metadata or {}
+            )
+        return JsonResponse(conversation_object(changed))
+
+    def delete(self, request: Request, conversation_id: str) -> JsonResponse:
+        with self.in_schema(request):
+            services.delete_conversation(self.conversation_id(conversation_id))
+        return JsonResponse(
+            {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+        )
+
+
+class ForkView(ConversationsView):
+    def post(self, request: Request, conversation_id: str) -> JsonResponse:
+        """Another conversation with the same items up to one of them. A repeat makes one more."""
+        params = read_params(request, ForkParams)
+        until = None
+        if params.until is not None and (until := item_uuid(params.until)) is None:
+            raise Item.DoesNotExist
+        with self.in_schema(request):
+            copy = services.fork(
+                self.conversation_id(conversation_id), until=until, metadata=params.metadata
+            )
+        return JsonResponse(conversation_object(copy))
+
+
+class ItemListView(ConversationsView):
+    def get(self, request: Request, conversation_id: str) -> JsonResponse:
+        """Newest first unless `order=asc`; `after` is the last_id of the page before."""
+        query = request.query_params
+        limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
+        order = choice(query.get("order") or "desc", ["asc", "desc"], param="order")
+        after = None
+        if query.get("after") and (after := item_uuid(query["after"])) is None:
+            raise _no_such_after()
+        with self.in_schema(request):
+            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+            try:
+                rows, has_more = page_of_items(
+                    found.pk, after=after, limit=limit, newest_first=order == "desc"
+                )
+            except Item.DoesNotExist:
+                raise _no_such_after() from None
+        return JsonResponse(list_object([item_object(row) for row in rows], has_more=has_more))
+
+    def post(self, request: Request, conversation_id: str) -> JsonResponse:
+        params = read_params(request, AddItemsParams)
+        require_no_file_ids(params.items, param="items")
+        with self.in_schema(request):
+            rows = services.add_items(
+                self.conversation_id(conversation_id), [item.told() for item in params.items]
+            )
+        return JsonResponse(list_object([item_object(row) for row in rows], has_more=False))
+
+
+class ItemView(ConversationsView):
+    def get(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
+        with self.in_schema(request):
+            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+            item = found.items.get(pk=_item_uuid(item_id))
+        return JsonResponse(item_object(item))
+
+    def delete(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
+        """Answers the conversation, as OpenAI does."""
+        with self.in_schema(request):
+            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+            if not services.delete_item(found.pk, _item_uuid(item_id)):
+                raise Item.DoesNotExist
+        return JsonResponse(conversation_object(found))
+
+
+def _item_uuid(text: str) -> UUID:
+    if (found := item_uuid(text)) is None:
+        raise Item.DoesNotExist
+    return found
+
+
+def _no_such_after() -> InvalidRequestError:
+    return InvalidRequestError(
+        "There is no such item in this conversation.", param="after", code="invalid_value"
+    )
