@@ -125,6 +125,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Web ------------------------------------------------------------------------
 
+# What the API's reference says of apps that `inference` does not know.
+API_REFERENCE = ["agents.conversations.reference"]
 ROOT_URLCONF = "agentflare.urls"
 WSGI_APPLICATION = "agentflare.wsgi.application"
 # All of /v1: no session, no cookie, no form. agentflare/wsgi.py makes a handler of its own

@@ -29,7 +29,7 @@ Metadata = Annotated[
 class Part(BaseModel):
     """Null counts as absent; unknown ones are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class InputText(Part):
@@ -57,16 +57,20 @@ class Refusal(Part):
 class InputImage(Part):
     type: Literal["input_image"]
     image_url: str | None = None
+    """A URL, or the picture itself as a data URL."""
     file_id: str | None = None
+    """Refused: files are not kept here."""
     detail: Literal["low", "high", "auto", "original"] = "auto"
 
 
 class InputFile(Part):
     type: Literal["input_file"]
     file_data: str | None = None
+    """The file itself as a data URL."""
     filename: str | None = None
     file_url: str | None = None
     file_id: str | None = None
+    """Refused: files are not kept here."""
 
 
 class SummaryText(Part):
@@ -119,6 +123,7 @@ def _text_or_parts(value: Any) -> str:
 class Message(Part):
     type: Literal["message"] = "message"
     id: str | None = None
+    """Accepted, and without meaning here: an item gets an id of its own."""
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
         Annotated[str, Tag(":text")]
@@ -141,8 +146,10 @@ class FunctionCall(Part):
     type: Literal["function_call"]
     id: str | None = None
     call_id: CallId
+    """What ties the call to its result."""
     name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     arguments: str
+    """JSON, as a string."""
     status: Status = "completed"
 
     def told(self) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
 from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse, read_params
 from agentflare.errors import InvalidRequestError, NotFoundError
 from agents.conversations import services
-from agents.conversations.items import MAX_ITEMS, InputItem, Metadata, Part, require_no_file_ids
+from agents.conversations.items import require_no_file_ids
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import (
     conversation_object,
@@ -20,6 +19,12 @@ from agents.conversations.objects import (
     list_object,
     uuid_of,
 )
+from agents.conversations.params import (
+    ConversationForkParams,
+    ConversationItemsParams,
+    ConversationParams,
+    ConversationUpdateParams,
+)
 from agents.conversations.selectors import page_of_items
 from billing.account.queries import choice, page_size
 from tenants.keys.lookup import KeyRecord
@@ -27,28 +32,6 @@ from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
 PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
-_Items = Annotated[list[InputItem], Field(max_length=MAX_ITEMS)]
-
-
-class CreateConversationParams(Part):
-    items: _Items | None = None
-    metadata: Metadata | None = None
-
-
-class UpdateConversationParams(Part):
-    metadata: Metadata | None
-
-
-class AddItemsParams(Part):
-    items: Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS)]
-    include: list[str] | None = None
-
-
-class ForkParams(Part):
-    """until: the last item that is copied; all, where it is left out."""
-
-    until: str | None = None
-    metadata: Metadata | None = None
 
 
 class ConversationsView(ApiView):
@@ -81,7 +64,7 @@ class ConversationsView(ApiView):
 
 class ConversationListView(ConversationsView):
     def post(self, request: Request) -> JsonResponse:
-        params = read_params(request, CreateConversationParams)
+        params = read_params(request, ConversationParams)
         items = params.items or []
         require_no_file_ids(items, param="items")
         with self.in_schema(request):
@@ -98,7 +81,7 @@ class ConversationView(ConversationsView):
         return JsonResponse(conversation_object(found))
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
-        params = read_params(request, UpdateConversationParams)
+        params = read_params(request, ConversationUpdateParams)
         with self.in_schema(request):
             changed = services.set_metadata(
                 self.conversation_id(conversation_id), params.metadata or {}
@@ -116,7 +99,7 @@ class ConversationView(ConversationsView):
 class ForkView(ConversationsView):
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         """Another conversation with the same items up to one of them. A repeat makes one more."""
-        params = read_params(request, ForkParams)
+        params = read_params(request, ConversationForkParams)
         until = None
         if params.until is not None and (until := item_uuid(params.until)) is None:
             raise Item.DoesNotExist
@@ -147,7 +130,7 @@ class ItemListView(ConversationsView):
         return JsonResponse(list_object([item_object(row) for row in rows], has_more=has_more))
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
-        params = read_params(request, AddItemsParams)
+        params = read_params(request, ConversationItemsParams)
         require_no_file_ids(params.items, param="items")
         with self.in_schema(request):
             rows = services.add_items(

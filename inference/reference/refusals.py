@@ -51,6 +51,13 @@ NO_SUCH_IMAGE = errors.NotFoundError(
     "There is no such image, or its time is over: an image is kept for an hour.",
     code="image_not_found",
 )
+NO_SUCH_CONVERSATION = errors.NotFoundError(
+    "Conversation with id 'conv_019aa3b2c4d57e8f9a0b1c2d3e4f5061' not found.",
+    code="conversation_not_found",
+)
+NO_SUCH_ITEM = errors.NotFoundError(
+    "There is no such item in this conversation.", code="item_not_found"
+)
 METHOD = errors.MethodNotAllowedError("Method PUT is not allowed on /v1/models. Use GET.")
 KEY_IN_USE = errors.IdempotencyKeyInUseError()
 ANSWER_NOT_KEPT = errors.IdempotencyAnswerNotKeptError()
@@ -118,6 +125,8 @@ WHEN: dict[errors.GatewayError, str] = {
     NO_SUCH_MODEL: "No such model, or one that is not served; the message says why.",
     WRONG_KIND: "The model exists, but is for another endpoint.",
     NO_SUCH_IMAGE: "No such image, or its hour is over.",
+    NO_SUCH_CONVERSATION: "No such conversation, or it was deleted.",
+    NO_SUCH_ITEM: "No such item there, or it was deleted.",
     METHOD: "Another method than this path has. `Allow` names those it has.",
     KEY_IN_USE: "The first request with this `Idempotency-Key` still runs: retry later.",
     ANSWER_NOT_KEPT: "The first request with this `Idempotency-Key` has ended, but its answer "

@@ -26,6 +26,7 @@ _PREFIXES = {
     "images": "Image",
     "speech": "Speech",
     "transcripts": "Transcript",
+    "conversations": "Conversation",
 }
 
 

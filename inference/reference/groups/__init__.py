@@ -1,5 +1,9 @@
 """All operations, in the order in which people read about them."""
 
+from importlib import import_module
+
+from django.conf import settings
+
 from inference.reference.groups import (
     account,
     anthropic,
@@ -12,6 +16,8 @@ from inference.reference.groups import (
 )
 from inference.reference.operation import Operation
 
+# Of apps that stand above this one.
+_ABOVE = [import_module(name) for name in settings.API_REFERENCE]
 OPERATIONS: tuple[Operation, ...] = (
     *chat.OPERATIONS,
     *texts.OPERATIONS,
@@ -19,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *audio.OPERATIONS,
     *anthropic.OPERATIONS,
     *native.OPERATIONS,
+    *(operation for group in _ABOVE for operation in group.OPERATIONS),
     *catalog.OPERATIONS,
     *account.OPERATIONS,
 )
@@ -29,6 +36,7 @@ TAGS = {
     "Audio": "Speech to text, and text to speech.",
     "Anthropic": "Anthropic's Messages API, for Anthropic's own clients.",
     "Native": "Models in their own form, as Cloudflare Workers AI takes and answers it.",
+    **{tag: about for group in _ABOVE for tag, about in group.TAGS.items()},
     "API keys": "Keys made, limited, rotated and revoked by a program.",
     "Account": "What the workspace has, holds and has used.",
     "Models": "What can be called, at which price; and this document.",
