@@ -14,11 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
-from agentflare.connections import patiently
+from agentflare.connections import given_back, patiently
 from agentflare.errors import ModelNotFoundError
 from billing.business.figures import first_day
 from billing.business.models import TenantDay
@@ -205,13 +204,14 @@ def refresh() -> None:
 def _refresh() -> None:
     global _current
     try:
-        _current = patiently(read_catalogue)
+        # Here and now within somebody's request, whose transaction may be open; else in a thread.
+        with given_back():
+            _current = patiently(read_catalogue)
     except Exception:
         logger.exception("The catalogue could not be refreshed; the old one stands")
         if _current is not None:
             _current = replace(_current, loaded_at=time.monotonic())
     finally:
-        connection.close()
         _refreshing.release()
 
 

@@ -1,18 +1,22 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from agentflare.errors import ModelNotFoundError
 from agentflare.money import NUSD_PER_NEURON
 from billing.prices.models import PriceVersion, Unit
 from billing.prices.services import prices_at, set_price
+from inference.catalog import selectors
 from inference.catalog.models import AIModel
 from inference.catalog.selectors import read_catalogue
 from inference.catalog.services import DATA_FILE, load_catalogue, neurons_by_unit
+from tenants.registry.models import Tenant
 
 ROWS = json.loads(DATA_FILE.read_text())
 
@@ -119,3 +123,14 @@ def test_a_retired_model_says_so() -> None:
     assert AIModel.objects.get(name="llama-2-7b").state == AIModel.State.RETIRED
     with pytest.raises(ModelNotFoundError, match="retired"):
         read_catalogue().find("llama-2-7b")
+
+
+def test_a_snapshot_that_is_far_too_old_is_read_within_an_open_transaction(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a process that was idle: the transaction of a form that looks at it goes on."""
+    old = replace(selectors.catalogue(), loaded_at=float("-inf"))
+    monkeypatch.setattr(selectors, "_current", old)
+    with transaction.atomic():
+        assert selectors.catalogue() is not old
+        assert Tenant.objects.filter(code=acme.code).exists()
