@@ -57,10 +57,8 @@ def delete_item(conversation_id: UUID, item_id: UUID) -> bool:
 
 def set_metadata(conversation_id: UUID, metadata: Mapping[str, str]) -> Conversation:
     """In place of what was there. Raises Conversation.DoesNotExist."""
-    conversation = Conversation.objects.get(pk=conversation_id)
-    conversation.metadata = dict(metadata)
-    conversation.save(update_fields=["metadata"])
-    return conversation
+    Conversation.objects.filter(pk=conversation_id).update(metadata=dict(metadata))
+    return Conversation.objects.get(pk=conversation_id)
 
 
 @transaction.atomic
