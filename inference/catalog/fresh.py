@@ -22,6 +22,6 @@ def look() -> None:
     """Each second. Raises RedisDownError."""
     global _known
     version = get_redis().get(_KEY) or ""
-    if _known is not None and version != _known:
-        selectors.refresh()
-    _known = version
+    is_news = _known is not None and version != _known
+    if not is_news or selectors.refresh():
+        _known = version

@@ -195,10 +195,12 @@ def forget() -> None:
     _current = None
 
 
-def refresh() -> None:
-    """Now, unless somebody is at it."""
-    if _refreshing.acquire(blocking=False):
-        _refresh()
+def refresh() -> bool:
+    """Now. Whether it was: somebody may be at it, who has begun before."""
+    if not _refreshing.acquire(blocking=False):
+        return False
+    _refresh()
+    return True
 
 
 def _refresh() -> None:

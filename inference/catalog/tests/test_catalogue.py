@@ -12,7 +12,7 @@ from agentflare.errors import ModelNotFoundError
 from agentflare.money import NUSD_PER_NEURON
 from billing.prices.models import PriceVersion, Unit
 from billing.prices.services import prices_at, set_price
-from inference.catalog import selectors
+from inference.catalog import fresh, selectors
 from inference.catalog.models import AIModel
 from inference.catalog.selectors import read_catalogue
 from inference.catalog.services import DATA_FILE, load_catalogue, neurons_by_unit
@@ -134,3 +134,22 @@ def test_a_snapshot_that_is_far_too_old_is_read_within_an_open_transaction(
     with transaction.atomic():
         assert selectors.catalogue() is not old
         assert Tenant.objects.filter(code=acme.code).exists()
+
+
+def test_news_that_come_while_somebody_reads_are_looked_at_again(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is at it may have read before."""
+    read: list[int] = []
+    monkeypatch.setattr(selectors, "read_catalogue", lambda: read.append(1) or old)
+    old = selectors.catalogue()
+    fresh.look()
+    fresh.changed()
+    with selectors._refreshing:
+        fresh.look()
+    assert read == []
+    fresh.look()
+    assert read == [1]
+    fresh.look()
+    assert read == [1]
+    selectors.forget()

@@ -90,11 +90,12 @@ def wait_until_all_tell(gateway: Any, cast: Any, told: str) -> dict[str, Any]:
 def test_hidden_it_stands_in_no_list_and_is_served_to_whoever_names_it(gateway: Any) -> None:
     cast = gateway.cast()
     assert choose(status="hidden").status_code == 302
-    deadline = time.monotonic() + 60
-    while MODEL in listed(gateway, cast) and time.monotonic() < deadline:
-        time.sleep(0.3)
-
-    assert MODEL not in listed(gateway, cast)
+    # Several processes answer, each of which learns of it by itself.
+    deadline, in_a_row = time.monotonic() + 60, 0
+    while in_a_row < 8:
+        assert time.monotonic() < deadline
+        in_a_row = 0 if MODEL in listed(gateway, cast) else in_a_row + 1
+        time.sleep(0.05)
     assert gateway.chat(cast, "hello", model=MODEL).status_code == 200
     one = requests.get(f"{gateway.url}/v1/models/{MODEL}", headers=cast.auth, timeout=10)
     assert one.status_code == 200

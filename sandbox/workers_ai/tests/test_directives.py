@@ -108,7 +108,8 @@ def test_chunks_come_at_the_pace_given(stand_in: Caller) -> None:
     # The role's chunk and the first token come at once, then 5 more at 50 ms.
     assert len(times) == 7
     assert 0.24 <= times[-1] - times[0] < 0.6
-    assert gaps[-1] > 0.03
+    # One that is read late is followed at once by the next.
+    assert sum(gap > 0.03 for gap in gaps) >= 3
 
 
 @pytest.mark.parametrize(
