@@ -369,8 +369,8 @@ def test_a_call_is_told_from_its_estimate_to_the_ledger(acme: Any) -> None:
             duration_ms=2500,
             attempts=2,
             finish_reason="stop",
-            neurons="1234",
-            provider_cost_nusd=777,
+            neurons="12345678",
+            provider_cost_nusd=777_123_987,
             upstream="secret-account",
         ),
     )
@@ -394,7 +394,7 @@ def test_a_call_is_told_from_its_estimate_to_the_ledger(acme: Any) -> None:
         "$1.00 in all",
     ):
         assert told in page
-    for ours in ("1234", "secret-account", "777", "neuron"):
+    for ours in ("12345678", "secret-account", "777123987", "0.777", "neuron"):
         assert ours not in page.replace(hold.event.request_id, "")
 
 
