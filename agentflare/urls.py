@@ -1,19 +1,21 @@
 """All addresses, by who uses them."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from agentflare import health
 from agentflare.metrics import metrics
 from inference.reference.views import reference_page
+from inference.views import NotFoundView
 
 handler404 = "agentflare.pages.handler404"
 handler500 = "agentflare.pages.handler500"
 
 urlpatterns = [
     # the tenant's program
-    path("v1/", include("agents.urls")),
     path("v1/", include("inference.urls")),
+    path("v1/", include("agents.urls")),
+    re_path("^v1/", NotFoundView.as_view()),
     path("docs/api", reference_page, name="api_reference"),
     # who has no account yet
     path("", include("inference.front.urls")),

@@ -1,4 +1,4 @@
-"""Below /v1, before all that `inference.urls` has."""
+"""Below /v1."""
 
 from django.urls import path
 

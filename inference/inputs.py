@@ -37,6 +37,22 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def _kind(value: Any) -> str | None:
+    """Chooses the member of a union by its `type`, so that a fault names the right one."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f":{kind}" if isinstance(kind, str) else None
+
+
+def one_of(*kinds: str, what: str) -> Discriminator:
+    """Of a union whose members are tagged `:<type>`; `what` they are is told in a refusal."""
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    return Discriminator(
+        _kind,
+        custom_error_type="not_a_content_part",
+        custom_error_message=f"{what} must be an object with one of the types {names}",
+    )
+
+
 def _form(value: Any) -> str:
     """Chooses the member of the union by the first element, so that a fault names the right one."""
     if not isinstance(value, list):

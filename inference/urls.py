@@ -1,4 +1,4 @@
-from django.urls import path, re_path
+from django.urls import path
 
 from billing.account.records import UsageExportView, UsageRecordListView, UsageRecordView
 from billing.account.views import BalanceView, HoldListView, UsageView
@@ -23,7 +23,6 @@ from inference.rerank.views import RerankView
 from inference.run.views import RunView
 from inference.summaries.views import SummariesView
 from inference.translations.views import TranslationsView
-from inference.views import NotFoundView
 
 urlpatterns = [
     path("chat/completions", ChatCompletionsView.as_view()),
@@ -56,5 +55,4 @@ urlpatterns = [
     path("openapi.json", OpenApiView.as_view()),
     path("models", ModelListView.as_view()),
     path("models/<path:name>", ModelView.as_view()),
-    re_path("", NotFoundView.as_view()),
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from agentflare.errors import UnsupportedParamError
+from inference.inputs import one_of
 
 MAX_ITEMS = 20
 # Of one item, as JSON: a picture of three megabytes.
@@ -83,11 +84,6 @@ class ReasoningText(Part):
     text: str
 
 
-def _part(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f":{kind}"
-
-
 MessagePart = Annotated[
     Annotated[InputText, Tag(":input_text")]
     | Annotated[PlainText, Tag(":text")]
@@ -95,23 +91,16 @@ MessagePart = Annotated[
     | Annotated[Refusal, Tag(":refusal")]
     | Annotated[InputImage, Tag(":input_image")]
     | Annotated[InputFile, Tag(":input_file")],
-    Discriminator(
-        _part,
-        custom_error_type="not_a_content_part",
-        custom_error_message="it must be an object whose 'type' is 'input_text', 'input_image', "
-        "'input_file', 'output_text', 'text' or 'refusal'",
+    one_of(
+        *("input_text", "input_image", "input_file", "output_text", "text", "refusal"),
+        what="a part of a message",
     ),
 ]
 OutputPart = Annotated[
     Annotated[InputText, Tag(":input_text")]
     | Annotated[InputImage, Tag(":input_image")]
     | Annotated[InputFile, Tag(":input_file")],
-    Discriminator(
-        _part,
-        custom_error_type="not_a_content_part",
-        custom_error_message="it must be an object whose 'type' is 'input_text', 'input_image' or "
-        "'input_file'",
-    ),
+    one_of("input_text", "input_image", "input_file", what="a part of an output"),
 ]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -120,10 +109,17 @@ def _text_or_parts(value: Any) -> str:
     return ":parts" if isinstance(value, list) else ":text"
 
 
-class Message(Part):
-    type: Literal["message"] = "message"
+class _Item(Part):
     id: str | None = None
     """Accepted, and without meaning here: an item gets an id of its own."""
+
+    def told(self) -> dict[str, Any]:
+        """As it is kept."""
+        return self.model_dump(exclude={"id"}, exclude_none=True)
+
+
+class Message(_Item):
+    type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
         Annotated[str, Tag(":text")]
@@ -142,9 +138,8 @@ class Message(Part):
         return told if self.phase is None else {**told, "phase": self.phase}
 
 
-class FunctionCall(Part):
+class FunctionCall(_Item):
     type: Literal["function_call"]
-    id: str | None = None
     call_id: CallId
     """What ties the call to its result."""
     name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -152,13 +147,9 @@ class FunctionCall(Part):
     """JSON, as a string."""
     status: Status = "completed"
 
-    def told(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"id"})
 
-
-class FunctionCallOutput(Part):
+class FunctionCallOutput(_Item):
     type: Literal["function_call_output"]
-    id: str | None = None
     call_id: CallId
     output: Annotated[
         Annotated[str, Tag(":text")]
@@ -168,20 +159,15 @@ class FunctionCallOutput(Part):
     status: Status | None = "completed"
 
     def told(self) -> dict[str, Any]:
-        told = self.model_dump(exclude={"id"}, exclude_none=True)
-        return {**told, "status": self.status or "completed"}
+        return {**super().told(), "status": self.status or "completed"}
 
 
-class Reasoning(Part):
+class Reasoning(_Item):
     type: Literal["reasoning"]
-    id: str | None = None
     summary: list[SummaryText]
     content: list[ReasoningText] | None = None
     encrypted_content: str | None = None
     status: Status | None = None
-
-    def told(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"id"}, exclude_none=True)
 
 
 def _item(value: Any) -> str:

@@ -10,7 +10,13 @@ from agents.conversations.params import (
 )
 from agents.conversations.views import MAX_PAGE_SIZE, PAGE_SIZE
 from inference.reference.answers.base import SOMETIMES, Answer
-from inference.reference.groups.common import JSON, path_parameter
+from inference.reference.groups.common import (
+    AFTER,
+    JSON,
+    limit_parameter,
+    path_parameter,
+    query_parameter,
+)
 from inference.reference.operation import Body, Content, Example, Operation
 from inference.reference.refusals import (
     INVALID,
@@ -71,10 +77,6 @@ class ConversationItemList(Answer):
     first_id: str
     last_id: str
     has_more: bool
-
-
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 OPERATIONS = (
@@ -161,13 +163,9 @@ OPERATIONS = (
         "the conversation is.",
         parameters=(
             _ID,
-            _query(
-                "limit",
-                f"How many at most; {PAGE_SIZE} unless said.",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE},
-            ),
-            _query("order", "`desc` unless said.", {"enum": ["asc", "desc"]}),
-            _query("after", "The `last_id` of the page before.", {"type": "string"}),
+            limit_parameter(PAGE_SIZE, MAX_PAGE_SIZE),
+            query_parameter("order", "`desc` unless said.", {"enum": ["asc", "desc"]}),
+            AFTER,
         ),
         answers={JSON: Content((ConversationItemList,))},
         refusals=(NO_SUCH_CONVERSATION, INVALID, *WITH_SCOPE),

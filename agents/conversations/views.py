@@ -1,7 +1,5 @@
 """/v1/conversations, as OpenAI's API has it, and forks of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +25,7 @@ from agents.conversations.params import (
 )
 from agents.conversations.selectors import page_of_items
 from billing.account.queries import choice, page_size
-from tenants.keys.lookup import KeyRecord
+from inference.views import caller
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
@@ -36,18 +34,6 @@ PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 
 class ConversationsView(ApiView):
     scope = Scope.AGENTS
-
-    @contextmanager
-    def in_schema(self, request: Request) -> Iterator[None]:
-        assert isinstance(request.auth, KeyRecord)
-        with tenant_schema(request.auth.tenant_code):
-            yield
-
-    def conversation_id(self, text: str) -> UUID:
-        """Raises Conversation.DoesNotExist."""
-        if (found := uuid_of(text, "conv")) is None:
-            raise Conversation.DoesNotExist
-        return found
 
     def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, Conversation.DoesNotExist):
@@ -67,7 +53,7 @@ class ConversationListView(ConversationsView):
         params = read_params(request, ConversationParams)
         items = params.items or []
         require_no_file_ids(items, param="items")
-        with self.in_schema(request):
+        with tenant_schema(caller(request).tenant_code):
             conversation = services.create_conversation(
                 metadata=params.metadata or {}, items=[item.told() for item in items]
             )
@@ -76,21 +62,21 @@ class ConversationListView(ConversationsView):
 
 class ConversationView(ConversationsView):
     def get(self, request: Request, conversation_id: str) -> JsonResponse:
-        with self.in_schema(request):
-            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+        with tenant_schema(caller(request).tenant_code):
+            found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
         return JsonResponse(conversation_object(found))
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         params = read_params(request, ConversationUpdateParams)
-        with self.in_schema(request):
+        with tenant_schema(caller(request).tenant_code):
             changed = services.set_metadata(
-                self.conversation_id(conversation_id), params.metadata or {}
+                _conversation_uuid(conversation_id), params.metadata or {}
             )
         return JsonResponse(conversation_object(changed))
 
     def delete(self, request: Request, conversation_id: str) -> JsonResponse:
-        with self.in_schema(request):
-            services.delete_conversation(self.conversation_id(conversation_id))
+        with tenant_schema(caller(request).tenant_code):
+            services.delete_conversation(_conversation_uuid(conversation_id))
         return JsonResponse(
             {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
         )
@@ -100,12 +86,10 @@ class ForkView(ConversationsView):
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         """Another conversation with the same items up to one of them. A repeat makes one more."""
         params = read_params(request, ConversationForkParams)
-        until = None
-        if params.until is not None and (until := item_uuid(params.until)) is None:
-            raise Item.DoesNotExist
-        with self.in_schema(request):
+        until = None if params.until is None else _item_uuid(params.until)
+        with tenant_schema(caller(request).tenant_code):
             copy = services.fork(
-                self.conversation_id(conversation_id), until=until, metadata=params.metadata
+                _conversation_uuid(conversation_id), until=until, metadata=params.metadata
             )
         return JsonResponse(conversation_object(copy))
 
@@ -116,52 +100,52 @@ class ItemListView(ConversationsView):
         query = request.query_params
         limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
         order = choice(query.get("order") or "desc", ["asc", "desc"], param="order")
-        after = None
-        if query.get("after") and (after := item_uuid(query["after"])) is None:
-            raise _no_such_after()
-        with self.in_schema(request):
-            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
-            try:
+        try:
+            after = _item_uuid(query["after"]) if query.get("after") else None
+            with tenant_schema(caller(request).tenant_code):
+                found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
                 rows, has_more = page_of_items(
                     found.pk, after=after, limit=limit, newest_first=order == "desc"
                 )
-            except Item.DoesNotExist:
-                raise _no_such_after() from None
+        except Item.DoesNotExist:
+            raise InvalidRequestError(
+                "There is no such item in this conversation.", param="after", code="invalid_value"
+            ) from None
         return JsonResponse(list_object([item_object(row) for row in rows], has_more=has_more))
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         params = read_params(request, ConversationItemsParams)
         require_no_file_ids(params.items, param="items")
-        with self.in_schema(request):
+        with tenant_schema(caller(request).tenant_code):
             rows = services.add_items(
-                self.conversation_id(conversation_id), [item.told() for item in params.items]
+                _conversation_uuid(conversation_id), [item.told() for item in params.items]
             )
         return JsonResponse(list_object([item_object(row) for row in rows], has_more=False))
 
 
 class ItemView(ConversationsView):
     def get(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
-        with self.in_schema(request):
-            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+        with tenant_schema(caller(request).tenant_code):
+            found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
             item = found.items.get(pk=_item_uuid(item_id))
         return JsonResponse(item_object(item))
 
     def delete(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
         """Answers the conversation, as OpenAI does."""
-        with self.in_schema(request):
-            found = Conversation.objects.get(pk=self.conversation_id(conversation_id))
+        with tenant_schema(caller(request).tenant_code):
+            found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
             if not services.delete_item(found.pk, _item_uuid(item_id)):
                 raise Item.DoesNotExist
         return JsonResponse(conversation_object(found))
+
+
+def _conversation_uuid(text: str) -> UUID:
+    if (found := uuid_of(text, "conv")) is None:
+        raise Conversation.DoesNotExist
+    return found
 
 
 def _item_uuid(text: str) -> UUID:
     if (found := item_uuid(text)) is None:
         raise Item.DoesNotExist
     return found
-
-
-def _no_such_after() -> InvalidRequestError:
-    return InvalidRequestError(
-        "There is no such item in this conversation.", param="after", code="invalid_value"
-    )

@@ -84,7 +84,8 @@ def measure(events: int, tenants: int, worker_processes: int) -> Findings:
 
 def fill(events: int, tenants: int) -> dict[str, tuple[int, int]]:
     """Capture calls of all tenants, mixed. Returns how many each has, and their cost."""
-    from bench.settlement.events import capture_outright, usage_event
+    from bench.settlement.events import usage_event
+    from billing.admission import gate
     from billing.ledger.services import grant_credit
     from tenants.registry.services import create_tenant
 
@@ -99,7 +100,8 @@ def fill(events: int, tenants: int) -> dict[str, tuple[int, int]]:
         code = chance.choice(codes)
         key_id = f"key{chance.randrange(KEYS_OF_A_TENANT):05d}"
         event = usage_event(chance, tenant_code=code, key_id=key_id)
-        capture_outright(event)
+        # Without the hold from before.
+        gate.capture_event(event)
         sums[code] = (sums[code][0] + 1, sums[code][1] + event.cost_nusd)
     return sums
 

@@ -4,7 +4,6 @@ import random
 import time
 
 from agentflare.ids import uuid7
-from billing.admission import gate
 from billing.usage.events import UsageEvent
 
 # (AI model, upstream's name, endpoint, share of the calls)
@@ -58,16 +57,4 @@ def usage_event(chance: random.Random, *, tenant_code: str, key_id: str) -> Usag
         most_tokens=tokens[0] * 5 // 4,
         finish_reason="stop" if is_charged else "",
         error_code=error_code,
-    )
-
-
-def capture_outright(event: UsageEvent) -> None:
-    """As a web process does at a call's end, without the hold from before."""
-    gate.capture(
-        gate.HoldKeys.of(event),
-        request_id=event.request_id,
-        tenant_code=event.tenant_code,
-        cost_nusd=event.cost_nusd,
-        event=event.dumps(),
-        tokens=event.tokens,
     )

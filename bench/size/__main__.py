@@ -241,14 +241,15 @@ def measure_export(key: str) -> dict[str, float]:
 def measure_settlement(tenant: Any) -> float:
     """Events a second of this process alone, into tables as large as they are now."""
     from agentflare.partitions import partition_of
-    from bench.settlement.events import capture_outright, usage_event
+    from bench.settlement.events import usage_event
+    from billing.admission import gate
     from billing.settlement.services import settle_partition
 
     chance = random.Random(17)
     for _ in range(_SETTLED):
         key_id = f"key{chance.randrange(12):05d}"
         event = usage_event(chance, tenant_code=tenant.code, key_id=key_id)
-        capture_outright(event)
+        gate.capture_event(event)
     started = time.monotonic()
     settled = settle_partition(partition=partition_of(tenant.code))
     if settled != _SETTLED:

@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from agentflare.ids import first_uuid7
-from bench.settlement.events import capture_outright, usage_event
+from bench.settlement.events import usage_event
+from billing.admission import gate
 from billing.business.models import QueueSample
 from billing.ledger.services import grant_credit
 from billing.reconciliation.models import UpstreamDay
@@ -74,7 +75,7 @@ def _capture(chance: random.Random, tenant: Tenant, moment: float) -> None:
         request_id=UUID(int=first_uuid7(began).int | bits).hex,
         started_at=moment,
     )
-    capture_outright(event)
+    gate.capture_event(event)
 
 
 def date_entries(tenants: list[Tenant], *, start: datetime) -> None:

@@ -225,6 +225,18 @@ def capture(
     return int(cost), int(available)
 
 
+def capture_event(event: UsageEvent, keys: HoldKeys | None = None) -> tuple[int, int]:
+    """As `capture`, with all that the event says. keys: its own, where they are at hand."""
+    return capture(
+        keys or HoldKeys.of(event),
+        request_id=event.request_id,
+        tenant_code=event.tenant_code,
+        cost_nusd=event.cost_nusd,
+        event=event.dumps(),
+        tokens=event.tokens,
+    )
+
+
 def conclude(keys: HoldKeys, *, request_id: str, cost_nusd: int, tokens: int, client: Any) -> None:
     """End the hold of a call that the ledger has booked already. Queued in a pipeline."""
     script("conclude")(

@@ -15,14 +15,7 @@ def take_in_spool() -> int:
 def _deliver(event: UsageEvent) -> None:
     if not outage.is_on():
         try:
-            gate.capture(
-                gate.HoldKeys.of(event),
-                request_id=event.request_id,
-                tenant_code=event.tenant_code,
-                cost_nusd=event.cost_nusd,
-                event=event.dumps(),
-                tokens=event.tokens,
-            )
+            gate.capture_event(event)
             return
         except RedisDownError:
             pass

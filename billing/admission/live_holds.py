@@ -128,14 +128,7 @@ def send_capture(hold: Hold) -> tuple[int, int]:
 
 
 def _capture(hold: Hold) -> tuple[int, int]:
-    return gate.capture(
-        hold.keys,
-        request_id=hold.request_id,
-        tenant_code=hold.event.tenant_code,
-        cost_nusd=hold.event.cost_nusd,
-        event=hold.event.dumps(),
-        tokens=hold.event.tokens,
-    )
+    return gate.capture_event(hold.event, hold.keys)
 
 
 def start_keeper() -> None:

@@ -18,12 +18,13 @@ from unfold.decorators import display
 
 from billing.prices.markups import base_versions, standing_markups
 from billing.prices.models import Markup, PriceVersion, Rate, Unit
-from billing.prices.rate_form import RateForm, as_quoted, quoted_in
+from billing.prices.rate_form import RateForm, as_quoted
 from billing.prices.services import (
     AT_A_LOSS,
     as_price,
     latest_version,
     note_for_tenant,
+    quoted_in,
 )
 from billing.templatetags.money import usd
 from tenants.operators.services import operator

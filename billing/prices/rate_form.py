@@ -9,12 +9,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agentflare.money import NUSD_PER_USD
 from billing.prices.models import Rate
-from billing.prices.services import BY_THE_MILLION
-
-
-def quoted_in(unit: str) -> int:
-    """How many of it one figure is for."""
-    return 1_000_000 if unit in BY_THE_MILLION else 1
+from billing.prices.services import quoted_in
 
 
 def as_quoted(rate: Rate) -> dict[str, Any]:

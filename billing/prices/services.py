@@ -215,9 +215,14 @@ def prices_of(table: PriceTable, tenant_code: str = "") -> dict[str, Price]:
     }
 
 
+def quoted_in(unit: str) -> int:
+    """How many of it one figure of a price list is for."""
+    return 1_000_000 if unit in BY_THE_MILLION else 1
+
+
 def usd_quoted(unit: str, rate_nusd: Decimal) -> float:
     """As prices are quoted: dollars for a million tokens or characters, else for one."""
-    return float(rate_nusd * (1_000_000 if unit in BY_THE_MILLION else 1) / NUSD_PER_USD)
+    return float(rate_nusd * quoted_in(unit) / NUSD_PER_USD)
 
 
 def as_price(version: PriceVersion, percent: Decimal | None = None) -> Price:

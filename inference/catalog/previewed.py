@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing.business.figures import first_day
 from billing.business.price_preview import Preview, preview
-from billing.prices.markups import PriceTable, price_history, price_table
+from billing.prices.markups import PriceTable, price_history
 from inference.catalog.fresh import changed
 from inference.catalog.price_changes import tell_tenants
 from tenants.operators.reasons import ReasonedAdmin
@@ -35,13 +35,14 @@ class PreviewedAdmin(ReasonedAdmin):
             set_at_once: HttpResponse = super().add_view(request, form_url, extra_context)
             return set_at_once
         with transaction.atomic():
-            before, known = price_table(timezone.now()), price_history()
+            known = price_history()
             answer: HttpResponse = super().add_view(request, form_url, extra_context)
             is_fine = answer.status_code == 302
             if is_fine:
                 # With whatever else is to change until then.
-                after = price_table(max(request.price_starts_at, timezone.now()))  # type: ignore[attr-defined]
-                shown = preview(before, after, known=known, since=first_day(DAYS))
+                now = timezone.now()
+                after = price_history().table(max(request.price_starts_at, now))  # type: ignore[attr-defined]
+                shown = preview(known.table(now), after, known=known, since=first_day(DAYS))
                 transaction.set_rollback(True)
         return self._preview_page(request, shown, after) if is_fine else answer
 

@@ -8,29 +8,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
-from inference.inputs import told
+from inference.inputs import one_of, told
 
 
 class Lenient(BaseModel):
     """Clients send more than we need to know here, and more with every version."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
-
-
-def _kind(value: Any) -> str | None:
-    """Chooses the member of a union by its `type`, so that a fault names the right one."""
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f":{kind}" if isinstance(kind, str) else None
-
-
-def one_of(*kinds: str, what: str) -> Discriminator:
-    """Of a union whose members are tagged `:<type>`; `what` they are is told in a refusal."""
-    names = ", ".join(f"'{kind}'" for kind in kinds)
-    return Discriminator(
-        _kind,
-        custom_error_type="not_a_content_part",
-        custom_error_message=f"{what} must be an object with one of the types {names}",
-    )
 
 
 def _json_type(value: Any) -> str:

@@ -1,7 +1,5 @@
 """API keys for programs that manage them, and what a workspace has, holds and has used."""
 
-from typing import Any
-
 from billing.account.records import FORMATS
 from billing.account.records import MAX_PAGE_SIZE as MAX_RECORDS
 from billing.account.records import PAGE_SIZE as RECORDS
@@ -20,7 +18,13 @@ from inference.reference.answers.account import (
     UsageRecord,
     UsageRecordList,
 )
-from inference.reference.groups.common import JSON, path_parameter
+from inference.reference.groups.common import (
+    AFTER,
+    JSON,
+    limit_parameter,
+    path_parameter,
+    query_parameter,
+)
 from inference.reference.operation import Body, Content, Example, Operation
 from inference.reference.refusals import (
     INVALID,
@@ -40,18 +44,14 @@ _WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
 _MOMENT = {"type": "integer", "minimum": 0, "maximum": 9_999_999_999}
 
 
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
 _FILTERS = (
-    _query("start_time", "Seconds since 1970: calls that started then or later.", _MOMENT),
-    _query("end_time", "Seconds since 1970: calls that started before.", _MOMENT),
-    _query("api_key_id", "Calls of this key.", {"type": "string"}),
-    _query("model", "Calls that this model answered.", {"type": "string"}),
-    _query("endpoint", "As `chat/completions`.", {"type": "string"}),
-    _query("status", "How they ended.", {"enum": list(Status.values)}),
-    _query("min_cost", "Dollars that they cost at least, as `0.05`.", {"type": "string"}),
+    query_parameter("start_time", "Seconds since 1970: calls that started then or later.", _MOMENT),
+    query_parameter("end_time", "Seconds since 1970: calls that started before.", _MOMENT),
+    query_parameter("api_key_id", "Calls of this key.", {"type": "string"}),
+    query_parameter("model", "Calls that this model answered.", {"type": "string"}),
+    query_parameter("endpoint", "As `chat/completions`.", {"type": "string"}),
+    query_parameter("status", "How they ended.", {"enum": list(Status.values)}),
+    query_parameter("min_cost", "Dollars that they cost at least, as `0.05`.", {"type": "string"}),
 )
 _KEYS = (
     Operation(
@@ -87,12 +87,8 @@ _KEYS = (
         summary="List the API keys",
         description="The newest first, revoked ones too.",
         parameters=(
-            _query(
-                "limit",
-                f"How many at most; {PAGE_SIZE} unless said.",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE},
-            ),
-            _query("after", "The `last_id` of the page before.", {"type": "string"}),
+            limit_parameter(PAGE_SIZE, MAX_PAGE_SIZE),
+            AFTER,
         ),
         answers={JSON: Content((ApiKeyList,))},
         refusals=(INVALID, *WITH_SCOPE),
@@ -187,15 +183,15 @@ _ACCOUNT = (
         description="By hour or day (UTC), of all calls or by model and API key. Hours and days "
         "without a call are left out; a call arrives within some seconds of its end.",
         parameters=(
-            _query("bucket_width", "`1d` unless said.", {"enum": list(WIDTHS)}),
-            _query(
+            query_parameter("bucket_width", "`1d` unless said.", {"enum": list(WIDTHS)}),
+            query_parameter(
                 "start_time",
                 "Seconds since 1970; at most 366 days (31 for `1h`) before `end_time`.",
                 _MOMENT,
             ),
-            _query("end_time", "Seconds since 1970; now unless said.", _MOMENT),
+            query_parameter("end_time", "Seconds since 1970; now unless said.", _MOMENT),
             {
-                **_query(
+                **query_parameter(
                     "group_by",
                     "What each bucket is divided by.",
                     {"type": "array", "items": {"enum": list(GROUPS)}},
@@ -217,12 +213,8 @@ _ACCOUNT = (
         "page takes some milliseconds: where few of many calls match, it may have fewer than "
         "`limit` while `has_more` is true. Go on with `last_id` as `after`.",
         parameters=(
-            _query(
-                "limit",
-                f"How many at most; {RECORDS} unless said.",
-                {"type": "integer", "minimum": 1, "maximum": MAX_RECORDS},
-            ),
-            _query("after", "The `last_id` of the page before.", {"type": "string"}),
+            limit_parameter(RECORDS, MAX_RECORDS),
+            AFTER,
             *_FILTERS,
         ),
         answers={JSON: Content((UsageRecordList,))},
@@ -257,7 +249,7 @@ _ACCOUNT = (
         "headings, or one JSON object a line with the fields of a usage record. A connection that "
         "breaks means that the file is not complete.",
         parameters=(
-            _query("format", "`csv` unless said.", {"enum": list(FORMATS)}),
+            query_parameter("format", "`csv` unless said.", {"enum": list(FORMATS)}),
             *_FILTERS,
         ),
         answers={

@@ -20,6 +20,22 @@ def calls_a_model(**told: Any) -> Operation:
     )
 
 
+def query_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def limit_parameter(default: int, most: int) -> dict[str, Any]:
+    """Of a list that comes in pages."""
+    return query_parameter(
+        "limit",
+        f"How many at most; {default} unless said.",
+        {"type": "integer", "minimum": 1, "maximum": most},
+    )
+
+
+AFTER = query_parameter("after", "The `last_id` of the page before.", {"type": "string"})
+
+
 def path_parameter(name: str, description: str, example: str) -> dict[str, Any]:
     return {
         "name": name,
