@@ -15,7 +15,7 @@ urlpatterns = [
     # the tenant's program
     path("v1/", include("inference.urls")),
     path("v1/", include("agents.urls")),
-    re_path("^v1/", NotFoundView.as_view()),
+    path("v1/", include([re_path("", NotFoundView.as_view())])),
     path("docs/api", reference_page, name="api_reference"),
     # who has no account yet
     path("", include("inference.front.urls")),
