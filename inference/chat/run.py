@@ -37,17 +37,17 @@ class Dialect(Protocol):
     def error(self, error: GatewayError) -> bytes: ...
 
 
-class ChatRun:
-    """`start` it, then read it with `completion` or `chunks`, once.
+class ChatCall:
+    """`start` it, then read it with `whole` or `events`, once; `usage` is known at its end.
 
     Whatever happens, the call is captured exactly once: at its end, when the client leaves
     (`close`, `client_left`), or when upstream breaks.
     """
 
-    def __init__(self, admitted: Admitted, dialect: Dialect) -> None:
+    def __init__(self, admitted: Admitted) -> None:
         self.admitted = admitted
         self.meter = admitted.meter
-        self.dialect = dialect
+        self.usage = Usage()
         self.upstream = UpstreamChat(
             admitted.attempts,
             meter=admitted.meter,
@@ -56,7 +56,7 @@ class ChatRun:
         )
         self.finish_reason = ""
         self._delivered = False
-        self._client_gone = False
+        self.has_lost_client = False
         self._events: Iterator[Event] = iter(())
         # If this process dies, the repeat of an idempotent call pays for all of it.
         if not admitted.call.is_idempotent:
@@ -79,45 +79,37 @@ class ChatRun:
                 status=Status.UPSTREAM_FAILED, used=Measured(), error_code="internal_error"
             )
             raise
-        self.dialect.system_fingerprint = self.upstream.system_fingerprint
         self._events = self._watched(chain([] if first is None else [first], events))
 
-    def completion(self) -> dict[str, Any]:
-        """The whole answer. Raises GatewayError when upstream breaks off."""
+    def whole(self) -> list[Event]:
+        """All of the answer. Raises GatewayError when upstream breaks off: then nothing of it
+        reaches the client, and nothing is charged."""
         try:
             events = list(self._events)
-            usage, truth = self.upstream.usage()
-            self._capture(self._good_end(), usage.measured(truth))
+            self._end()
         except UpstreamCallError as failure:
-            # Nothing of it reaches the client.
             self._delivered = False
             raise self._fail(failure).error from failure
         except BaseException:
             self._delivered = False
             self.close()
             raise
-        return self.dialect.whole(events, usage, self.admitted.told())
+        return events
 
-    def chunks(self) -> Iterator[bytes]:
-        """Server-sent events to the end; after the first one an error is an event too."""
+    def events(self) -> Iterator[Event]:
+        """The answer as it comes. Raises GatewayError when upstream breaks off: what came before
+        it is charged."""
         try:
-            if begin := self.dialect.begin():
-                yield begin
-            for event in self._events:
-                yield self.dialect.write(event)
-            usage, truth = self.upstream.usage()
-            self._capture(self._good_end(), usage.measured(truth))
-            yield self.dialect.end(usage, self.admitted.told())
+            yield from self._events
+            self._end()
         except UpstreamCallError as failure:
-            failure = self._fail(failure)
-            if not self._client_gone:
-                yield self.dialect.error(failure.error)
+            raise self._fail(failure).error from failure
         finally:
             self.close()
 
     def client_left(self) -> None:
         """The client has closed its connection: stop upstream's work at once."""
-        self._client_gone = True
+        self.has_lost_client = True
         self.upstream.abort()
 
     def close(self) -> None:
@@ -131,6 +123,10 @@ class ChatRun:
 
     # --- money ------------------------------------------------------------------
 
+    def _end(self) -> None:
+        self.usage, truth = self.upstream.usage()
+        self._capture(self._good_end(), self.usage.measured(truth))
+
     def _good_end(self) -> Status:
         return Status.COMPLETED if self.upstream.has_output else Status.EMPTY
 
@@ -140,7 +136,7 @@ class ChatRun:
 
         An answer that we broke off because the client has left fails too.
         """
-        if self._client_gone:
+        if self.has_lost_client:
             self.close()
             return failure
         failure = true_cause(failure, self.meter.hold)
@@ -179,7 +175,7 @@ class ChatRun:
     def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
             require_running(self.meter.hold)
-            if self._client_gone:
+            if self.has_lost_client:
                 raise UpstreamCallError.broken("the client has left")
             if isinstance(event, Delta):
                 if not self._delivered:
@@ -188,3 +184,34 @@ class ChatRun:
             elif isinstance(event, Finish):
                 self.finish_reason = event.reason
             yield event
+
+
+class ChatRun(ChatCall):
+    """The same in one client's dialect: read it with `completion` or `chunks`, once."""
+
+    def __init__(self, admitted: Admitted, dialect: Dialect) -> None:
+        super().__init__(admitted)
+        self.dialect = dialect
+
+    def start(self) -> None:
+        super().start()
+        self.dialect.system_fingerprint = self.upstream.system_fingerprint
+
+    def completion(self) -> dict[str, Any]:
+        """The whole answer. Raises GatewayError when upstream breaks off."""
+        events = self.whole()
+        return self.dialect.whole(events, self.usage, self.admitted.told())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Server-sent events to the end; after the first one an error is an event too."""
+        try:
+            if begin := self.dialect.begin():
+                yield begin
+            for event in self.events():
+                yield self.dialect.write(event)
+            yield self.dialect.end(self.usage, self.admitted.told())
+        except GatewayError as error:
+            if not self.has_lost_client:
+                yield self.dialect.error(error)
+        finally:
+            self.close()

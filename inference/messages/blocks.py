@@ -1,19 +1,15 @@
-"""An answer's events as Anthropic's content blocks: one after the other, each with an end.
-
-Upstream may mix what it sends; a client of Anthropic's reads one block at a time. So a block
-is written while it comes, and one that begins before it is complete waits.
-"""
+"""An answer's blocks as Anthropic's content blocks, and the events of their stream."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
+from inference.chat.blocks import AnswerBlocks, Block, Kind, Step
 from inference.chat.events import Delta
 
-Step = dict[str, Any]
 # Where Anthropic's documents put what a model wrote in the place of a tool's input.
 _INVALID_JSON = "INVALID_JSON"
 
@@ -26,57 +22,8 @@ class Thoughts(Enum):
     SHOWN = "shown"
 
 
-@dataclass(slots=True)
-class Block:
-    """`pieces`: its text so far; of a tool_use, its input as JSON."""
-
-    kind: Literal["thinking", "text", "tool_use"]
-    call_id: str = ""
-    name: str = ""
-    pieces: list[str] = field(default_factory=list)
-    written: int = 0
-    is_open: bool = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-    @property
-    def is_whole(self) -> bool:
-        """Of a block after which another one has begun: whether nothing more will come."""
-        if self.kind != "tool_use":
-            return True
-        try:
-            orjson.loads(self.text)
-        except orjson.JSONDecodeError:
-            return False
-        return True
-
-    def head(self) -> dict[str, Any]:
-        """Without its content, as a stream begins it."""
-        if self.kind == "thinking":
-            return {"type": "thinking", "thinking": "", "signature": ""}
-        if self.kind == "text":
-            return {"type": "text", "text": ""}
-        return {
-            "type": "tool_use",
-            "id": self.call_id,
-            "name": self.name,
-            "input": {},
-            # By the model, and not by code that it wrote.
-            "caller": {"type": "direct"},
-        }
-
-    def object(self, *, signature: str) -> dict[str, Any]:
-        if self.kind == "thinking":
-            return {**self.head(), "thinking": self.text, "signature": signature}
-        if self.kind == "text":
-            return {**self.head(), "text": self.text}
-        return {**self.head(), "input": _input(self.text)}
-
-
 class Blocks:
-    """`add` what comes; then take the blocks, or the `steps` of a stream so far.
+    """`add` what comes; then take the `objects`, or the `steps` of a stream so far.
 
     signature: what a thinking block is signed with. Clients send it back and we do not read
     it, but some leave out a block without one.
@@ -85,88 +32,74 @@ class Blocks:
     def __init__(self, *, thoughts: Thoughts, signature: str) -> None:
         self.thoughts = thoughts
         self.signature = signature
-        self.blocks: list[Block] = []
-        self._calls: dict[int, Block] = {}
-        self._done = 0
-        self._blank = ""
+        self._answer = AnswerBlocks()
 
     @property
     def has_tool_use(self) -> bool:
-        return bool(self._calls)
+        return self._answer.has_calls
 
     def objects(self) -> list[dict[str, Any]]:
-        return [block.object(signature=self.signature) for block in self.blocks]
+        return [self._object(block) for block in self._answer.blocks]
 
     def add(self, delta: Delta) -> None:
-        if delta.reasoning and self.thoughts is not Thoughts.HIDDEN:
-            shown = delta.reasoning if self.thoughts is Thoughts.SHOWN else ""
-            self._block_of("thinking").pieces.append(shown)
-        if text := delta.content + delta.refusal:
-            self._add_text(text)
-        for fragment in delta.tool_calls:
-            self._add_call(fragment)
+        """A refusal is text here."""
+        reasoning = "" if self.thoughts is Thoughts.HIDDEN else delta.reasoning
+        text = delta.content + delta.refusal
+        self._answer.add(replace(delta, reasoning=reasoning, content=text, refusal=""))
 
-    def steps(self, *, is_last: bool = False) -> Iterator[Step]:
+    def steps(self, *, is_last: bool = False) -> Iterator[dict[str, Any]]:
         """What a stream can tell now. is_last: nothing more will be added."""
-        while self._done < len(self.blocks):
-            block, index = self.blocks[self._done], self._done
-            if not block.is_open:
-                block.is_open = True
-                yield {
-                    "type": "content_block_start",
-                    "index": index,
-                    "content_block": block.head(),
-                }
-            for piece in block.pieces[block.written :]:
-                if piece:
-                    yield _delta(index, _piece(block, piece))
-            block.written = len(block.pieces)
-            if not is_last and (block is self.blocks[-1] or not block.is_whole):
-                return
-            if block.kind == "thinking":
-                signed = {"type": "signature_delta", "signature": self.signature}
-                yield _delta(index, signed)
-            yield {"type": "content_block_stop", "index": index}
-            self._done += 1
+        for step in self._answer.steps(is_last=is_last):
+            yield from self._events(step)
 
-    def _block_of(self, kind: Literal["thinking", "text"]) -> Block:
-        """The last block, if it is of this kind, or a new one."""
-        if not self.blocks or self.blocks[-1].kind != kind:
-            self._blank = ""
-            self.blocks.append(Block(kind))
-        return self.blocks[-1]
+    def _events(self, step: Step) -> Iterator[dict[str, Any]]:
+        block, is_thinking = step.block, step.block.kind is Kind.THINKING
+        if step.what == "begin":
+            head = _head(block)
+            yield {"type": "content_block_start", "index": block.index, "content_block": head}
+        elif step.what == "piece":
+            if not is_thinking or self.thoughts is Thoughts.SHOWN:
+                yield _delta(block, _piece(block, step.piece.text))
+        else:
+            if is_thinking:
+                yield _delta(block, {"type": "signature_delta", "signature": self.signature})
+            yield {"type": "content_block_stop", "index": block.index}
 
-    def _add_text(self, text: str) -> None:
-        """White space alone makes no block: models write it before a call, and Anthropic's
-        clients do not expect such a block."""
-        if not self.blocks or self.blocks[-1].kind != "text":
-            text = self._blank + text
-            if not text.strip():
-                self._blank = text
-                return
-        self._block_of("text").pieces.append(text)
-
-    def _add_call(self, fragment: dict[str, Any]) -> None:
-        block = self._calls.get(fragment["index"])
-        if block is None:
-            self._blank = ""
-            function = fragment["function"]
-            block = Block("tool_use", call_id=fragment["id"], name=function["name"])
-            self._calls[fragment["index"]] = block
-            self.blocks.append(block)
-        block.pieces.append(fragment["function"]["arguments"])
+    def _object(self, block: Block) -> dict[str, Any]:
+        if block.kind is Kind.THINKING:
+            shown = block.text if self.thoughts is Thoughts.SHOWN else ""
+            return {**_head(block), "thinking": shown, "signature": self.signature}
+        if block.kind is Kind.CALL:
+            return {**_head(block), "input": _input(block.text)}
+        return {**_head(block), "text": block.text}
 
 
-def _delta(index: int, delta: dict[str, Any]) -> Step:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
+def _head(block: Block) -> dict[str, Any]:
+    """Without its content, as a stream begins it."""
+    if block.kind is Kind.THINKING:
+        return {"type": "thinking", "thinking": "", "signature": ""}
+    if block.kind is not Kind.CALL:
+        return {"type": "text", "text": ""}
+    return {
+        "type": "tool_use",
+        "id": block.call_id,
+        "name": block.name,
+        "input": {},
+        # By the model, and not by code that it wrote.
+        "caller": {"type": "direct"},
+    }
+
+
+def _delta(block: Block, delta: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": block.index, "delta": delta}
 
 
 def _piece(block: Block, piece: str) -> dict[str, Any]:
-    if block.kind == "thinking":
+    if block.kind is Kind.THINKING:
         return {"type": "thinking_delta", "thinking": piece}
-    if block.kind == "text":
-        return {"type": "text_delta", "text": piece}
-    return {"type": "input_json_delta", "partial_json": piece}
+    if block.kind is Kind.CALL:
+        return {"type": "input_json_delta", "partial_json": piece}
+    return {"type": "text_delta", "text": piece}
 
 
 def _input(text: str) -> Any:
