@@ -23,6 +23,7 @@ app = Celery("agentflare")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
+        "agents.turns",
         "billing.archive",
         "billing.business",
         "billing.closing",

@@ -74,6 +74,7 @@ class ContextLengthError(InvalidRequestError):
 
     def __init__(self, *, context_window: int, prompt_tokens: int, param: str = "messages") -> None:
         """param: the text that is too long, where it is not all messages together."""
+        self.context_window, self.prompt_tokens = context_window, prompt_tokens
         is_chat = param == "messages"
         what = "your messages" if is_chat else f"'{param}'"
         remedy = (

@@ -113,6 +113,7 @@ TENANT_APPS = [
     "billing.usage",
     "billing.payments",
     "agents.conversations",
+    "agents.turns",
 ]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 
@@ -406,6 +407,13 @@ if not 0 <= MARGIN_FLOOR_PERCENT < 100:
 # A hold that is not renewed for this long belongs to a process that has died.
 HOLD_TTL_S = 15
 HOLD_RENEW_S = 2
+# A turn whose lease is not renewed for this long was left by a process that has died.
+TURN_LEASE_S = 12
+# How long a turn's events can be read again after the last of them, and of one that never ends.
+TURN_EVENTS_S = 15 * 60
+TURN_MOST_S = 6 * 60 * 60
+# How long responses are kept that no conversation was named for.
+RESPONSE_KEEP_DAYS = env.integer("RESPONSE_KEEP_DAYS", 30)
 # How long a captured call is remembered, to capture it only once.
 CAPTURE_MEMORY_S = 900
 # Captures of this last while are sent again after Redis has restarted: with
@@ -503,6 +511,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "expire-holds": {
         "task": "billing.settlement.tasks.expire_holds_task",
+        "schedule": 2.0,
+        "options": {"expires": 5},
+    },
+    "heal-turns": {
+        "task": "agents.turns.tasks.heal_turns_task",
         "schedule": 2.0,
         "options": {"expires": 5},
     },

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-from agentflare.errors import UnsupportedParamError
+from agentflare.errors import InvalidRequestError, UnsupportedParamError
+from agents.conversations.files import check_file
 from inference.inputs import one_of
 
 MAX_ITEMS = 20
@@ -146,6 +147,8 @@ class FunctionCall(_Item):
     arguments: str
     """JSON, as a string."""
     status: Status = "completed"
+    caller: dict[str, Any] | None = None
+    namespace: str | None = None
 
 
 class FunctionCallOutput(_Item):
@@ -170,6 +173,13 @@ class Reasoning(_Item):
     status: Status | None = None
 
 
+class ItemReference(Part):
+    """An item that is kept already, by its id."""
+
+    type: Literal["item_reference"]
+    id: str
+
+
 def _item(value: Any) -> str:
     """A message needs no type."""
     if not isinstance(value, dict):
@@ -191,18 +201,32 @@ InputItem = Annotated[
 ]
 
 
-def require_no_file_ids(items: list[Any], *, param: str) -> None:
-    """Files are not kept here. Raises UnsupportedParamError."""
+def require_readable(items: list[Any], *, param: str) -> None:
+    """Files are not kept here, and those that travel in an item must be text.
+
+    Raises UnsupportedParamError or InvalidRequestError.
+    """
     for number, item in enumerate(items):
         name = "output" if isinstance(item, FunctionCallOutput) else "content"
         parts = getattr(item, name, None)
         for place, part in enumerate(parts if isinstance(parts, list) else []):
-            if getattr(part, "file_id", None) is not None:
-                raise UnsupportedParamError(
-                    "Files are not kept here: send the content itself, as 'image_url' or "
-                    "'file_data'.",
-                    param=f"{param}[{number}].{name}[{place}].file_id",
-                )
+            _check_part(part, param=f"{param}[{number}].{name}[{place}]")
+
+
+def _check_part(part: Any, *, param: str) -> None:
+    if getattr(part, "file_id", None) is not None:
+        raise UnsupportedParamError(
+            "Files are not kept here: send the content itself, as 'image_url' or 'file_data'.",
+            param=f"{param}.file_id",
+        )
+    if isinstance(part, InputImage) and part.image_url is None:
+        raise InvalidRequestError(
+            f"Missing required parameter: '{param}.image_url'.",
+            param=f"{param}.image_url",
+            code="missing_required_parameter",
+        )
+    if isinstance(part, InputFile):
+        check_file(part, param=param)
 
 
 def _of_text(role: str, text: str) -> dict[str, Any]:

@@ -9,13 +9,19 @@ from agentflare.ids import uuid7
 
 
 class Conversation(models.Model):
-    """A history. next_position: of the item that comes next; never given twice."""
+    """A history. next_position: of the item that comes next; never given twice.
+
+    is_hidden: of a response that was stored without a conversation: nobody lists it, and it ends
+    with the last of its responses. active_turn: the one that has it for itself.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     next_position = models.BigIntegerField(default=0, db_default=0)
     forked_from = models.UUIDField(null=True)
+    is_hidden = models.BooleanField(default=False, db_default=False)
+    active_turn = models.UUIDField(null=True)
 
     def __str__(self) -> str:
         return f"conv_{self.pk.hex}"
@@ -36,6 +42,8 @@ class Item(models.Model):
     type = models.CharField(max_length=30)
     body = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
+    turn_id = models.UUIDField(null=True)
+    is_output = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ("position",)

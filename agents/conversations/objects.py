@@ -30,7 +30,11 @@ def item_object(item: Item) -> dict[str, Any]:
 
 
 def item_id(item: Item) -> str:
-    return f"{_PREFIXES[item.type]}_{item.pk.hex}"
+    return new_item_id(item.type, item.pk)
+
+
+def new_item_id(kind: str, number: UUID) -> str:
+    return f"{_PREFIXES[kind]}_{number.hex}"
 
 
 def list_object(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import orjson
 from django.db import connection, transaction
 
 from agentflare.errors import InvalidRequestError
+from agentflare.ids import uuid7
 from agents.conversations.items import MAX_ITEM_BYTES
 from agents.conversations.models import Conversation, Item
 
@@ -24,17 +25,34 @@ def create_conversation(
 
 
 @transaction.atomic
-def add_items(conversation_id: UUID, items: Sequence[Mapping[str, Any]]) -> list[Item]:
+def add_items(
+    conversation_id: UUID,
+    items: Sequence[Mapping[str, Any]],
+    *,
+    turn_id: UUID | None = None,
+    ids: Sequence[UUID] = (),
+) -> list[Item]:
     """At the end, in their order, nobody's in between.
 
-    Raises Conversation.DoesNotExist, or InvalidRequestError for an item that is too large.
+    turn_id: the turn that they come with. ids: of its answer, which clients know already; without
+    any they are its input. Raises Conversation.DoesNotExist, or InvalidRequestError for an item
+    that is too large.
     """
     bodies = [_body(number, item) for number, item in enumerate(items)]
     # Whoever else writes waits here.
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     first = conversation.next_position
+    is_output = bool(ids)
     rows = Item.objects.bulk_create(
-        Item(conversation=conversation, position=first + number, type=item["type"], body=body)
+        Item(
+            id=ids[number] if is_output else uuid7(),
+            conversation=conversation,
+            position=first + number,
+            type=item["type"],
+            body=body,
+            turn_id=turn_id,
+            is_output=is_output,
+        )
         for number, (item, body) in enumerate(zip(items, bodies, strict=True))
     )
     conversation.next_position = first + len(rows)
@@ -63,19 +81,25 @@ def set_metadata(conversation_id: UUID, metadata: Mapping[str, str]) -> Conversa
 
 @transaction.atomic
 def fork(
-    conversation_id: UUID, *, until: UUID | None = None, metadata: Mapping[str, str] | None = None
+    conversation_id: UUID,
+    *,
+    until: UUID | None = None,
+    end_position: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    is_hidden: bool = False,
 ) -> Conversation:
-    """Another conversation with the same items, up to and with one of them.
+    """Another conversation with the same items, up to and with one of them, or before a position.
 
     metadata: None: that of the first. Raises Conversation.DoesNotExist or Item.DoesNotExist.
     """
     source = Conversation.objects.select_for_update().get(pk=conversation_id)
-    end = source.next_position
+    end = source.next_position if end_position is None else end_position
     if until is not None:
         end = Item.objects.get(conversation=source, pk=until).position + 1
     copy = Conversation.objects.create(
         metadata=source.metadata if metadata is None else dict(metadata),
         next_position=end,
+        is_hidden=is_hidden,
         forked_from=source.pk,
     )
     with connection.cursor() as cursor:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from agentflare.api import ApiView, JsonResponse, read_params
 from agentflare.errors import InvalidRequestError, NotFoundError
 from agents.conversations import services
-from agents.conversations.items import require_no_file_ids
+from agents.conversations.items import require_readable
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import (
     conversation_object,
@@ -52,7 +52,7 @@ class ConversationListView(ConversationsView):
     def post(self, request: Request) -> JsonResponse:
         params = read_params(request, ConversationParams)
         items = params.items or []
-        require_no_file_ids(items, param="items")
+        require_readable(items, param="items")
         with tenant_schema(caller(request).tenant_code):
             conversation = services.create_conversation(
                 metadata=params.metadata or {}, items=[item.told() for item in items]
@@ -115,7 +115,7 @@ class ItemListView(ConversationsView):
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         params = read_params(request, ConversationItemsParams)
-        require_no_file_ids(params.items, param="items")
+        require_readable(params.items, param="items")
         with tenant_schema(caller(request).tenant_code):
             rows = services.add_items(
                 _conversation_uuid(conversation_id), [item.told() for item in params.items]

@@ -109,9 +109,9 @@ class AnswerBlocks:
             self._new(kind)
         return self.blocks[-1]
 
-    def _new(self, kind: Kind, **names: str) -> Block:
+    def _new(self, kind: Kind, *, call_id: str = "", name: str = "") -> Block:
         self._blank = ""
-        self.blocks.append(Block(kind, len(self.blocks), **names))
+        self.blocks.append(Block(kind, len(self.blocks), call_id, name))
         return self.blocks[-1]
 
     def _add_text(self, piece: Piece) -> None:

@@ -18,6 +18,8 @@ from tenants.keys.models import Scope
 from tenants.keys.services import create_api_key
 from tenants.registry.schemas import tenant_schema
 
+TEXT_FILE = "data:text/plain;base64,eA=="
+
 
 @pytest.fixture
 def cast(gateway: Any) -> Any:
@@ -85,7 +87,11 @@ def test_every_kind_of_item_comes_back_as_it_was_sent(client: openai.OpenAI) -> 
             "content": [
                 {"type": "input_text", "text": "What is this? \0 \U0001f600"},
                 {"type": "input_image", "image_url": picture, "detail": "low"},
-                {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain,x"},
+                {
+                    "type": "input_file",
+                    "filename": "a.txt",
+                    "file_data": "data:text/plain;base64,eA==",
+                },
             ],
         },
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Look"}], "id": "rs_1"},

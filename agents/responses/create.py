@@ -1,0 +1,241 @@
+"""A response that is asked for: its place in the history, its input, its run."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.request import Request
+
+from agentflare.connections import given_back
+from agentflare.errors import InsufficientScopeError, InvalidRequestError, NotFoundError
+from agentflare.ids import uuid7
+from agents.conversations.items import ItemReference
+from agents.conversations.models import Conversation, Item
+from agents.conversations.objects import item_uuid, uuid_of
+from agents.responses.objects import response_uuid
+from agents.responses.params import ResponseParams
+from agents.responses.requests import PARAM_NAMES, asked_of, chat_fields, check
+from agents.turns import event_log, leases, services
+from agents.turns.event_log import EventLog
+from agents.turns.faces import ResponseFace
+from agents.turns.healing import begin_or_heal, heal_if_dead
+from agents.turns.models import Turn
+from agents.turns.prompt import Cut
+from agents.turns.run import Ask, TurnRun
+from agents.turns.selectors import last_items
+from agents.turns.state import TurnState
+from inference.chat.params import MAX_MESSAGES
+from inference.pipeline import Call
+from inference.views import call_of, caller
+from tenants.keys.models import Scope
+from tenants.registry.schemas import tenant_schema
+
+ENDPOINT = "responses"
+Items = list[dict[str, Any]]
+
+
+def begin_response(request: Request, params: ResponseParams) -> TurnRun:
+    """Its run, not admitted yet; where it is to be stored, it stands in PostgreSQL.
+
+    Raises GatewayError; then nothing has been stored.
+    """
+    check(params)
+    conversation_id, previous_id = _place(request, params)
+    asked = asked_of(params, conversation=conversation_id, previous=previous_id)
+    fields = chat_fields(params)
+    call = call_of(
+        request,
+        endpoint=ENDPOINT,
+        model=params.model,
+        is_stream=bool(params.stream or params.background),
+        affinity=params.prompt_cache_key or "",
+    )
+    state = TurnState(id=uuid7(), model=params.model)
+    if params.background:
+        state.status = Turn.Status.QUEUED
+    is_kept = params.is_stored or conversation_id is not None
+    needs_database = is_kept or previous_id is not None or _has_references(params)
+    if not needs_database:
+        items = _told(params)
+        return _run(params, call, fields, asked, state, before=[], items=items, log=None)
+    code = call.caller.tenant_code
+    with given_back(), tenant_schema(code):
+        items = _resolved(params)
+        if not is_kept:
+            before = _history_of_previous(code, previous_id)
+            return _run(params, call, fields, asked, state, before=before, items=items, log=None)
+        if previous_id is not None:
+            _finished(code, previous_id)
+        leases.take(code, state.id)
+        try:
+            turn = _begin(code, call, params, asked, state, conversation_id, previous_id, items)
+        except BaseException:
+            leases.give_back(code, state.id)
+            raise
+        state.conversation_id = turn.conversation_id
+        before = _history(turn.conversation_id, until=turn.first_position)
+    log = None
+    if params.stream or params.background:
+        log = event_log.logs[state.id] = EventLog(code, state.id)
+    return _run(params, call, fields, asked, state, before=before, items=items, log=log)
+
+
+def _run(
+    params: ResponseParams,
+    call: Call,
+    fields: dict[str, Any],
+    asked: dict[str, Any],
+    state: TurnState,
+    *,
+    before: Items,
+    items: Items,
+    log: EventLog | None,
+) -> TurnRun:
+    ask = Ask(
+        call=call,
+        fields=fields,
+        instructions=params.instructions,
+        cut=Cut(max_messages=MAX_MESSAGES, to_window=params.truncation == "auto"),
+        param_names=PARAM_NAMES,
+    )
+    return TurnRun(
+        ask,
+        state=state,
+        face=ResponseFace(asked),
+        before=before,
+        items=items,
+        is_kept=state.conversation_id is not None,
+        log=log,
+    )
+
+
+# --- where it stands ----------------------------------------------------------------
+
+
+def _place(request: Request, params: ResponseParams) -> tuple[UUID | None, UUID | None]:
+    """The conversation and the previous response that are named. Raises GatewayError."""
+    conversation = previous = None
+    if params.conversation_id is not None:
+        if Scope.AGENTS not in caller(request).scopes:
+            raise InsufficientScopeError(Scope.AGENTS)
+        if (conversation := uuid_of(params.conversation_id, "conv")) is None:
+            raise _no_such_conversation(params.conversation_id)
+    given = params.previous_response_id
+    if given is not None and (previous := response_uuid(given)) is None:
+        raise _no_such_response(given)
+    return conversation, previous
+
+
+def _no_such_conversation(given: str | None) -> NotFoundError:
+    return NotFoundError(
+        f"Conversation with id '{given}' not found.",
+        param="conversation",
+        code="conversation_not_found",
+    )
+
+
+def _no_such_response(given: str | None) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Previous response with id '{given}' not found.",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
+
+
+def _finished(tenant_code: str, previous_id: UUID) -> Turn:
+    """Raises InvalidRequestError for one that is not there, or not at its end."""
+    given = f"resp_{previous_id.hex}"
+    turn = Turn.objects.filter(pk=previous_id, is_stored=True).first()
+    if turn is None:
+        raise _no_such_response(given)
+    if heal_if_dead(tenant_code, turn).is_running:
+        raise InvalidRequestError(
+            f"Previous response with id '{given}' is not finished yet.",
+            param="previous_response_id",
+            code="previous_response_not_finished",
+        )
+    return turn
+
+
+def _begin(
+    tenant_code: str,
+    call: Call,
+    params: ResponseParams,
+    asked: dict[str, Any],
+    state: TurnState,
+    conversation_id: UUID | None,
+    previous_id: UUID | None,
+    items: Items,
+) -> Turn:
+    new = services.NewTurn(
+        id=state.id,
+        request_id=call.request_id,
+        model=params.model,
+        params=asked,
+        items=items,
+        key_id=call.caller.key_id,
+        conversation_id=conversation_id,
+        previous=previous_id,
+        is_background=bool(params.background),
+        is_stored=params.is_stored,
+    )
+    try:
+        return begin_or_heal(tenant_code, new)
+    except Conversation.DoesNotExist:
+        raise _no_such_conversation(params.conversation_id) from None
+    except Turn.DoesNotExist:
+        raise _no_such_response(params.previous_response_id) from None
+
+
+# --- its input ----------------------------------------------------------------------
+
+
+def _told(params: ResponseParams) -> Items:
+    """The items of the input, as they are kept."""
+    told = params.input
+    if told is None:
+        return []
+    if isinstance(told, str):
+        content = [{"type": "input_text", "text": told}]
+        message = {"type": "message", "role": "user", "status": "completed", "content": content}
+        return [message]
+    return [item.told() for item in told if not isinstance(item, ItemReference)]
+
+
+def _has_references(params: ResponseParams) -> bool:
+    return isinstance(params.input, list) and any(
+        isinstance(item, ItemReference) for item in params.input
+    )
+
+
+def _resolved(params: ResponseParams) -> Items:
+    """The same, with what it refers to. Raises NotFoundError."""
+    if not isinstance(params.input, list) or not _has_references(params):
+        return _told(params)
+    return [
+        _referred(item) if isinstance(item, ItemReference) else item.told() for item in params.input
+    ]
+
+
+def _referred(reference: ItemReference) -> dict[str, Any]:
+    number = item_uuid(reference.id)
+    item = Item.objects.filter(pk=number).first() if number else None
+    if item is None:
+        raise NotFoundError(
+            f"Item with id '{reference.id}' not found. Items are not persisted when `store` is "
+            "set to false. Try again with `store` set to true, or remove this item from your "
+            "input.",
+            param="input",
+            code="item_not_found",
+        )
+    return item.content
+
+
+def _history_of_previous(tenant_code: str, previous_id: UUID | None) -> Items:
+    if previous_id is None:
+        return []
+    turn = _finished(tenant_code, previous_id)
+    return _history(turn.conversation_id, until=turn.end_position)
+
+
+def _history(conversation_id: UUID, *, until: int) -> Items:
+    return last_items(conversation_id, until=until, most_messages=MAX_MESSAGES)

@@ -1,0 +1,199 @@
+"""/v1/responses, as OpenAI's API has it."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db import close_old_connections
+from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+
+from agentflare.api import ApiView, JsonResponse, read_params
+from agentflare.connections import given_back
+from agentflare.errors import InvalidRequestError, NotFoundError
+from agents.conversations.models import Item
+from agents.conversations.objects import item_object, item_uuid, list_object
+from agents.responses.create import begin_response
+from agents.responses.objects import response_object, response_uuid
+from agents.responses.params import ResponseParams
+from agents.turns import cancels, services
+from agents.turns.background import run_in_background
+from agents.turns.healing import heal_if_dead
+from agents.turns.models import Turn
+from agents.turns.reading import follow_turn
+from agents.turns.run import TurnRun
+from agents.turns.selectors import items_of, page_of, state_of
+from agents.turns.sse import sse
+from billing.account.queries import choice, invalid, page_size
+from inference.idempotency.views import InferenceView
+from inference.views import RunStream, caller
+from tenants.keys.models import Scope
+from tenants.registry.schemas import tenant_schema
+
+PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
+
+
+class ResponseListView(InferenceView):
+    def post(self, request: Request) -> HttpResponseBase:
+        params = read_params(request, ResponseParams)
+        run = begin_response(request, params)
+        run.admit()
+        # Admission may have asked PostgreSQL; a stream must not keep the connection to its end.
+        close_old_connections()
+        if params.background:
+            return _in_background(request, run, is_stream=bool(params.stream))
+        if params.stream:
+            return RunStream(_Streamed(run), request=request)
+        run.start()
+        whole = run.whole()
+        return JsonResponse(whole, headers=run.headers())
+
+
+class _Streamed:
+    """A turn that its client reads while it is made, and that ends with its client."""
+
+    def __init__(self, run: TurnRun) -> None:
+        self.run = run
+        self.admitted = run.admitted
+        self.client_left = run.client_left
+        self.close = run.close
+        self.headers = run.headers
+
+    def start(self) -> None:
+        self.run.start()
+
+    def chunks(self) -> Iterator[bytes]:
+        for event in self.run.events():
+            if not self.run.has_lost_client:
+                yield sse(event)
+
+
+def _in_background(request: Request, run: TurnRun, *, is_stream: bool) -> HttpResponseBase:
+    """It goes on without its client."""
+    headers = run.headers()
+    queued = run.face.object(run.state)
+    run_in_background(run)
+    if not is_stream:
+        return JsonResponse(queued, headers=headers)
+    return _event_stream(request, run.state.id, after=-1, headers=headers)
+
+
+class ResponsesView(ApiView):
+    scope = Scope.INFERENCE
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, Turn.DoesNotExist):
+            given = self.kwargs["response_id"]
+            exc = NotFoundError(f"Response with id '{given}' not found.", code="response_not_found")
+        return super().handle_exception(exc)
+
+
+class ResponseView(ResponsesView):
+    def get(self, request: Request, response_id: str) -> HttpResponseBase:
+        """`stream=true` reads its events, from the one after `starting_after` on."""
+        code = caller(request).tenant_code
+        with given_back(), tenant_schema(code):
+            turn = heal_if_dead(code, _find(response_id))
+            services.learn_costs(turn)
+            told = response_object(state_of(turn), turn.asked)
+        if request.query_params.get("stream") not in {"true", "1"}:
+            return JsonResponse(told)
+        after = _starting_after(request)
+        return _event_stream(request, turn.pk, after=after, headers={})
+
+    def delete(self, request: Request, response_id: str) -> JsonResponse:
+        """One that is under way is cancelled first."""
+        code = caller(request).tenant_code
+        with given_back(), tenant_schema(code):
+            turn = _find(response_id)
+            if turn.is_running:
+                cancels.cancel(turn.pk)
+            services.delete(turn.pk)
+        return JsonResponse({"id": response_id, "object": "response", "deleted": True})
+
+
+class CancelView(ResponsesView):
+    def post(self, request: Request, response_id: str) -> JsonResponse:
+        """A repeat answers the same. One that has ended stays as it is."""
+        code = caller(request).tenant_code
+        with given_back(), tenant_schema(code):
+            turn = heal_if_dead(code, _find(response_id))
+        if not turn.is_background:
+            raise InvalidRequestError(
+                "Cannot cancel a synchronous response: it ends with its connection.",
+                code="invalid_value",
+            )
+        turn = _cancelled(code, turn)
+        with given_back(), tenant_schema(code):
+            told = response_object(state_of(turn), turn.asked)
+        return JsonResponse(told)
+
+
+class InputItemsView(ResponsesView):
+    def get(self, request: Request, response_id: str) -> JsonResponse:
+        """Newest first unless `order=asc`; `after` is the last_id of the page before."""
+        query = request.query_params
+        limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
+        order = choice(query.get("order") or "desc", ["asc", "desc"], param="order")
+        with given_back(), tenant_schema(caller(request).tenant_code):
+            items = items_of(_find(response_id), is_output=False)
+            rows, has_more = page_of(
+                items, after=_after(query.get("after")), limit=limit, newest_first=order == "desc"
+            )
+            told = list_object([item_object(row) for row in rows], has_more=has_more)
+        return JsonResponse(told)
+
+
+def _find(response_id: str) -> Turn:
+    number = response_uuid(response_id)
+    if number is None:
+        raise Turn.DoesNotExist
+    return Turn.objects.get(pk=number, is_stored=True)
+
+
+def _after(given: str | None) -> UUID | None:
+    if not given:
+        return None
+    if (number := item_uuid(given)) is None or not Item.objects.filter(pk=number).exists():
+        raise InvalidRequestError(
+            "There is no such item in this response.", param="after", code="invalid_value"
+        )
+    return number
+
+
+def _starting_after(request: Request) -> int:
+    text = request.query_params.get("starting_after") or request.headers.get("Last-Event-ID")
+    if not text:
+        return -1
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise invalid("starting_after", "the sequence_number of an event")
+    return int(text)
+
+
+def _cancelled(tenant_code: str, turn: Turn, *, timeout_s: float = 5.0) -> Turn:
+    """As it stands when whoever works at it has obeyed."""
+    if turn.is_running:
+        cancels.cancel(turn.pk)
+    deadline = time.monotonic() + timeout_s
+    while turn.is_running and time.monotonic() < deadline:
+        time.sleep(0.05)
+        with given_back(), tenant_schema(tenant_code):
+            turn = heal_if_dead(tenant_code, Turn.objects.get(pk=turn.pk))
+    return turn
+
+
+def _event_stream(
+    request: Request, turn_id: UUID, *, after: int, headers: dict[str, str]
+) -> StreamingHttpResponse:
+    """Raises EventsGoneError where its events are not kept any more."""
+    events = follow_turn(caller(request).tenant_code, turn_id, after=after)
+    return StreamingHttpResponse(
+        events,
+        content_type="text/event-stream; charset=utf-8",
+        headers={
+            **headers,
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+        },
+    )

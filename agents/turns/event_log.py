@@ -1,0 +1,184 @@
+"""The events of a turn, numbered, in a Redis Stream: whoever reads goes on where it stopped.
+
+`{pNN}:turn:<id>:events` has an entry for each event, under its number (and one, since no entry may
+have 0). They are written by one thread of the process that makes them, what is there of all its
+turns at once, and stay for TURN_EVENTS_S after the last one. An entry that Redis has already is not
+written again, so that what was not confirmed is sent once more.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from redis import exceptions
+
+from agentflare.background import ProcessThread
+from agentflare.partitions import tenant_key
+from agentflare.redis_store import RedisDownError, get_redis
+
+logger = logging.getLogger(__name__)
+# Of entries in one answer, and in one pipeline.
+_PAGE = 256
+# A reader in another process than the writer looks again after so long: short while much comes.
+_SHORT_WAIT_S, _LONG_WAIT_S = 0.03, 0.25
+_THERE_ALREADY = "equal or smaller"
+
+
+class Entry(NamedTuple):
+    """body: the event as JSON. is_last: none follows."""
+
+    number: int
+    body: str
+    is_last: bool
+
+
+class EventLog:
+    """The writer's side, of one turn."""
+
+    def __init__(self, tenant_code: str, turn_id: UUID) -> None:
+        self.key = log_key(tenant_code, turn_id)
+        self._pending: deque[Entry] = deque()
+        self._written = threading.Condition()
+        self._has_last = False
+        self.last_number = -1
+
+    def append(self, number: int, event: dict[str, Any], *, is_last: bool = False) -> None:
+        """Returns at once; in Redis a moment later."""
+        self._pending.append(Entry(number, orjson.dumps(event).decode(), is_last))
+        _writer.wake(self)
+
+    def wait(self, after: int, timeout_s: float) -> None:
+        """Until there is more than that in Redis, or for so long."""
+        with self._written:
+            if self.last_number <= after and not self._has_last:
+                self._written.wait(timeout_s)
+
+    def wait_until_written(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        with self._written:
+            while self._pending and (left := deadline - time.monotonic()) > 0:
+                self._written.wait(left)
+        return not self._pending
+
+    # --- the writer's thread ------------------------------------------------------
+
+    def take(self) -> list[Entry]:
+        return [self._pending[n] for n in range(min(len(self._pending), _PAGE))]
+
+    def note_written(self, entries: list[Entry]) -> None:
+        with self._written:
+            for entry in entries:
+                self._pending.popleft()
+                self.last_number = entry.number
+                self._has_last = self._has_last or entry.is_last
+            self._written.notify_all()
+
+    @property
+    def is_done(self) -> bool:
+        return not self._pending
+
+
+class _Writer:
+    """Writes for all turns of this process: what has come while one write was under way goes with
+    the next."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, EventLog] = {}
+        self._has_some = threading.Event()
+        self._thread = ProcessThread("turn-events", self._run)
+
+    def wake(self, log: EventLog) -> None:
+        self._waiting[id(log)] = log
+        self._has_some.set()
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._has_some.wait()
+            self._has_some.clear()
+            logs = list(self._waiting.values())
+            try:
+                self._write(logs)
+            except RedisDownError:
+                # They stay, in order, until it is back.
+                time.sleep(0.2)
+            except Exception:
+                logger.exception("Events of turns cannot be written")
+                time.sleep(1)
+            for log in logs:
+                if log.is_done:
+                    self._waiting.pop(id(log), None)
+            if self._waiting:
+                self._has_some.set()
+
+    def _write(self, logs: list[EventLog]) -> None:
+        taken = [(log, log.take()) for log in logs]
+        pipeline = get_redis().pipeline(transaction=False)
+        for log, entries in taken:
+            for entry in entries:
+                fields = {"e": entry.body, "last": "1"} if entry.is_last else {"e": entry.body}
+                pipeline.xadd(log.key, fields, id=f"{entry.number + 1}-0")
+            if entries:
+                is_over = entries[-1].is_last
+                keep_s = settings.TURN_EVENTS_S if is_over else settings.TURN_MOST_S
+                pipeline.expire(log.key, keep_s)
+        for answer in pipeline.execute(raise_on_error=False):
+            is_there = isinstance(answer, exceptions.ResponseError)
+            if isinstance(answer, Exception) and not (is_there and _THERE_ALREADY in str(answer)):
+                raise answer
+        for log, entries in taken:
+            log.note_written(entries)
+
+
+_writer = _Writer()
+# Of the turns that this process works at: their readers here need not ask Redis again and again.
+logs: dict[UUID, EventLog] = {}
+
+
+def log_key(tenant_code: str, turn_id: UUID) -> str:
+    return tenant_key(tenant_code, f"turn:{turn_id.hex}:events")
+
+
+def entries_after(tenant_code: str, turn_id: UUID, number: int) -> list[Entry]:
+    """Those that are there, the oldest first, a page of them. Raises RedisDownError."""
+    found = get_redis().xrange(log_key(tenant_code, turn_id), min=f"({number + 1}-0", count=_PAGE)
+    return [
+        Entry(int(entry_id.partition("-")[0]) - 1, fields["e"], "last" in fields)
+        for entry_id, fields in found
+    ]
+
+
+def is_kept(tenant_code: str, turn_id: UUID) -> bool:
+    return bool(get_redis().exists(log_key(tenant_code, turn_id)))
+
+
+def follow(tenant_code: str, turn_id: UUID, *, after: int = -1) -> Iterator[list[Entry]]:
+    """All that comes after a number, until the last one; an empty list where nothing has come for
+    a while, so that the caller may look whether anybody still writes.
+
+    Raises RedisDownError.
+    """
+    wait_s = _SHORT_WAIT_S
+    while True:
+        if entries := entries_after(tenant_code, turn_id, after):
+            wait_s = _SHORT_WAIT_S
+            after = entries[-1].number
+            yield entries
+            if entries[-1].is_last:
+                return
+            continue
+        log = logs.get(turn_id)
+        if log is not None:
+            log.wait(after, _LONG_WAIT_S * 4)
+            if log.last_number > after:
+                continue
+        else:
+            time.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, _LONG_WAIT_S)
+        yield []

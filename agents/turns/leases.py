@@ -1,0 +1,113 @@
+"""Which turns some process works at: leases in Redis, renewed while it lives.
+
+`{pNN}:turns` is a sorted set of a partition's turns (`<tenant>:<turn>`) by when their leases end,
+in seconds since 1970. One that has ended was left by a process that died, or that stood still for
+so long that nobody waits for it: whoever notices ends the turn (`healing.py`). What such a process
+writes afterwards is refused by PostgreSQL, where the turn has ended.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from uuid import UUID
+
+from django.conf import settings
+
+from agentflare.background import ProcessThread
+from agentflare.partitions import PARTITIONS, partition_key, partition_of
+from agentflare.redis_store import RedisDownError, get_redis
+
+logger = logging.getLogger(__name__)
+Lease = tuple[str, UUID]
+
+_held: set[Lease] = set()
+
+
+def take(tenant_code: str, turn_id: UUID) -> None:
+    """From now on it is this process'. Raises RedisDownError."""
+    lease = (tenant_code, turn_id)
+    _renew([lease])
+    _held.add(lease)
+    _keeper.start()
+
+
+def give_back(tenant_code: str, turn_id: UUID) -> None:
+    """The turn has ended. A repeat changes nothing; while Redis is down its lease runs out."""
+    lease = (tenant_code, turn_id)
+    _held.discard(lease)
+    try:
+        get_redis().zrem(_key(partition_of(tenant_code)), _member(lease))
+    except RedisDownError:
+        logger.info("Redis is down: the lease of turn %s runs out", turn_id.hex)
+
+
+def is_alive(tenant_code: str, turn_id: UUID) -> bool:
+    """Whether somebody works at it.
+
+    Redis may have been emptied: one that it does not know gets a lease, which its process renews
+    if it lives. Raises RedisDownError.
+    """
+    if (tenant_code, turn_id) in _held:
+        return True
+    key, member = _key(partition_of(tenant_code)), _member((tenant_code, turn_id))
+    until = get_redis().zscore(key, member)
+    if until is None:
+        get_redis().zadd(key, {member: _end()}, nx=True)
+        return True
+    return bool(float(until) > time.time())
+
+
+def ended() -> list[Lease]:
+    """Those that were left, of all tenants. Raises RedisDownError."""
+    pipeline = get_redis().pipeline(transaction=False)
+    now = time.time()
+    for partition in range(PARTITIONS):
+        pipeline.zrangebyscore(_key(partition), "-inf", now)
+    return [_lease(member) for members in pipeline.execute() for member in members]
+
+
+def _renew(leases: list[Lease]) -> None:
+    by_key: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for lease in leases:
+        by_key[_key(partition_of(lease[0]))][_member(lease)] = _end()
+    pipeline = get_redis().pipeline(transaction=False)
+    for key, members in by_key.items():
+        pipeline.zadd(key, members)
+    pipeline.execute()
+
+
+def _keep() -> None:
+    while True:
+        time.sleep(settings.TURN_LEASE_S / 4)
+        if not _held:
+            continue
+        try:
+            leases = list(_held)
+            _renew(leases)
+            # Ended meanwhile: it must not stand there as if it had been left.
+            for tenant_code, turn_id in set(leases) - _held:
+                give_back(tenant_code, turn_id)
+        except RedisDownError:
+            pass  # nobody can take them for dead either
+        except Exception:
+            logger.exception("The leases of turns cannot be renewed")
+
+
+def _end() -> float:
+    return time.time() + settings.TURN_LEASE_S
+
+
+def _key(partition: int) -> str:
+    return partition_key(partition, "turns")
+
+
+def _member(lease: Lease) -> str:
+    return f"{lease[0]}:{lease[1].hex}"
+
+
+def _lease(member: str) -> Lease:
+    tenant_code, _, turn = member.partition(":")
+    return tenant_code, UUID(hex=turn)
+
+
+_keeper = ProcessThread("turn-leases", _keep)

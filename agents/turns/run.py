@@ -1,0 +1,327 @@
+"""A turn, from its input to its last event."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from pydantic import ValidationError
+
+from agentflare.api import invalid_params
+from agentflare.connections import given_back
+from agentflare.errors import GatewayError, ServiceUnavailableError
+from agents.turns import cancels, event_log, leases, services
+from agents.turns.event_log import EventLog
+from agents.turns.faces import Face, lifecycle_event
+from agents.turns.history import ChatMessage, Item, history_of
+from agents.turns.images import fetch_images
+from agents.turns.models import Turn
+from agents.turns.prompt import Cut, first_of_last, prepare_fitting
+from agents.turns.state import TurnState
+from agents.turns.writer import OutputWriter, TurnEvent
+from inference.attempts import Prepared
+from inference.catalog.selectors import Offer
+from inference.chat.params import ChatCompletionParams
+from inference.chat.prepare import prepare_chat
+from inference.chat.run import ChatCall
+from inference.pipeline import Admitted, Call, admit_call
+from tenants.registry.schemas import tenant_schema
+
+logger = logging.getLogger(__name__)
+# How long PostgreSQL may be away when a turn ends; who finds it unfinished later has its events.
+_SAVE_TRIES, _SAVE_AGAIN_S = 4, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked of an AI model, beside the history.
+
+    fields: a chat's parameters without its messages. param_names: what its parameters are called
+    where the client has named them. is_strict: a history with a call without a result is refused.
+    """
+
+    call: Call
+    fields: Mapping[str, Any]
+    instructions: str | None
+    cut: Cut
+    is_strict: bool = True
+    param_names: Mapping[str, str] | None = None
+
+
+class TurnRun:
+    """`start` it, then read it with `whole` or `events`, once.
+
+    before: the history, items: the input, as they are kept. is_kept: it stands in PostgreSQL since
+    `services.begin`, and must end there: by `withdraw` where `start` fails, else with its last
+    event. log: where its events are kept, too.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        state: TurnState,
+        face: Face,
+        before: Sequence[Item],
+        items: Sequence[Item],
+        is_kept: bool,
+        log: EventLog | None = None,
+    ) -> None:
+        self.ask = ask
+        self.state = state
+        self.face = face
+        self.before = before
+        self.items = list(items)
+        self.is_kept = is_kept
+        self.log = log
+        self.writer = OutputWriter(state.output)
+        self.has_lost_client = False
+        self.is_cancelled = False
+        self._chat: ChatCall | None = None
+        self._is_started = False
+        self._is_over = False
+        self._number = 0
+        self._saved = 0
+        if is_kept:
+            cancels.watch(state.id, self.cancel)
+
+    @property
+    def admitted(self) -> Admitted:
+        assert self._chat is not None
+        return self._chat.admitted
+
+    @property
+    def tenant_code(self) -> str:
+        return self.ask.call.caller.tenant_code
+
+    def admit(self) -> None:
+        """The first call's money is held. Raises GatewayError; then the turn is withdrawn."""
+        try:
+            self._chat = self._next_call(self.ask.call)
+        except BaseException:
+            self._withdraw()
+            raise
+
+    def start(self) -> None:
+        """The first piece of the answer is there. Raises GatewayError; then the turn is withdrawn,
+        and costs nothing."""
+        if self._chat is None:
+            self.admit()
+        try:
+            self._start_call()
+        except BaseException:
+            self._withdraw()
+            raise
+
+    def whole(self) -> dict[str, Any]:
+        """The client's object at the end. Raises GatewayError when upstream breaks off: then
+        nothing of it reaches the client, nothing is charged, and the turn is withdrawn."""
+        assert self._chat is not None
+        try:
+            events = self._chat.whole()
+        except BaseException:
+            self._withdraw()
+            raise
+        for event in events:
+            for _ in self.writer.write(event):
+                pass
+        self._take_cost()
+        self._end(lambda: self.state.end_by(self.writer.finish_reason))
+        return self.face.object(self.state)
+
+    def events(self) -> Iterator[TurnEvent]:
+        """To the last one, whatever happens; closing it cancels the turn where it is."""
+        try:
+            yield self._tell(lifecycle_event(self.face, self.state, "created"))
+            self.state.status = Turn.Status.IN_PROGRESS
+            yield self._tell(lifecycle_event(self.face, self.state, "in_progress"))
+            self._start_call()
+            yield from self._answer()
+            yield self._end(lambda: self.state.end_by(self.writer.finish_reason))
+        except GatewayError as error:
+            yield self._fail(error)
+        except Exception:
+            logger.exception("Turn %s broke", self.state.id.hex)
+            yield self._fail(ServiceUnavailableError("The turn broke off by a fault of ours."))
+        finally:
+            self.close()
+
+    def client_left(self) -> None:
+        """Nobody reads it any more, and it is not to go on without a reader."""
+        self.has_lost_client = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End it where it is, from any greenlet: what came until now is kept, and charged."""
+        self.is_cancelled = True
+        if self._chat is not None:
+            self._chat.client_left()
+
+    def close(self) -> None:
+        """A repeat changes nothing."""
+        if self._is_over:
+            return
+        if self._chat is not None:
+            self._chat.close()
+        self.is_cancelled = True
+        self._fail(ServiceUnavailableError())
+
+    def headers(self) -> dict[str, str]:
+        assert self._chat is not None
+        return self._chat.headers()
+
+    # --- calls of AI models -------------------------------------------------------
+
+    def _next_call(self, call: Call) -> ChatCall:
+        history = history_of([*self.before, *self.items], is_strict=self.ask.is_strict)
+        first_new, cut = history.first_since(len(self.before)), self.ask.cut
+        first = first_of_last(history.groups, most=cut.max_messages, first_new=first_new)
+        groups = history.groups[first:]
+        fetch_images(groups, tenant_code=self.tenant_code)
+        texts = [self.ask.instructions or "", *history.instructions]
+        system = _system_message([text for text in texts if text])
+
+        def prepare(offer: Offer, cap: int | None = None) -> Prepared:
+            return prepare_fitting(
+                groups,
+                offer,
+                first_new=first_new - first,
+                to_window=cut.to_window,
+                prepare=lambda messages: self._prepare([*system, *messages], offer, cap=cap),
+            )
+
+        try:
+            admitted = admit_call(call, prepare=prepare, shrink=prepare)
+        except GatewayError as error:
+            raise self._in_clients_words(error) from None
+        self.state.steps.append({"request_id": call.request_id.hex})
+        return ChatCall(admitted)
+
+    def _prepare(self, messages: list[ChatMessage], offer: Offer, *, cap: int | None) -> Prepared:
+        try:
+            params = ChatCompletionParams.model_validate({**self.ask.fields, "messages": messages})
+        except ValidationError as exc:
+            raise invalid_params(exc) from None
+        params.check()
+        if cap is not None:
+            params = params.capped(cap)
+        if not offer.can("reasoning"):
+            # Frameworks ask for it whatever the model.
+            params = params.model_copy(update={"reasoning_effort": None})
+        return prepare_chat(params, offer, endpoint=self.ask.call.endpoint)
+
+    def _in_clients_words(self, error: GatewayError) -> GatewayError:
+        """The same refusal with the names that the client has used."""
+        names = self.ask.param_names or {}
+        param = error.param
+        for ours, theirs in names.items():
+            if param is not None and (param == ours or param.startswith((f"{ours}.", f"{ours}["))):
+                error.message = error.message.replace(ours, theirs)
+                error.param = theirs if ours == "messages" else theirs + param[len(ours) :]
+                break
+        return error
+
+    def _start_call(self) -> None:
+        assert self._chat is not None
+        if self._is_started:
+            return
+        self._is_started = True
+        if self.is_cancelled:
+            self._chat.client_left()
+        self._chat.start()
+
+    def _answer(self) -> Iterator[TurnEvent]:
+        assert self._chat is not None
+        self.writer.begin_answer()
+        for event in self._chat.events():
+            yield from map(self._tell, self.writer.write(event))
+        self._take_cost()
+
+    def _take_cost(self) -> None:
+        """After the capture, once for each call."""
+        assert self._chat is not None
+        captured = self._chat.meter.captured
+        step = self.state.steps[-1]
+        if captured is None or "cost_nusd" in step:
+            return
+        step["cost_nusd"] = captured.cost_nusd
+        self.state.cost_nusd += captured.cost_nusd
+        self.state.told = self._chat.admitted.told()
+        event = self._chat.meter.hold.event
+        if captured.cost_nusd or event.output_tokens:
+            usage = self._chat.usage
+            usage.prompt_tokens = event.input_tokens + event.cached_input_tokens
+            usage.cached_tokens = event.cached_input_tokens
+            usage.completion_tokens = event.output_tokens
+            usage.reasoning_tokens = event.reasoning_tokens
+            self.state.add_usage(usage)
+
+    # --- its end ------------------------------------------------------------------
+
+    def _tell(self, event: TurnEvent, *, is_last: bool = False) -> TurnEvent:
+        event["sequence_number"] = self._number
+        if self.log is not None:
+            self.log.append(self._number, event, is_last=is_last)
+        self._number += 1
+        return event
+
+    def _fail(self, error: GatewayError) -> TurnEvent:
+        if self._chat is not None:
+            self._chat.close()
+            self._take_cost()
+        self.writer.break_off()
+        if self.is_cancelled:
+            return self._end(lambda: self.state.end(Turn.Status.CANCELLED))
+        error = self._in_clients_words(error)
+        return self._end(lambda: self.state.fail(error))
+
+    def _end(self, change: Callable[[], None]) -> TurnEvent:
+        """It has ended, and is kept so before anybody is told."""
+        change()
+        self._is_over = True
+        self.state.has_usage = self.state.has_usage or self.state.error is None
+        if self.is_kept:
+            self._save()
+        outcome = self.face.outcome(self.state)
+        told = self._tell(lifecycle_event(self.face, self.state, outcome), is_last=True)
+        self._let_go()
+        return told
+
+    def _save(self) -> None:
+        for tries_left in reversed(range(_SAVE_TRIES)):
+            try:
+                with given_back(), tenant_schema(self.tenant_code):
+                    self._saved = services.save(self.state, saved=self._saved)
+                return
+            except services.TurnLostError:
+                logger.error("Turn %s was taken for dead", self.state.id.hex)
+                self.state.fail(ServiceUnavailableError("The turn was taken for dead."))
+                return
+            except (OperationalError, InterfaceError) as exc:
+                logger.warning("Turn %s cannot be saved yet: %s", self.state.id.hex, exc)
+                if tries_left:
+                    time.sleep(_SAVE_AGAIN_S)
+
+    def _withdraw(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._chat is not None:
+            self._chat.close()
+        if self.is_kept:
+            with given_back(), tenant_schema(self.tenant_code):
+                services.withdraw(self.state.id)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self.is_kept:
+            return
+        cancels.forget(self.state.id)
+        event_log.logs.pop(self.state.id, None)
+        leases.give_back(self.tenant_code, self.state.id)
+
+
+def _system_message(texts: list[str]) -> list[ChatMessage]:
+    return [{"role": "system", "content": "\n\n".join(texts)}] if texts else []

@@ -1,0 +1,249 @@
+"""Turns in PostgreSQL. All in the tenant's schema, which the caller is in.
+
+A conversation has one turn at a time: `Conversation.active_turn`, set with the turn and cleared
+with its end, both under a lock on the conversation's row. Whoever writes for a turn that is not
+active any more is refused, so that a process that was taken for dead changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+
+from agentflare.errors import GatewayError
+from agents.conversations import services as conversations
+from agents.conversations.models import Conversation, Item
+from agents.conversations.objects import item_uuid
+from agents.turns.models import RUNNING, Turn
+from agents.turns.state import TurnState
+from billing.usage.models import UsageRecord
+
+
+class ConversationLockedError(GatewayError):
+    """Another turn has it. Clients of OpenAI's retry a 409 by themselves."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conversation_locked"
+
+    def __init__(self, active_turn: UUID) -> None:
+        super().__init__(
+            "Another turn is under way in this conversation. Retry when it has ended.",
+            param="conversation",
+            headers={"retry-after": "1", "retry-after-ms": "500"},
+        )
+        self.active_turn = active_turn
+
+
+class TurnLostError(Exception):
+    """It was ended by somebody else: its process had been taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """What is to begin. conversation_id: None: one of its own, or where `previous` goes on.
+
+    items: the input, as it is kept. params: what is told again with the answer. request_id: of its
+    first call of an AI model.
+    """
+
+    id: UUID
+    request_id: UUID
+    model: str
+    params: Mapping[str, Any]
+    items: Sequence[Mapping[str, Any]]
+    key_id: str
+    conversation_id: UUID | None = None
+    previous: UUID | None = None
+    is_background: bool = False
+    is_stored: bool = True
+
+
+@transaction.atomic
+def begin(new: NewTurn) -> Turn:
+    """The turn, and its input in the conversation, which it has for itself now.
+
+    Raises ConversationLockedError, Conversation.DoesNotExist, Turn.DoesNotExist (of the previous
+    one), or InvalidRequestError for an item that is too large.
+    """
+    conversation = _place_of(new)
+    if conversation.active_turn is not None:
+        raise ConversationLockedError(conversation.active_turn)
+    turn = Turn.objects.create(
+        id=new.id,
+        conversation=conversation,
+        status=Turn.Status.QUEUED if new.is_background else Turn.Status.IN_PROGRESS,
+        model=new.model,
+        params=orjson.dumps(new.params).decode(),
+        is_background=new.is_background,
+        is_stored=new.is_stored,
+        previous=new.previous,
+        key_id=new.key_id,
+        steps=orjson.dumps([{"request_id": new.request_id.hex}]).decode(),
+        first_position=conversation.next_position,
+        end_position=conversation.next_position,
+    )
+    if new.items:
+        conversations.add_items(conversation.pk, new.items, turn_id=turn.pk)
+    turn.end_position += len(new.items)
+    turn.save(update_fields=["end_position"])
+    Conversation.objects.filter(pk=conversation.pk).update(active_turn=turn.pk)
+    return turn
+
+
+def _place_of(new: NewTurn) -> Conversation:
+    if new.conversation_id is not None:
+        return Conversation.objects.select_for_update().get(pk=new.conversation_id)
+    if new.previous is None:
+        return Conversation.objects.create(is_hidden=True)
+    previous = Turn.objects.get(pk=new.previous)
+    conversation = Conversation.objects.select_for_update().get(pk=previous.conversation_id)
+    is_last = conversation.next_position == previous.end_position
+    if conversation.is_hidden and is_last and conversation.active_turn is None:
+        return conversation
+    return conversations.fork(
+        conversation.pk, end_position=previous.end_position, metadata={}, is_hidden=True
+    )
+
+
+@transaction.atomic
+def withdraw(turn_id: UUID) -> None:
+    """It was refused before it began: as if it had not been asked for. A repeat changes nothing."""
+    turn = Turn.objects.select_related("conversation").filter(pk=turn_id).first()
+    if turn is None:
+        return
+    conversation = Conversation.objects.select_for_update().get(pk=turn.conversation_id)
+    Item.objects.filter(
+        conversation=conversation, turn_id=turn_id, position__gte=turn.first_position
+    ).delete()
+    turn.delete()
+    if conversation.active_turn == turn_id:
+        Conversation.objects.filter(pk=conversation.pk).update(active_turn=None)
+    _delete_if_empty(conversation)
+
+
+@transaction.atomic
+def save(state: TurnState, *, saved: int) -> int:
+    """What has come since: the items of `state.output` from `saved` on, and how the turn stands.
+    Where it has ended, another may begin.
+
+    Returns how many items are saved now. Raises TurnLostError; then nothing was written.
+    """
+    turn = _active(state.id)
+    _add_output(turn, state.output[saved:])
+    _write(turn, state)
+    if not turn.is_running:
+        release(turn)
+    return len(state.output)
+
+
+@transaction.atomic
+def end_for_dead(state: TurnState) -> bool:
+    """Its process is dead. state: all that was delivered, and how it ended.
+
+    Whether it had not ended yet; else nothing was changed.
+    """
+    try:
+        turn = _active(state.id)
+    except TurnLostError:
+        return False
+    there = set(
+        Item.objects.filter(
+            conversation=turn.conversation_id, turn_id=turn.pk, is_output=True
+        ).values_list("pk", flat=True)
+    )
+    new = [item for item in state.output if item_uuid(item["id"]) not in there]
+    _add_output(turn, new)
+    _write(turn, state)
+    release(turn)
+    return True
+
+
+@transaction.atomic
+def delete(turn_id: UUID) -> bool:
+    """Whether it was there. Its items stay while other turns of the conversation know them."""
+    turn = Turn.objects.filter(pk=turn_id).first()
+    if turn is None:
+        return False
+    conversation = Conversation.objects.select_for_update().get(pk=turn.conversation_id)
+    turn.delete()
+    if conversation.active_turn == turn_id:
+        Conversation.objects.filter(pk=conversation.pk).update(active_turn=None)
+    _delete_if_empty(conversation)
+    return True
+
+
+def learn_costs(turn: Turn) -> None:
+    """Of a turn whose process died nobody could write down what its last call cost: its usage
+    record says it, once the call is settled. Once it is known nothing is asked."""
+    steps = orjson.loads(turn.steps)
+    unknown = {step["request_id"]: step for step in steps if "cost_nusd" not in step}
+    if not unknown or turn.is_running:
+        return
+    records = UsageRecord.objects.filter(request_id__in=[UUID(hex=each) for each in unknown])
+    for record in records:
+        unknown[record.request_id.hex]["cost_nusd"] = record.cost_nusd
+        turn.cost_nusd += record.cost_nusd
+        turn.input_tokens += record.input_tokens + record.cached_input_tokens
+        turn.cached_tokens += record.cached_input_tokens
+        turn.output_tokens += record.output_tokens
+        turn.reasoning_tokens += record.reasoning_tokens
+        turn.steps = orjson.dumps(steps).decode()
+        turn.save()
+
+
+def release(turn: Turn) -> None:
+    Conversation.objects.filter(pk=turn.conversation_id, active_turn=turn.pk).update(
+        active_turn=None
+    )
+
+
+def _active(turn_id: UUID) -> Turn:
+    """Locked, after its conversation, as everybody locks them. Raises TurnLostError."""
+    turn = Turn.objects.filter(pk=turn_id).first()
+    if turn is not None:
+        Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+        turn = Turn.objects.select_for_update().filter(pk=turn_id, status__in=RUNNING).first()
+    if turn is None:
+        raise TurnLostError(turn_id.hex)
+    return turn
+
+
+def _add_output(turn: Turn, items: Sequence[Mapping[str, Any]]) -> None:
+    rows = conversations.add_items(
+        turn.conversation_id, [_body(item) for item in items], turn_id=turn.pk, ids=_ids(items)
+    )
+    if rows:
+        turn.end_position = rows[-1].position + 1
+
+
+def _write(turn: Turn, state: TurnState) -> None:
+    turn.status = state.status
+    turn.steps = orjson.dumps(state.steps).decode()
+    turn.error = orjson.dumps(state.error).decode() if state.error else ""
+    turn.incomplete_reason = state.incomplete_reason
+    turn.input_tokens = state.usage.prompt_tokens
+    turn.cached_tokens = state.usage.cached_tokens
+    turn.output_tokens = state.usage.completion_tokens
+    turn.reasoning_tokens = state.usage.reasoning_tokens
+    turn.cost_nusd = state.cost_nusd
+    if state.finished_at is not None:
+        turn.finished_at = datetime.fromtimestamp(state.finished_at, UTC)
+    turn.save()
+
+
+def _delete_if_empty(conversation: Conversation) -> None:
+    if conversation.is_hidden and not conversation.turns.exists():
+        conversation.delete()
+
+
+def _body(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+def _ids(items: Sequence[Mapping[str, Any]]) -> list[UUID]:
+    return [found for item in items if (found := item_uuid(item["id"]))]
