@@ -112,6 +112,7 @@ TENANT_APPS = [
     "billing.ledger",
     "billing.usage",
     "billing.payments",
+    "agents.definitions",
     "agents.conversations",
     "agents.turns",
 ]

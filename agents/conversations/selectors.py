@@ -12,7 +12,7 @@ def page_of_items(
 
     Raises Item.DoesNotExist for an `after` that is not there.
     """
-    items = Item.objects.filter(conversation=conversation_id)
+    items = Item.objects.filter(conversation=conversation_id, is_replaced=False)
     if after is not None:
         position = items.values_list("position", flat=True).get(pk=after)
         side = "position__lt" if newest_first else "position__gt"

@@ -15,10 +15,17 @@ from agents.conversations.models import Conversation, Item
 
 @transaction.atomic
 def create_conversation(
-    *, metadata: Mapping[str, str], items: Sequence[Mapping[str, Any]] = ()
+    *,
+    metadata: Mapping[str, str],
+    items: Sequence[Mapping[str, Any]] = (),
+    agent_id: UUID | None = None,
+    end_user: str = "",
+    title: str = "",
 ) -> Conversation:
     """items: as their params tell them. Raises InvalidRequestError for one that is too large."""
-    conversation = Conversation.objects.create(metadata=dict(metadata))
+    conversation = Conversation.objects.create(
+        metadata=dict(metadata), agent_id=agent_id, end_user=end_user, title=title
+    )
     if items:
         add_items(conversation.pk, items)
     return conversation
@@ -79,6 +86,17 @@ def set_metadata(conversation_id: UUID, metadata: Mapping[str, str]) -> Conversa
     return Conversation.objects.get(pk=conversation_id)
 
 
+def update_conversation(
+    conversation_id: UUID, *, title: str | None, metadata: Mapping[str, str] | None
+) -> Conversation:
+    """None: it stays as it is. Raises Conversation.DoesNotExist."""
+    given = {"title": title, "metadata": None if metadata is None else dict(metadata)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if changes:
+        Conversation.objects.filter(pk=conversation_id).update(**changes)
+    return Conversation.objects.get(pk=conversation_id)
+
+
 @transaction.atomic
 def fork(
     conversation_id: UUID,
@@ -99,6 +117,9 @@ def fork(
     copy = Conversation.objects.create(
         metadata=source.metadata if metadata is None else dict(metadata),
         next_position=end,
+        agent_id=source.agent_id,
+        end_user=source.end_user,
+        title=source.title,
         is_hidden=is_hidden,
         forked_from=source.pk,
     )
@@ -110,7 +131,8 @@ def fork(
 _COPY = """
 INSERT INTO conversations_item (id, conversation_id, position, type, body, created_at)
 SELECT gen_random_uuid(), %(copy)s, position, type, body, created_at
-  FROM conversations_item WHERE conversation_id = %(source)s AND position < %(end)s
+  FROM conversations_item
+ WHERE conversation_id = %(source)s AND position < %(end)s AND NOT is_replaced
 """
 
 

@@ -1,17 +1,17 @@
 """/v1/responses, as OpenAI's API has it."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 from django.db import close_old_connections
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse, read_params
 from agentflare.connections import given_back
 from agentflare.errors import InvalidRequestError, NotFoundError
+from agents.agent_conversations.turn_views import cancel_turn, event_stream, starting_after
 from agents.conversations.models import Item
 from agents.conversations.objects import item_object, item_uuid, list_object
 from agents.responses.create import begin_response
@@ -21,11 +21,10 @@ from agents.turns import cancels, services
 from agents.turns.background import run_in_background
 from agents.turns.healing import heal_if_dead
 from agents.turns.models import Turn
-from agents.turns.reading import follow_turn
 from agents.turns.run import TurnRun
 from agents.turns.selectors import items_of, page_of, state_of
 from agents.turns.sse import sse
-from billing.account.queries import choice, invalid, page_size
+from billing.account.queries import choice, page_size
 from inference.idempotency.views import InferenceView
 from inference.views import RunStream, caller
 from tenants.keys.models import Scope
@@ -76,7 +75,7 @@ def _in_background(request: Request, run: TurnRun, *, is_stream: bool) -> HttpRe
     run_in_background(run)
     if not is_stream:
         return JsonResponse(queued, headers=headers)
-    return _event_stream(request, run.state.id, after=-1, headers=headers)
+    return event_stream(request, run.state.id, after=-1, headers=headers)
 
 
 class ResponsesView(ApiView):
@@ -99,8 +98,7 @@ class ResponseView(ResponsesView):
             told = response_object(state_of(turn), turn.asked)
         if request.query_params.get("stream") not in {"true", "1"}:
             return JsonResponse(told)
-        after = _starting_after(request)
-        return _event_stream(request, turn.pk, after=after, headers={})
+        return event_stream(request, turn.pk, after=starting_after(request))
 
     def delete(self, request: Request, response_id: str) -> JsonResponse:
         """One that is under way is cancelled first."""
@@ -124,8 +122,9 @@ class CancelView(ResponsesView):
                 "Cannot cancel a synchronous response: it ends with its connection.",
                 code="invalid_value",
             )
-        turn = _cancelled(code, turn)
+        cancel_turn(code, turn)
         with given_back(), tenant_schema(code):
+            turn = Turn.objects.get(pk=turn.pk)
             told = response_object(state_of(turn), turn.asked)
         return JsonResponse(told)
 
@@ -160,40 +159,3 @@ def _after(given: str | None) -> UUID | None:
             "There is no such item in this response.", param="after", code="invalid_value"
         )
     return number
-
-
-def _starting_after(request: Request) -> int:
-    text = request.query_params.get("starting_after") or request.headers.get("Last-Event-ID")
-    if not text:
-        return -1
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise invalid("starting_after", "the sequence_number of an event")
-    return int(text)
-
-
-def _cancelled(tenant_code: str, turn: Turn, *, timeout_s: float = 5.0) -> Turn:
-    """As it stands when whoever works at it has obeyed."""
-    if turn.is_running:
-        cancels.cancel(turn.pk)
-    deadline = time.monotonic() + timeout_s
-    while turn.is_running and time.monotonic() < deadline:
-        time.sleep(0.05)
-        with given_back(), tenant_schema(tenant_code):
-            turn = heal_if_dead(tenant_code, Turn.objects.get(pk=turn.pk))
-    return turn
-
-
-def _event_stream(
-    request: Request, turn_id: UUID, *, after: int, headers: dict[str, str]
-) -> StreamingHttpResponse:
-    """Raises EventsGoneError where its events are not kept any more."""
-    events = follow_turn(caller(request).tenant_code, turn_id, after=after)
-    return StreamingHttpResponse(
-        events,
-        content_type="text/event-stream; charset=utf-8",
-        headers={
-            **headers,
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-        },
-    )

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,12 +31,25 @@ _SHORT_WAIT_S, _LONG_WAIT_S = 0.03, 0.25
 _THERE_ALREADY = "equal or smaller"
 
 
+class Ends(StrEnum):
+    """What ends with an event: nothing, its stream for now, or all."""
+
+    NOTHING = ""
+    PAUSE = "pause"
+    ALL = "all"
+
+
 class Entry(NamedTuple):
-    """body: the event as JSON. is_last: none follows."""
+    """body: the event as JSON."""
 
     number: int
     body: str
-    is_last: bool
+    ends: Ends
+
+    @property
+    def is_last(self) -> bool:
+        """None follows, as far as anybody knows."""
+        return self.ends is not Ends.NOTHING
 
 
 class EventLog:
@@ -48,9 +62,9 @@ class EventLog:
         self._has_last = False
         self.last_number = -1
 
-    def append(self, number: int, event: dict[str, Any], *, is_last: bool = False) -> None:
+    def append(self, number: int, event: dict[str, Any], *, ends: Ends = Ends.NOTHING) -> None:
         """Returns at once; in Redis a moment later."""
-        self._pending.append(Entry(number, orjson.dumps(event).decode(), is_last))
+        self._pending.append(Entry(number, orjson.dumps(event).decode(), ends))
         _writer.wake(self)
 
     def wait(self, after: int, timeout_s: float) -> None:
@@ -122,12 +136,9 @@ class _Writer:
         pipeline = get_redis().pipeline(transaction=False)
         for log, entries in taken:
             for entry in entries:
-                fields = {"e": entry.body, "last": "1"} if entry.is_last else {"e": entry.body}
-                pipeline.xadd(log.key, fields, id=f"{entry.number + 1}-0")
-            if entries:
-                is_over = entries[-1].is_last
-                keep_s = settings.TURN_EVENTS_S if is_over else settings.TURN_MOST_S
-                pipeline.expire(log.key, keep_s)
+                add_entry(pipeline, log.key, entry)
+        if not any(entries for _, entries in taken):
+            return
         for answer in pipeline.execute(raise_on_error=False):
             is_there = isinstance(answer, exceptions.ResponseError)
             if isinstance(answer, Exception) and not (is_there and _THERE_ALREADY in str(answer)):
@@ -141,6 +152,15 @@ _writer = _Writer()
 logs: dict[UUID, EventLog] = {}
 
 
+def add_entry(pipeline: Any, key: str, entry: Entry) -> None:
+    """And how long they are all kept from now on."""
+    fields = {"e": entry.body, "ends": entry.ends.value} if entry.ends else {"e": entry.body}
+    pipeline.xadd(key, fields, id=f"{entry.number + 1}-0")
+    if entry.number == 0 or entry.ends:
+        is_over = entry.ends is Ends.ALL
+        pipeline.expire(key, settings.TURN_EVENTS_S if is_over else settings.TURN_MOST_S)
+
+
 def log_key(tenant_code: str, turn_id: UUID) -> str:
     return tenant_key(tenant_code, f"turn:{turn_id.hex}:events")
 
@@ -149,7 +169,7 @@ def entries_after(tenant_code: str, turn_id: UUID, number: int) -> list[Entry]:
     """Those that are there, the oldest first, a page of them. Raises RedisDownError."""
     found = get_redis().xrange(log_key(tenant_code, turn_id), min=f"({number + 1}-0", count=_PAGE)
     return [
-        Entry(int(entry_id.partition("-")[0]) - 1, fields["e"], "last" in fields)
+        Entry(int(entry_id.partition("-")[0]) - 1, fields["e"], Ends(fields.get("ends", "")))
         for entry_id, fields in found
     ]
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from agents.agent_conversations.objects import turn_object
 from agents.responses.objects import response_object
 from agents.turns.models import Turn
 from agents.turns.state import TurnState
@@ -38,8 +39,23 @@ class ResponseFace:
         return "failed"
 
 
+class AgentFace:
+    """Ours. asked: what the turn's request said beside its input."""
+
+    name = "turn"
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self.asked = asked
+
+    def object(self, state: TurnState) -> dict[str, Any]:
+        return turn_object(state, self.asked)
+
+    def outcome(self, state: TurnState) -> str:
+        return str(state.status)
+
+
 def face_of(turn: Turn) -> Face:
-    return ResponseFace(turn.asked)
+    return AgentFace(turn.asked) if turn.agent_id else ResponseFace(turn.asked)
 
 
 def lifecycle_event(face: Face, state: TurnState, what: str) -> dict[str, Any]:

@@ -6,20 +6,23 @@ delivered (billing.settlement), and its usage record has the request id of the s
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from agentflare.redis_store import get_redis
 from agents.turns import event_log, leases, services
-from agents.turns.event_log import Entry
+from agents.turns.event_log import Ends, Entry
 from agents.turns.faces import face_of, lifecycle_event
 from agents.turns.models import Turn
 from agents.turns.selectors import state_of
 from agents.turns.services import NewTurn
 from agents.turns.state import TurnState
+from agents.turns.tasks import learn_costs_task
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 
@@ -76,18 +79,26 @@ def heal(tenant_code: str, turn_id: UUID) -> bool:
         return False
     entries = _all_entries(tenant_code, turn_id)
     state = state_of(turn)
-    has_ended = bool(entries) and entries[-1].is_last
+    has_ended = bool(entries) and entries[-1].ends is Ends.ALL
     _take_delivered(state, entries)
     if not has_ended:
         state.end(Turn.Status.INTERRUPTED)
     if not services.end_for_dead(state):
         return False
+    _learn_costs_later(tenant_code, turn_id)
     logger.warning("Turn %s was left by its process: %s", turn_id.hex, state.status)
     if not has_ended:
-        turn = Turn.objects.get(pk=turn_id)
-        _tell_readers(tenant_code, turn, entries[-1].number + 1 if entries else 0)
+        tell_end(tenant_code, Turn.objects.get(pk=turn_id))
     leases.give_back(tenant_code, turn_id)
     return True
+
+
+def _learn_costs_later(tenant_code: str, turn_id: UUID) -> None:
+    """When the hold of its last call has run out, and is settled. Who reads it then learns, too."""
+    with suppress(OperationalError):
+        learn_costs_task.apply_async(
+            (tenant_code, turn_id.hex), countdown=settings.HOLD_TTL_S * 4, retry=False
+        )
 
 
 def _all_entries(tenant_code: str, turn_id: UUID) -> list[Entry]:
@@ -103,7 +114,7 @@ def _take_delivered(state: TurnState, entries: Iterable[Entry]) -> None:
     for entry in entries:
         event = orjson.loads(entry.body)
         _take(event, output)
-        if entry.is_last:
+        if entry.ends is Ends.ALL:
             _take_end(state, event)
     delivered = [item for _, item in sorted(output.items())]
     for item in delivered:
@@ -135,12 +146,15 @@ def _take_end(state: TurnState, event: dict[str, Any]) -> None:
     state.incomplete_reason = (told.get("incomplete_details") or {}).get("reason") or ""
 
 
-def _tell_readers(tenant_code: str, turn: Turn, number: int) -> None:
+def tell_end(tenant_code: str, turn: Turn) -> None:
+    """The last event of a turn that no process works at. In the tenant's schema. A repeat changes
+    nothing. Raises RedisDownError."""
+    entries = _all_entries(tenant_code, turn.pk)
+    number = entries[-1].number + 1 if entries else turn.next_event
     face, state = face_of(turn), state_of(turn)
     event = lifecycle_event(face, state, face.outcome(state))
     event["sequence_number"] = number
-    key = event_log.log_key(tenant_code, turn.pk)
     pipeline = get_redis().pipeline()
-    pipeline.xadd(key, {"e": orjson.dumps(event).decode(), "last": "1"}, id=f"{number + 1}-0")
-    pipeline.expire(key, settings.TURN_EVENTS_S)
+    entry = Entry(number, orjson.dumps(event).decode(), Ends.ALL)
+    event_log.add_entry(pipeline, event_log.log_key(tenant_code, turn.pk), entry)
     pipeline.execute()

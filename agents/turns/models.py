@@ -7,6 +7,7 @@ from django.db import models
 
 from agentflare.ids import uuid7
 from agents.conversations.models import Conversation
+from agents.definitions.models import Agent
 
 
 class Turn(models.Model):
@@ -15,6 +16,8 @@ class Turn(models.Model):
     params: what was asked for beside the input, as JSON: told again with the answer.
     previous: the response that it follows. first_position, end_position: its items stand between
     them, with those that others have added meanwhile; the latter tells where a next one goes on.
+    agent: whose turn it is; none: a response. next_event: the number of the event that comes next,
+    of one that waits. reserved_nusd: of its agent's budget.
     steps: its calls of AI models, as JSON: a request id for each, which its usage record has.
     """
 
@@ -30,6 +33,7 @@ class Turn(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="turns")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, db_index=False)
     status = models.CharField(max_length=16, choices=Status.choices)
     model = models.CharField(max_length=200)
     params = models.TextField()
@@ -47,6 +51,8 @@ class Turn(models.Model):
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     reasoning_tokens = models.BigIntegerField(default=0, db_default=0)
     cost_nusd = models.BigIntegerField(default=0, db_default=0)
+    next_event = models.BigIntegerField(default=0, db_default=0)
+    reserved_nusd = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -58,10 +64,15 @@ class Turn(models.Model):
         return self.status in RUNNING
 
     @property
+    def is_active(self) -> bool:
+        """It has its conversation for itself."""
+        return self.is_running or self.status == Turn.Status.REQUIRES_ACTION
+
+    @property
     def asked(self) -> dict[str, Any]:
         told: dict[str, Any] = orjson.loads(self.params)
         return told
 
 
-# Some process works at it.
+# Some process works at it. Also one that waits has its conversation for itself.
 RUNNING = (Turn.Status.QUEUED, Turn.Status.IN_PROGRESS)

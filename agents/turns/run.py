@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -12,8 +13,11 @@ from pydantic import ValidationError
 from agentflare.api import invalid_params
 from agentflare.connections import given_back
 from agentflare.errors import GatewayError, ServiceUnavailableError
-from agents.turns import cancels, event_log, leases, services
-from agents.turns.event_log import EventLog
+from agentflare.ids import uuid7
+from agents.conversations.objects import new_item_id
+from agents.tools.toolbox import MAX_CALLS, Toolbox
+from agents.turns import budget, cancels, event_log, leases, services
+from agents.turns.event_log import Ends, EventLog
 from agents.turns.faces import Face, lifecycle_event
 from agents.turns.history import ChatMessage, Item, history_of
 from agents.turns.images import fetch_images
@@ -33,6 +37,9 @@ logger = logging.getLogger(__name__)
 # How long PostgreSQL may be away when a turn ends; who finds it unfinished later has its events.
 _SAVE_TRIES, _SAVE_AGAIN_S = 4, 1.0
 
+# What a model reads that calls more tools at once than anybody needs.
+TOO_MANY = f"Error: at most {MAX_CALLS} calls are made at once."
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -40,6 +47,7 @@ class Ask:
 
     fields: a chat's parameters without its messages. param_names: what its parameters are called
     where the client has named them. is_strict: a history with a call without a result is refused.
+    max_steps, timeout_s: of the turn, where it has tools that we run.
     """
 
     call: Call
@@ -48,6 +56,8 @@ class Ask:
     cut: Cut
     is_strict: bool = True
     param_names: Mapping[str, str] | None = None
+    max_steps: int = 1
+    timeout_s: float | None = None
 
 
 class TurnRun:
@@ -55,7 +65,7 @@ class TurnRun:
 
     before: the history, items: the input, as they are kept. is_kept: it stands in PostgreSQL since
     `services.begin`, and must end there: by `withdraw` where `start` fails, else with its last
-    event. log: where its events are kept, too.
+    event. log: where its events are kept, too. results: of tools, that it goes on with.
     """
 
     def __init__(
@@ -68,6 +78,8 @@ class TurnRun:
         items: Sequence[Item],
         is_kept: bool,
         log: EventLog | None = None,
+        toolbox: Toolbox | None = None,
+        results: int = 0,
     ) -> None:
         self.ask = ask
         self.state = state
@@ -76,14 +88,19 @@ class TurnRun:
         self.items = list(items)
         self.is_kept = is_kept
         self.log = log
+        self.toolbox = toolbox
+        self.results = results
         self.writer = OutputWriter(state.output)
         self.has_lost_client = False
         self.is_cancelled = False
         self._chat: ChatCall | None = None
         self._is_started = False
         self._is_over = False
-        self._number = 0
-        self._saved = 0
+        # A turn that goes on after a pause.
+        self._is_resumed = bool(state.next_event)
+        # How much of the output is saved, and among `items`.
+        self._saved = self._known = len(state.output)
+        self._ends_at = None if ask.timeout_s is None else time.monotonic() + ask.timeout_s
         if is_kept:
             cancels.watch(state.id, self.cancel)
 
@@ -134,12 +151,11 @@ class TurnRun:
     def events(self) -> Iterator[TurnEvent]:
         """To the last one, whatever happens; closing it cancels the turn where it is."""
         try:
-            yield self._tell(lifecycle_event(self.face, self.state, "created"))
+            if not self._is_resumed:
+                yield self._tell(lifecycle_event(self.face, self.state, "created"))
             self.state.status = Turn.Status.IN_PROGRESS
             yield self._tell(lifecycle_event(self.face, self.state, "in_progress"))
-            self._start_call()
-            yield from self._answer()
-            yield self._end(lambda: self.state.end_by(self.writer.finish_reason))
+            yield from self._steps()
         except GatewayError as error:
             yield self._fail(error)
         except Exception:
@@ -147,6 +163,36 @@ class TurnRun:
             yield self._fail(ServiceUnavailableError("The turn broke off by a fault of ours."))
         finally:
             self.close()
+
+    def _steps(self) -> Iterator[TurnEvent]:
+        for number in count(1):
+            self._start_call()
+            begin = len(self.state.output)
+            yield from self._answer()
+            calls = [i for i in self.state.output[begin:] if i["type"] == "function_call"]
+            if not calls or self.toolbox is None:
+                yield self._end(lambda: self.state.end_by(self.writer.finish_reason))
+                return
+            ours = self.toolbox.ours(calls)
+            yield from self._run_tools(ours)
+            if len(ours) < len(calls):
+                yield self._pause()
+                return
+            if number >= self.ask.max_steps:
+                yield self._end(lambda: self.state.cut("max_steps"))
+                return
+            self._save()
+            self._require_time()
+            call = replace(self.ask.call, request_id=uuid7(), is_idempotent=False)
+            self._chat, self._is_started = self._next_call(call), False
+
+    def _run_tools(self, calls: Sequence[Item]) -> Iterator[TurnEvent]:
+        if not calls:
+            return
+        assert self.toolbox is not None
+        results = [*self.toolbox.run(calls[:MAX_CALLS]), *[TOO_MANY] * len(calls[MAX_CALLS:])]
+        for call, result in zip(calls, results, strict=True):
+            yield from map(self._tell, self.writer.add(output_item(call["call_id"], result)))
 
     def client_left(self) -> None:
         """Nobody reads it any more, and it is not to go on without a reader."""
@@ -175,6 +221,12 @@ class TurnRun:
     # --- calls of AI models -------------------------------------------------------
 
     def _next_call(self, call: Call) -> ChatCall:
+        if self.state.agent_id is not None:
+            with given_back(), tenant_schema(self.tenant_code):
+                budget.require_some(self.state.agent_id)
+        new = self.state.output[self._known :]
+        self._known = len(self.state.output)
+        self.items += new
         history = history_of([*self.before, *self.items], is_strict=self.ask.is_strict)
         first_new, cut = history.first_since(len(self.before)), self.ask.cut
         first = first_of_last(history.groups, most=cut.max_messages, first_new=first_new)
@@ -196,8 +248,25 @@ class TurnRun:
             admitted = admit_call(call, prepare=prepare, shrink=prepare)
         except GatewayError as error:
             raise self._in_clients_words(error) from None
-        self.state.steps.append({"request_id": call.request_id.hex})
-        return ChatCall(admitted)
+        chat = ChatCall(admitted)
+        self._note_step(chat, call)
+        return chat
+
+    def _note_step(self, chat: ChatCall, call: Call) -> None:
+        """Raises AgentBudgetError; then the call is given up."""
+        steps = self.state.steps
+        if not steps or steps[-1]["request_id"] != call.request_id.hex:
+            steps.append({"request_id": call.request_id.hex})
+        if self.state.agent_id is None:
+            return
+        amount_nusd = chat.meter.hold.event.estimated_nusd
+        try:
+            with given_back(), tenant_schema(self.tenant_code):
+                if budget.reserve(self.state.agent_id, self.state.id, amount_nusd=amount_nusd):
+                    self.state.reserved_nusd = amount_nusd
+        except BaseException:
+            chat.close()
+            raise
 
     def _prepare(self, messages: list[ChatMessage], offer: Offer, *, cap: int | None) -> Prepared:
         try:
@@ -236,6 +305,7 @@ class TurnRun:
         assert self._chat is not None
         self.writer.begin_answer()
         for event in self._chat.events():
+            self._require_time()
             yield from map(self._tell, self.writer.write(event))
         self._take_cost()
 
@@ -247,6 +317,7 @@ class TurnRun:
         if captured is None or "cost_nusd" in step:
             return
         step["cost_nusd"] = captured.cost_nusd
+        self._spend(captured.cost_nusd)
         self.state.cost_nusd += captured.cost_nusd
         self.state.told = self._chat.admitted.told()
         event = self._chat.meter.hold.event
@@ -258,13 +329,47 @@ class TurnRun:
             usage.reasoning_tokens = event.reasoning_tokens
             self.state.add_usage(usage)
 
+    def _spend(self, cost_nusd: int) -> None:
+        reserved_nusd, self.state.reserved_nusd = self.state.reserved_nusd, 0
+        if not reserved_nusd or self.state.agent_id is None:
+            return
+        with given_back(), tenant_schema(self.tenant_code):
+            budget.spend(
+                self.state.agent_id,
+                self.state.id,
+                reserved_nusd=reserved_nusd,
+                cost_nusd=cost_nusd,
+            )
+
+    def _require_time(self) -> None:
+        if self.is_cancelled:
+            raise ServiceUnavailableError
+        if self._ends_at is not None and time.monotonic() > self._ends_at:
+            raise TurnTimeoutError(self.ask.timeout_s or 0)
+
     # --- its end ------------------------------------------------------------------
 
-    def _tell(self, event: TurnEvent, *, is_last: bool = False) -> TurnEvent:
-        event["sequence_number"] = self._number
+    def _tell(self, event: TurnEvent, *, ends: Ends = Ends.NOTHING) -> TurnEvent:
+        return self._log(self._numbered(event), ends)
+
+    def _numbered(self, event: TurnEvent) -> TurnEvent:
+        event["sequence_number"] = self.state.next_event
+        self.state.next_event += 1
+        return event
+
+    def _log(self, event: TurnEvent, ends: Ends) -> TurnEvent:
         if self.log is not None:
-            self.log.append(self._number, event, is_last=is_last)
-        self._number += 1
+            self.log.append(event["sequence_number"], event, ends=ends)
+        return event
+
+    def _pause(self) -> TurnEvent:
+        """Its client has calls to make. Nobody works at it meanwhile."""
+        self.state.status = Turn.Status.REQUIRES_ACTION
+        self._is_over = True
+        event = self._numbered(lifecycle_event(self.face, self.state, "requires_action"))
+        self._save()
+        self._log(event, Ends.PAUSE)
+        self._let_go()
         return event
 
     def _fail(self, error: GatewayError) -> TurnEvent:
@@ -285,7 +390,7 @@ class TurnRun:
         if self.is_kept:
             self._save()
         outcome = self.face.outcome(self.state)
-        told = self._tell(lifecycle_event(self.face, self.state, outcome), is_last=True)
+        told = self._tell(lifecycle_event(self.face, self.state, outcome), ends=Ends.ALL)
         self._let_go()
         return told
 
@@ -312,7 +417,10 @@ class TurnRun:
             self._chat.close()
         if self.is_kept:
             with given_back(), tenant_schema(self.tenant_code):
-                services.withdraw(self.state.id)
+                if self._is_resumed:
+                    services.suspend_again(self.state.id, results=self.results)
+                else:
+                    services.withdraw(self.state.id)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -321,6 +429,27 @@ class TurnRun:
         cancels.forget(self.state.id)
         event_log.logs.pop(self.state.id, None)
         leases.give_back(self.tenant_code, self.state.id)
+
+
+class TurnTimeoutError(GatewayError):
+    """As long as the agent's limit says, over all its steps."""
+
+    status = 504
+    type = "server_error"
+    code = "turn_timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"The turn took longer than its agent allows ({timeout_s:g} s).")
+
+
+def output_item(call_id: str, result: str) -> dict[str, Any]:
+    return {
+        "id": new_item_id("function_call_output", uuid7()),
+        "type": "function_call_output",
+        "call_id": call_id,
+        "output": result,
+        "status": "completed",
+    }
 
 
 def _system_message(texts: list[str]) -> list[ChatMessage]:

@@ -36,6 +36,13 @@ def state_of(turn: Turn) -> TurnState:
         incomplete_reason=turn.incomplete_reason,
         steps=orjson.loads(turn.steps),
         conversation_id=turn.conversation_id,
+        agent_id=turn.agent_id,
+        next_event=turn.next_event,
+        reserved_nusd=turn.reserved_nusd,
+        answered={
+            item.content["call_id"]
+            for item in items_of(turn, is_output=False).filter(type="function_call_output")
+        },
     )
 
 
@@ -50,6 +57,17 @@ def items_of(turn: Turn, *, is_output: bool) -> Any:
     )
 
 
+def all_items_of(turn: Turn) -> list[dict[str, Any]]:
+    """Its input and output, in order."""
+    items = Item.objects.filter(
+        conversation=turn.conversation_id,
+        position__gte=turn.first_position,
+        position__lt=turn.end_position,
+        turn_id=turn.pk,
+    )
+    return [item.content for item in items.order_by("position")]
+
+
 def last_items(conversation_id: UUID, *, until: int, most_messages: int) -> list[dict[str, Any]]:
     """Items before a position, the oldest first: as many as make so many messages, and more.
 
@@ -58,7 +76,9 @@ def last_items(conversation_id: UUID, *, until: int, most_messages: int) -> list
     found: list[dict[str, Any]] = []
     messages = 0
     while messages <= most_messages:
-        rows = Item.objects.filter(conversation=conversation_id, position__lt=until)
+        rows = Item.objects.filter(
+            conversation=conversation_id, position__lt=until, is_replaced=False
+        )
         page = list(rows.order_by("-position")[:_PAGE])
         for item in page:
             found.append(item.content)

@@ -18,6 +18,7 @@ from agentflare.errors import GatewayError
 from agents.conversations import services as conversations
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import item_uuid
+from agents.turns import budget
 from agents.turns.models import RUNNING, Turn
 from agents.turns.state import TurnState
 from billing.usage.models import UsageRecord
@@ -43,12 +44,24 @@ class TurnLostError(Exception):
     """It was ended by somebody else: its process had been taken for dead."""
 
 
+class TurnNotLastError(GatewayError):
+    status = 409
+    type = "invalid_request_error"
+    code = "turn_not_last"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only the last turn of a conversation is made again. Fork the conversation instead.",
+            headers={"x-should-retry": "false"},
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class NewTurn:
     """What is to begin. conversation_id: None: one of its own, or where `previous` goes on.
 
-    items: the input, as it is kept. params: what is told again with the answer. request_id: of its
-    first call of an AI model.
+    replaces: the last turn, which it is made in place of. items: the input, as it is kept. params:
+    what is told again with the answer. request_id: of its first call of an AI model.
     """
 
     id: UUID
@@ -58,7 +71,9 @@ class NewTurn:
     items: Sequence[Mapping[str, Any]]
     key_id: str
     conversation_id: UUID | None = None
+    agent_id: UUID | None = None
     previous: UUID | None = None
+    replaces: UUID | None = None
     is_background: bool = False
     is_stored: bool = True
 
@@ -73,15 +88,18 @@ def begin(new: NewTurn) -> Turn:
     conversation = _place_of(new)
     if conversation.active_turn is not None:
         raise ConversationLockedError(conversation.active_turn)
+    if new.replaces is not None:
+        _replace(conversation, new.replaces)
     turn = Turn.objects.create(
         id=new.id,
         conversation=conversation,
+        agent_id=new.agent_id,
         status=Turn.Status.QUEUED if new.is_background else Turn.Status.IN_PROGRESS,
         model=new.model,
         params=orjson.dumps(new.params).decode(),
         is_background=new.is_background,
         is_stored=new.is_stored,
-        previous=new.previous,
+        previous=new.replaces or new.previous,
         key_id=new.key_id,
         steps=orjson.dumps([{"request_id": new.request_id.hex}]).decode(),
         first_position=conversation.next_position,
@@ -110,6 +128,17 @@ def _place_of(new: NewTurn) -> Conversation:
     )
 
 
+def _replace(conversation: Conversation, turn_id: UUID) -> None:
+    """Nobody reads its items any more. Raises TurnNotLastError."""
+    replaced = Turn.objects.get(pk=turn_id, conversation=conversation)
+    items = Item.objects.filter(
+        conversation=conversation, position__gte=replaced.first_position, is_replaced=False
+    )
+    if items.exclude(turn_id=turn_id).exists():
+        raise TurnNotLastError
+    items.update(is_replaced=True)
+
+
 @transaction.atomic
 def withdraw(turn_id: UUID) -> None:
     """It was refused before it began: as if it had not been asked for. A repeat changes nothing."""
@@ -120,6 +149,9 @@ def withdraw(turn_id: UUID) -> None:
     Item.objects.filter(
         conversation=conversation, turn_id=turn_id, position__gte=turn.first_position
     ).delete()
+    if turn.agent_id and turn.previous:
+        replaced = Item.objects.filter(conversation=conversation, turn_id=turn.previous)
+        replaced.update(is_replaced=False)
     turn.delete()
     if conversation.active_turn == turn_id:
         Conversation.objects.filter(pk=conversation.pk).update(active_turn=None)
@@ -136,9 +168,54 @@ def save(state: TurnState, *, saved: int) -> int:
     turn = _active(state.id)
     _add_output(turn, state.output[saved:])
     _write(turn, state)
-    if not turn.is_running:
+    if not turn.is_active:
         release(turn)
     return len(state.output)
+
+
+@transaction.atomic
+def resume(turn_id: UUID, results: Sequence[Mapping[str, Any]], *, request_id: UUID) -> Turn:
+    """A turn that waited has the results of its tools, and goes on.
+
+    results: items. Raises Turn.DoesNotExist where it does not wait; a repeat does.
+    """
+    turn = Turn.objects.get(pk=turn_id)
+    Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+    turn = Turn.objects.select_for_update().get(pk=turn_id, status=Turn.Status.REQUIRES_ACTION)
+    rows = conversations.add_items(turn.conversation_id, results, turn_id=turn.pk)
+    turn.end_position = rows[-1].position + 1
+    turn.status = Turn.Status.IN_PROGRESS
+    turn.steps = orjson.dumps([*orjson.loads(turn.steps), {"request_id": request_id.hex}]).decode()
+    turn.save()
+    return turn
+
+
+@transaction.atomic
+def suspend_again(turn_id: UUID, *, results: int) -> None:
+    """It was refused before it went on: it waits as before. results: how many items came."""
+    turn = _active(turn_id)
+    added = Item.objects.filter(conversation=turn.conversation_id, turn_id=turn_id)
+    newest = added.order_by("-position").values_list("pk", flat=True)[:results]
+    Item.objects.filter(pk__in=list(newest)).delete()
+    turn.status = Turn.Status.REQUIRES_ACTION
+    turn.steps = orjson.dumps(orjson.loads(turn.steps)[:-1]).decode()
+    turn.save()
+
+
+@transaction.atomic
+def cancel_waiting(turn_id: UUID) -> bool:
+    """Whether it waited; then it has ended, and another may begin."""
+    turn = Turn.objects.filter(pk=turn_id).first()
+    if turn is None:
+        return False
+    Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+    waiting = Turn.objects.select_for_update().filter(
+        pk=turn_id, status=Turn.Status.REQUIRES_ACTION
+    )
+    if not waiting.update(status=Turn.Status.CANCELLED, finished_at=datetime.now(UTC)):
+        return False
+    release(turn)
+    return True
 
 
 @transaction.atomic
@@ -193,6 +270,11 @@ def learn_costs(turn: Turn) -> None:
         turn.output_tokens += record.output_tokens
         turn.reasoning_tokens += record.reasoning_tokens
         turn.steps = orjson.dumps(steps).decode()
+        if turn.agent_id and turn.reserved_nusd:
+            budget.spend(
+                turn.agent_id, turn.pk, reserved_nusd=turn.reserved_nusd, cost_nusd=record.cost_nusd
+            )
+            turn.reserved_nusd = 0
         turn.save()
 
 
@@ -231,6 +313,8 @@ def _write(turn: Turn, state: TurnState) -> None:
     turn.output_tokens = state.usage.completion_tokens
     turn.reasoning_tokens = state.usage.reasoning_tokens
     turn.cost_nusd = state.cost_nusd
+    turn.next_event = state.next_event
+    turn.reserved_nusd = state.reserved_nusd
     if state.finished_at is not None:
         turn.finished_at = datetime.fromtimestamp(state.finished_at, UTC)
     turn.save()

@@ -20,6 +20,7 @@ class TurnState:
 
     error: {code, message}. told: money, of the last of its calls; cost_nusd: of all of them.
     steps: its calls: {request_id, cost_nusd}; without a cost where that is not known yet.
+    reserved_nusd: of its agent's budget. answered: calls whose results the client has sent.
     """
 
     id: UUID
@@ -36,6 +37,21 @@ class TurnState:
     incomplete_reason: str = ""
     steps: list[dict[str, Any]] = field(default_factory=list)
     conversation_id: UUID | None = None
+    agent_id: UUID | None = None
+    next_event: int = 0
+    reserved_nusd: int = 0
+    answered: set[str] = field(default_factory=set)
+
+    def pending_calls(self) -> list[dict[str, Any]]:
+        """Calls of tools that have no result yet."""
+        told = self.answered | {
+            item["call_id"] for item in self.output if item["type"] == "function_call_output"
+        }
+        return [
+            item
+            for item in self.output
+            if item["type"] == "function_call" and item["call_id"] not in told
+        ]
 
     def add_usage(self, usage: Usage) -> None:
         self.has_usage = True
@@ -50,6 +66,10 @@ class TurnState:
         self.incomplete_reason = _INCOMPLETE.get(finish_reason, "")
         has_reason = bool(self.incomplete_reason)
         self.end(Turn.Status.INCOMPLETE if has_reason else Turn.Status.COMPLETED)
+
+    def cut(self, reason: str) -> None:
+        self.incomplete_reason = reason
+        self.end(Turn.Status.INCOMPLETE)
 
     def fail(self, error: GatewayError) -> None:
         self.error = error_object(error)

@@ -195,18 +195,24 @@ def find_key(key: str) -> KeyRecord:
     Raises InvalidApiKeyError where nobody did.
     """
     parts = parse_key(key)
-    if parts is None:
+    record = find_by_parts(parts) if parts else None
+    if record is None:
         raise _incorrect(key)
+    return record
+
+
+def find_by_parts(parts: KeyParts) -> KeyRecord | None:
+    """As find_key, of a key of which its digest alone is known."""
     now = time.monotonic()
     remembered = _memory.get(parts.digest)
     if remembered and remembered[0] > now:
         return remembered[1]
     if _refused.get(parts.digest, 0) > now:
-        raise _incorrect(key)
+        return None
     record = _look_up(parts)
     if record is None:
         _remember_refused(parts.digest, until=now + settings.API_KEY_MEMORY_S)
-        raise _incorrect(key)
+        return None
     # Whoever may be served again is served at once.
     if not record.suspended:
         _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)

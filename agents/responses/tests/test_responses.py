@@ -269,9 +269,7 @@ def test_what_is_not_stored_is_nowhere(client: openai.OpenAI, cast: Any) -> None
     made = client.responses.create(model=NATIVE, input=script(text="Hi."), store=False)
     assert made.store is False
     streamed = list(
-        client.responses.create(
-            model=NATIVE, input=script(text="Hi."), store=False, stream=True
-        )
+        client.responses.create(model=NATIVE, input=script(text="Hi."), store=False, stream=True)
     )
     assert streamed[-1].type == "response.completed"
     with pytest.raises(openai.NotFoundError):
@@ -314,9 +312,7 @@ def test_a_background_response_goes_on_alone(client: openai.OpenAI) -> None:
 
 def test_a_background_response_is_cancelled(client: openai.OpenAI, cast: Any) -> None:
     slow = script(text=" ".join(map(str, range(500))), chunk_ms=20)
-    queued = client.responses.create(
-        model=OPENAI_FORM, input=slow, background=True, stream=True
-    )
+    queued = client.responses.create(model=OPENAI_FORM, input=slow, background=True, stream=True)
     response_id = ""
     for event in queued:
         if event.type == "response.created":
@@ -327,22 +323,33 @@ def test_a_background_response_is_cancelled(client: openai.OpenAI, cast: Any) ->
     assert cancelled.status == "cancelled"
     assert client.responses.cancel(response_id).status == "cancelled"
     assert 0 < len(cancelled.output_text.split()) < 400
+    synchronous = client.responses.create(model=NATIVE, input=script(text="Hi."))
     with pytest.raises(openai.BadRequestError):
-        synchronous = client.responses.create(model=NATIVE, input=script(text="Hi."))
         client.responses.cancel(synchronous.id)
 
 
 def test_refusals_name_the_field_and_store_nothing(gateway: Any, cast: Any) -> None:
     good = {"model": NATIVE, "input": "Hello"}
+    nobodys, search = "conv_" + "0" * 32, [{"type": "web_search"}]
     cases: list[tuple[dict[str, Any], int, str, str | None]] = [
         ({"input": "Hello"}, 400, "model", "missing_required_parameter"),
         ({"model": NATIVE}, 400, "input", "missing_required_parameter"),
         ({**good, "model": "no-such"}, 404, "model", "model_not_found"),
         ({**good, "colour": 1}, 400, "colour", "unknown_parameter"),
-        ({**good, "tools": [{"type": "web_search"}]}, 400, "tools[0].type", "unsupported_parameter"),
+        (
+            {**good, "tools": search},
+            400,
+            "tools[0].type",
+            "unsupported_parameter",
+        ),
         ({**good, "temperature": 3}, 400, "temperature", "integer_above_max_value"),
         ({**good, "conversation": "conv_1"}, 404, "conversation", "conversation_not_found"),
-        ({**good, "conversation": "conv_" + "0" * 32}, 404, "conversation", "conversation_not_found"),
+        (
+            {**good, "conversation": nobodys},
+            404,
+            "conversation",
+            "conversation_not_found",
+        ),
         (
             {**good, "previous_response_id": "resp_" + "0" * 32},
             400,

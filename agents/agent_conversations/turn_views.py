@@ -1,0 +1,235 @@
+"""/v1/agents/{agent_id}/conversations/{conversation_id}/turns."""
+
+import time
+from typing import Any
+from uuid import UUID
+
+from django.db import close_old_connections
+from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+
+from agentflare.api import JsonResponse, read_params
+from agentflare.connections import given_back
+from agentflare.errors import NotFoundError
+from agents.agent_conversations.objects import turn_id as told_id
+from agents.agent_conversations.objects import turn_object, turn_uuid
+from agents.agent_conversations.params import RetryParams, ToolOutputsParams, TurnParams
+from agents.agent_conversations.selectors import page
+from agents.agent_conversations.turns import Asker, begin_turn, go_on, make_again
+from agents.agent_conversations.views import (
+    AgentConversationsView,
+    readable_agent,
+    readable_conversation,
+)
+from agents.conversations.items import Message, require_readable
+from agents.conversations.objects import list_object
+from agents.turns import cancels, services
+from agents.turns.healing import heal_if_dead, tell_end
+from agents.turns.models import Turn
+from agents.turns.reading import entries_of, follow_turn
+from agents.turns.selectors import state_of
+from billing.account.queries import invalid, page_size
+from inference.idempotency.views import InferenceView
+from inference.views import cache_ttl_s, caller, request_id, shrinks_to_fit
+from tenants.keys.models import Scope
+from tenants.registry.schemas import tenant_schema
+
+PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
+_CANCEL_WAIT_S = 5.0
+
+
+class TurnsView(AgentConversationsView):
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, Turn.DoesNotExist):
+            exc = NotFoundError(
+                f"Turn with id '{self.kwargs.get('turn_id')}' not found.", code="turn_not_found"
+            )
+        return super().handle_exception(exc)
+
+
+class MakingView(TurnsView, InferenceView):
+    """Turns cost: what is true of all calls of models is true of them."""
+
+    scope = Scope.AGENTS
+
+
+class TurnListView(MakingView):
+    def get(self, request: Request, agent_id: str, conversation_id: str) -> JsonResponse:
+        """Newest first; `after` is the last_id of the page before."""
+        limit = page_size(request.query_params, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
+        given = request.query_params.get("after")
+        after = turn_uuid(given) if given else None
+        if given and after is None:
+            raise invalid("after", "the id of a turn")
+        with given_back(), tenant_schema(caller(request).tenant_code):
+            found = readable_conversation(request, agent_id, conversation_id)
+            rows, has_more = page(Turn.objects.filter(conversation=found), after=after, limit=limit)
+            data = [turn_object(state_of(row), row.asked) for row in rows]
+        return JsonResponse(list_object(data, has_more=has_more))
+
+    def post(self, request: Request, agent_id: str, conversation_id: str) -> HttpResponseBase:
+        params = read_params(request, TurnParams)
+        items = (
+            [Message(role="user", content=params.input)]
+            if isinstance(params.input, str)
+            else params.input
+        )
+        require_readable(list(items), param="input")
+        with given_back(), tenant_schema(caller(request).tenant_code):
+            found = readable_conversation(request, agent_id, conversation_id)
+        assert found.agent is not None
+        made = begin_turn(
+            _asker(request),
+            found.agent,
+            found.pk,
+            [item.told() for item in items],
+            metadata=params.metadata or {},
+            wait_s=params.wait_s if params.if_busy == "wait" else 0,
+        )
+        return _answer(request, made, stream=params.stream, background=params.background)
+
+
+class TurnView(TurnsView):
+    def get(
+        self, request: Request, agent_id: str, conversation_id: str, turn_id: str
+    ) -> HttpResponseBase:
+        """`stream=true` reads its events, after the one that `Last-Event-ID` or `starting_after`
+        names."""
+        turn = _find(request, agent_id, conversation_id, turn_id)
+        if request.query_params.get("stream") in {"true", "1"}:
+            return event_stream(request, turn.pk, after=starting_after(request))
+        return _told(request, turn.pk)
+
+
+class CancelTurnView(TurnsView):
+    def post(
+        self, request: Request, agent_id: str, conversation_id: str, turn_id: str
+    ) -> JsonResponse:
+        """What came until now is kept, and charged. A repeat answers the same; a turn that has
+        ended stays as it is."""
+        turn = _find(request, agent_id, conversation_id, turn_id)
+        cancel_turn(caller(request).tenant_code, turn)
+        return _told(request, turn.pk)
+
+
+class ToolOutputsView(MakingView):
+    def post(
+        self, request: Request, agent_id: str, conversation_id: str, turn_id: str
+    ) -> HttpResponseBase:
+        """The turn goes on. A repeat is refused: it does not wait any more."""
+        params = read_params(request, ToolOutputsParams)
+        require_readable([output.item() for output in params.outputs], param="outputs")
+        turn = _find(request, agent_id, conversation_id, turn_id)
+        agent = _agent(request, agent_id)
+        go_on(_asker(request), agent, turn, params.outputs)
+        return _answer(
+            request,
+            turn.pk,
+            stream=params.stream,
+            background=params.background,
+            after=turn.next_event - 1,
+        )
+
+
+class RetryTurnView(MakingView):
+    def post(
+        self, request: Request, agent_id: str, conversation_id: str, turn_id: str
+    ) -> HttpResponseBase:
+        """A new turn with the same input, in place of the last one, whose items nobody reads any
+        more."""
+        params = read_params(request, RetryParams)
+        turn = _find(request, agent_id, conversation_id, turn_id)
+        made = make_again(_asker(request), _agent(request, agent_id), turn)
+        return _answer(request, made, stream=params.stream, background=params.background)
+
+
+def cancel_turn(tenant_code: str, turn: Turn) -> None:
+    """Returns when it has ended, or after some seconds. Raises RedisDownError."""
+    deadline = time.monotonic() + _CANCEL_WAIT_S
+    while True:
+        with given_back(), tenant_schema(tenant_code):
+            turn = heal_if_dead(tenant_code, Turn.objects.get(pk=turn.pk))
+            if services.cancel_waiting(turn.pk):
+                tell_end(tenant_code, Turn.objects.get(pk=turn.pk))
+                return
+        if not turn.is_running or time.monotonic() > deadline:
+            return
+        cancels.cancel(turn.pk)
+        time.sleep(0.05)
+
+
+def starting_after(request: Request) -> int:
+    text = request.query_params.get("starting_after") or request.headers.get("Last-Event-ID")
+    if not text:
+        return -1
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise invalid("starting_after", "the sequence_number of an event")
+    return int(text)
+
+
+def event_stream(
+    request: Request, turn_id: UUID, *, after: int, headers: dict[str, str] | None = None
+) -> StreamingHttpResponse:
+    """Raises EventsGoneError where its events are not kept any more."""
+    events = follow_turn(caller(request).tenant_code, turn_id, after=after)
+    return StreamingHttpResponse(
+        events,
+        content_type="text/event-stream; charset=utf-8",
+        headers={
+            **(headers or {}),
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+        },
+    )
+
+
+def _answer(
+    request: Request,
+    number: UUID,
+    *,
+    stream: bool | None,
+    background: bool | None,
+    after: int = -1,
+) -> HttpResponseBase:
+    """The turn's events, or the turn: now, or at its end."""
+    close_old_connections()
+    headers = {"x-agentflare-turn": told_id(number)}
+    if stream:
+        return event_stream(request, number, after=after, headers=headers)
+    if not background:
+        for _ in entries_of(caller(request).tenant_code, number, after=after):
+            pass
+    return _told(request, number)
+
+
+def _told(request: Request, number: UUID) -> JsonResponse:
+    code = caller(request).tenant_code
+    with given_back(), tenant_schema(code):
+        turn = heal_if_dead(code, Turn.objects.get(pk=number))
+        services.learn_costs(turn)
+        told = turn_object(state_of(turn), turn.asked)
+    return JsonResponse(told, headers={"x-agentflare-turn": told["id"]})
+
+
+def _find(request: Request, agent_id: str, conversation_id: str, turn_id: str) -> Turn:
+    """Raises what is told as 404."""
+    if (number := turn_uuid(turn_id)) is None:
+        raise Turn.DoesNotExist
+    with given_back(), tenant_schema(caller(request).tenant_code):
+        found = readable_conversation(request, agent_id, conversation_id)
+        return Turn.objects.get(pk=number, conversation=found)
+
+
+def _agent(request: Request, agent_id: str) -> Any:
+    with given_back(), tenant_schema(caller(request).tenant_code):
+        return readable_agent(request, agent_id)
+
+
+def _asker(request: Request) -> Asker:
+    record = caller(request)
+    return Asker(
+        record=record,
+        request_id=request_id(request),
+        cache_ttl_s=cache_ttl_s(request, record),
+        shrink_to_fit=shrinks_to_fit(request, record),
+    )

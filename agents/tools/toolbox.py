@@ -1,0 +1,59 @@
+"""The tools of an agent: which of them we run, and running them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agentflare import tracing
+from agentflare.concurrency import in_parallel
+
+# Of one step: a model that calls more has lost its way.
+MAX_CALLS = 32
+_AT_ONCE = 8
+
+
+class ServerTool(Protocol):
+    """A tool that we run. Its name is what the model calls."""
+
+    @property
+    def name(self) -> str: ...
+
+    def declaration(self) -> dict[str, Any]:
+        """As a chat's parameters tell it to the model."""
+        ...
+
+    def run(self, call: Mapping[str, Any]) -> str:
+        """call: a function_call item. What the model reads; a fault is told as text, too."""
+        ...
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """declared: of the tools that the client runs."""
+
+    declared: Sequence[dict[str, Any]] = ()
+    server_tools: Sequence[ServerTool] = ()
+    _by_name: dict[str, ServerTool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name = {tool.name: tool for tool in self.server_tools}
+
+    def declarations(self) -> list[dict[str, Any]]:
+        return [*self.declared, *(tool.declaration() for tool in self.server_tools)]
+
+    def ours(self, calls: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those of the calls that we run."""
+        return [call for call in calls if call["name"] in self._by_name]
+
+    def run(self, calls: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Results in the order of the calls, several at once."""
+        return in_parallel([self._work(call) for call in calls], at_once=_AT_ONCE)
+
+    def _work(self, call: Mapping[str, Any]) -> Callable[[], str]:
+        tool = self._by_name[call["name"]]
+
+        def work() -> str:
+            with tracing.span("execute_tool", gen_ai__tool__name=tool.name):
+                return tool.run(call)
+
+        return work

@@ -1,0 +1,79 @@
+"""What an agent's turns may cost in a month: reserved before a call, and spent after it.
+
+All in the tenant's schema, which the caller is in. Agents without a budget are not counted.
+"""
+
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from agentflare.errors import CreditError
+from agentflare.money import format_usd
+from agents.definitions.models import Agent
+from agents.turns.models import Turn
+
+
+class AgentBudgetError(CreditError):
+    """What the agent may spend in this month does not pay for the call."""
+
+    code = "agent_budget_exceeded"
+
+    def __init__(self, agent: Agent, *, needed_nusd: int) -> None:
+        budget = agent.monthly_budget_nusd or 0
+        left_nusd = max(0, budget - _spent(agent))
+        super().__init__(
+            f"The agent's budget of ${format_usd(budget)} for this month has "
+            f"${format_usd(left_nusd)} left, and this call may cost ${format_usd(needed_nusd)}. "
+            "Raise its 'monthly_budget', or wait for the next month.",
+            headers={"x-should-retry": "false"},
+            available_nusd=left_nusd,
+        )
+
+
+def require_some(agent_id: UUID) -> None:
+    """Before anything is asked for. Raises AgentBudgetError where nothing is left."""
+    agent = Agent.objects.filter(pk=agent_id, monthly_budget_nusd__isnull=False).first()
+    if agent and _spent(agent) + agent.reserved_nusd >= (agent.monthly_budget_nusd or 0):
+        raise AgentBudgetError(agent, needed_nusd=1)
+
+
+@transaction.atomic
+def reserve(agent_id: UUID, turn_id: UUID, *, amount_nusd: int) -> bool:
+    """For a call of a turn. Whether it was; not where the agent has no budget.
+
+    Raises AgentBudgetError.
+    """
+    agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
+    if agent is None or agent.monthly_budget_nusd is None:
+        return False
+    if _spent(agent) + agent.reserved_nusd + amount_nusd > agent.monthly_budget_nusd:
+        raise AgentBudgetError(agent, needed_nusd=amount_nusd)
+    agent.reserved_nusd += amount_nusd
+    agent.save(update_fields=["reserved_nusd"])
+    Turn.objects.filter(pk=turn_id).update(reserved_nusd=amount_nusd)
+    return True
+
+
+@transaction.atomic
+def spend(agent_id: UUID, turn_id: UUID, *, reserved_nusd: int, cost_nusd: int) -> None:
+    """Of what was reserved so much was spent."""
+    agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
+    if agent is None:
+        return
+    spent = _spent(agent) + cost_nusd
+    Agent.objects.filter(pk=agent_id).update(
+        reserved_nusd=F("reserved_nusd") - reserved_nusd,
+        spent_nusd=spent,
+        spent_month=_this_month(),
+    )
+    Turn.objects.filter(pk=turn_id).update(reserved_nusd=0)
+
+
+def _spent(agent: Agent) -> int:
+    return agent.spent_nusd if agent.spent_month == _this_month() else 0
+
+
+def _this_month() -> date:
+    return datetime.now(UTC).date().replace(day=1)
