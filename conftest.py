@@ -30,7 +30,7 @@ from sandbox.testing import RunningSandbox, start_sandbox, wait_until
 
 USD = 1_000_000_000
 
-pytest_plugins = ["agentflare.tests.browser"]
+pytest_plugins = ["agentflare.tests.browser", "sandbox.pytest_whole"]
 
 
 @dataclass

@@ -153,7 +153,7 @@ class TurnRun:
         try:
             if not self._is_resumed:
                 yield self._tell(lifecycle_event(self.face, self.state, "created"))
-            self.state.status = Turn.Status.IN_PROGRESS
+            self._note_running()
             yield self._tell(lifecycle_event(self.face, self.state, "in_progress"))
             yield from self._steps()
         except GatewayError as error:
@@ -163,6 +163,13 @@ class TurnRun:
             yield self._fail(ServiceUnavailableError("The turn broke off by a fault of ours."))
         finally:
             self.close()
+
+    def _note_running(self) -> None:
+        was_queued = self.state.status == Turn.Status.QUEUED
+        self.state.status = Turn.Status.IN_PROGRESS
+        if was_queued:
+            with given_back(), tenant_schema(self.tenant_code):
+                services.note_running(self.state.id)
 
     def _steps(self) -> Iterator[TurnEvent]:
         for number in count(1):

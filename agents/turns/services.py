@@ -158,6 +158,13 @@ def withdraw(turn_id: UUID) -> None:
     _delete_if_empty(conversation)
 
 
+def note_running(turn_id: UUID) -> None:
+    """It is not queued any more."""
+    Turn.objects.filter(pk=turn_id, status=Turn.Status.QUEUED).update(
+        status=Turn.Status.IN_PROGRESS
+    )
+
+
 @transaction.atomic
 def save(state: TurnState, *, saved: int) -> int:
     """What has come since: the items of `state.output` from `saved` on, and how the turn stands.

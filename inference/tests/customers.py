@@ -88,7 +88,7 @@ def new_customers(sandbox: RunningSandbox, credit_nusd: Mapping[str, int]) -> li
     commands: list[list[str]] = []
     for slug, amount_nusd in zip(slugs, credit_nusd.values(), strict=True):
         amount = str(Decimal(amount_nusd) / NUSD)
-        scopes = ("--scope", "inference", "--scope", "usage")
+        scopes = ("--scope", "inference", "--scope", "usage", "--scope", "agents")
         commands += [
             ["create_tenant", slug, "--owner-email", f"owner@{slug}.example"],
             ["grant_credit", slug, amount, "--reference", "test"],

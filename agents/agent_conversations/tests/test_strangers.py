@@ -1,4 +1,4 @@
-"""What another tenant, another end user or a token that is over gets to see of an agent: nothing."""
+"""What another tenant, another end user, or a token that is over sees of an agent: nothing."""
 
 import time
 from typing import Any
