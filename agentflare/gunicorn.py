@@ -55,10 +55,12 @@ logger_class = OurLogger
 def post_worker_init(worker: Any) -> None:
     """What the first request would wait for otherwise: the vocabulary, and the catalogue."""
     from agentflare import pool_use
+    from agents.sockets import open_sockets
     from inference.catalog.selectors import catalogue
     from inference.tokens.counting import warm_up
 
     pool_use.watch.start()
+    open_sockets.worker = worker
     warm_up()
     try:
         catalogue()
@@ -80,8 +82,10 @@ def on_exit(server: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Calls that go on without their client: gunicorn waits only for those that have one."""
-    from inference.idempotency.streams import wait_for_all
+    from agents.turns import background
+    from inference.idempotency import streams
 
     # Without its arbiter a worker leaves at once: it would keep the port from the next.
     if os.getppid() == worker.ppid:
-        wait_for_all(graceful_timeout)
+        streams.wait_for_all(graceful_timeout)
+        background.wait_for_all(graceful_timeout)

@@ -131,6 +131,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 API_REFERENCE = ["agents.conversations.reference"]
 ROOT_URLCONF = "agentflare.urls"
 WSGI_APPLICATION = "agentflare.wsgi.application"
+WEBSOCKETS = "agents.sockets.entrance.serve"
 # All of /v1: no session, no cookie, no form. agentflare/wsgi.py makes a handler of its own
 # of these; ten middlewares less are a tenth of the gateway's own time.
 API_MIDDLEWARE = [

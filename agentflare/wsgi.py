@@ -9,6 +9,7 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 
@@ -18,15 +19,17 @@ WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 class Application:
-    """Sends /v1 to a handler with few middlewares, everything else to the full one.
+    """Sends /v1 to a handler with few middlewares, everything else to the full one, and
+    WebSockets past both.
 
     Bodies that arrive chunked are given a length: Django reads CONTENT_LENGTH bytes and
     no more, so it would take them for empty. Reading stops one byte past the limit; the
     middleware then answers 413.
     """
 
-    def __init__(self, *, api: WsgiApp, pages: WsgiApp, limit_bytes: int) -> None:
+    def __init__(self, *, api: WsgiApp, pages: WsgiApp, sockets: WsgiApp, limit_bytes: int) -> None:
         self.api = api
+        self.sockets = sockets
         self.pages = pages
         self.limit_bytes = limit_bytes
 
@@ -36,6 +39,8 @@ class Application:
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
         path = environ["PATH_INFO"] = _api_path(environ["PATH_INFO"])
+        if path.startswith("/v1/") and environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            return self.sockets(environ, start_response)
         app = self.api if path.startswith("/v1/") or path == "/v1" else self.pages
         return app(environ, start_response)
 
@@ -61,7 +66,11 @@ def make_application() -> Application:
     everything, settings.MIDDLEWARE = settings.MIDDLEWARE, settings.API_MIDDLEWARE
     api = WSGIHandler()
     settings.MIDDLEWARE = everything
-    return Application(api=api, pages=pages, limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    # Named by its path: the core knows no app.
+    sockets = import_string(settings.WEBSOCKETS)
+    return Application(
+        api=api, pages=pages, sockets=sockets, limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    )
 
 
 application = make_application()

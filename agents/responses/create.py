@@ -1,9 +1,8 @@
 """A response that is asked for: its place in the history, its input, its run."""
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-
-from rest_framework.request import Request
 
 from agentflare.connections import given_back
 from agentflare.errors import InsufficientScopeError, InvalidRequestError, NotFoundError
@@ -25,7 +24,7 @@ from agents.turns.selectors import last_items
 from agents.turns.state import TurnState
 from inference.chat.params import MAX_MESSAGES
 from inference.pipeline import Call
-from inference.views import call_of, caller
+from tenants.keys.lookup import KeyRecord
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
@@ -33,46 +32,79 @@ ENDPOINT = "responses"
 Items = list[dict[str, Any]]
 
 
-def begin_response(request: Request, params: ResponseParams) -> TurnRun:
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A response that is not stored, and can be followed over the WebSocket that made it.
+
+    items: all that it was made of and all that it says, as they are kept."""
+
+    id: UUID
+    items: Items
+
+
+def call_for(
+    record: KeyRecord,
+    params: ResponseParams,
+    *,
+    request_id: UUID,
+    cache_ttl_s: int,
+    shrink_to_fit: bool,
+    is_idempotent: bool = False,
+) -> Call:
+    return Call(
+        caller=record,
+        request_id=request_id,
+        endpoint=ENDPOINT,
+        model=params.model,
+        is_stream=bool(params.stream or params.background),
+        affinity=params.prompt_cache_key or "",
+        cache_ttl_s=cache_ttl_s,
+        is_idempotent=is_idempotent,
+        shrink_to_fit=shrink_to_fit,
+    )
+
+
+def begin_response(
+    call: Call, params: ResponseParams, *, remembered: Remembered | None = None
+) -> TurnRun:
     """Its run, not admitted yet; where it is to be stored, it stands in PostgreSQL.
 
     Raises GatewayError; then nothing has been stored.
     """
     check(params)
-    conversation_id, previous_id = _place(request, params)
+    conversation_id, previous_id = _place(call.caller, params)
     asked = asked_of(params, conversation=conversation_id, previous=previous_id)
     fields = chat_fields(params)
-    call = call_of(
-        request,
-        endpoint=ENDPOINT,
-        model=params.model,
-        is_stream=bool(params.stream or params.background),
-        affinity=params.prompt_cache_key or "",
-    )
     state = TurnState(id=uuid7(), model=params.model)
     if params.background:
         state.status = Turn.Status.QUEUED
+    known: Items = []
+    if remembered is not None and previous_id == remembered.id:
+        known, previous_id = remembered.items, None
     is_kept = params.is_stored or conversation_id is not None
     needs_database = is_kept or previous_id is not None or _has_references(params)
     if not needs_database:
         items = _told(params)
-        return _run(params, call, fields, asked, state, before=[], items=items, log=None)
+        return _run(params, call, fields, asked, state, before=known, items=items, log=None)
     code = call.caller.tenant_code
     with given_back(), tenant_schema(code):
         items = _resolved(params)
         if not is_kept:
-            before = _history_of_previous(code, previous_id)
+            before = known or _history_of_previous(code, previous_id)
             return _run(params, call, fields, asked, state, before=before, items=items, log=None)
         if previous_id is not None:
             _finished(code, previous_id)
         leases.take(code, state.id)
         try:
-            turn = _begin(code, call, params, asked, state, conversation_id, previous_id, items)
+            # What was remembered alone is kept from now on.
+            turn = _begin(
+                code, call, params, asked, state, conversation_id, previous_id, [*known, *items]
+            )
         except BaseException:
             leases.give_back(code, state.id)
             raise
         state.conversation_id = turn.conversation_id
-        before = _history(turn.conversation_id, until=turn.first_position)
+        before = known or _history(turn.conversation_id, until=turn.first_position)
     log = None
     if params.stream or params.background:
         log = event_log.logs[state.id] = EventLog(code, state.id)
@@ -111,11 +143,11 @@ def _run(
 # --- where it stands ----------------------------------------------------------------
 
 
-def _place(request: Request, params: ResponseParams) -> tuple[UUID | None, UUID | None]:
+def _place(record: KeyRecord, params: ResponseParams) -> tuple[UUID | None, UUID | None]:
     """The conversation and the previous response that are named. Raises GatewayError."""
     conversation = previous = None
     if params.conversation_id is not None:
-        if Scope.AGENTS not in caller(request).scopes:
+        if Scope.AGENTS not in record.scopes:
             raise InsufficientScopeError(Scope.AGENTS)
         if (conversation := uuid_of(params.conversation_id, "conv")) is None:
             raise _no_such_conversation(params.conversation_id)

@@ -14,7 +14,7 @@ from agentflare.errors import InvalidRequestError, NotFoundError
 from agents.agent_conversations.turn_views import cancel_turn, event_stream, starting_after
 from agents.conversations.models import Item
 from agents.conversations.objects import item_object, item_uuid, list_object
-from agents.responses.create import begin_response
+from agents.responses.create import begin_response, call_for
 from agents.responses.objects import response_object, response_uuid
 from agents.responses.params import ResponseParams
 from agents.turns import cancels, services
@@ -25,8 +25,10 @@ from agents.turns.run import TurnRun
 from agents.turns.selectors import items_of, page_of, state_of
 from agents.turns.sse import sse
 from billing.account.queries import choice, page_size
+from inference import progress
+from inference.idempotency.once import has_idempotency_key
 from inference.idempotency.views import InferenceView
-from inference.views import RunStream, caller
+from inference.views import RunStream, cache_ttl_s, caller, request_id, shrinks_to_fit
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
@@ -36,7 +38,17 @@ PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 class ResponseListView(InferenceView):
     def post(self, request: Request) -> HttpResponseBase:
         params = read_params(request, ResponseParams)
-        run = begin_response(request, params)
+        record = caller(request)
+        progress.note_asked(request_id(request), params.model)
+        call = call_for(
+            record,
+            params,
+            request_id=request_id(request),
+            cache_ttl_s=cache_ttl_s(request, record),
+            shrink_to_fit=shrinks_to_fit(request, record),
+            is_idempotent=has_idempotency_key(request._request),
+        )
+        run = begin_response(call, params)
         run.admit()
         # Admission may have asked PostgreSQL; a stream must not keep the connection to its end.
         close_old_connections()

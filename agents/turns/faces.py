@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from agents.agent_conversations.objects import turn_object
+from agents.agent_conversations.objects import turn_id, turn_object
 from agents.responses.objects import response_object
 from agents.turns.models import Turn
 from agents.turns.state import TurnState
@@ -16,6 +16,10 @@ class Face(Protocol):
     def object(self, state: TurnState) -> dict[str, Any]: ...
 
     def outcome(self, state: TurnState) -> str: ...
+
+    def marks(self, state: TurnState) -> dict[str, Any]:
+        """What every event says, for who reads those of several turns at once."""
+        ...
 
 
 class ResponseFace:
@@ -38,6 +42,9 @@ class ResponseFace:
             return "incomplete"
         return "failed"
 
+    def marks(self, state: TurnState) -> dict[str, Any]:
+        return {}
+
 
 class AgentFace:
     """Ours. asked: what the turn's request said beside its input."""
@@ -53,6 +60,13 @@ class AgentFace:
     def outcome(self, state: TurnState) -> str:
         return str(state.status)
 
+    def marks(self, state: TurnState) -> dict[str, Any]:
+        assert state.conversation_id is not None
+        return {
+            "turn_id": turn_id(state.id),
+            "conversation_id": f"conv_{state.conversation_id.hex}",
+        }
+
 
 def face_of(turn: Turn) -> Face:
     return AgentFace(turn.asked) if turn.agent_id else ResponseFace(turn.asked)
@@ -60,3 +74,11 @@ def face_of(turn: Turn) -> Face:
 
 def lifecycle_event(face: Face, state: TurnState, what: str) -> dict[str, Any]:
     return {"type": f"{face.name}.{what}", face.name: face.object(state)}
+
+
+def number(event: dict[str, Any], face: Face, state: TurnState) -> dict[str, Any]:
+    """The event in its place among the turn's."""
+    event |= face.marks(state)
+    event["sequence_number"] = state.next_event
+    state.next_event += 1
+    return event

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from agentflare.redis_store import get_redis
 from agents.turns import event_log, leases, services
 from agents.turns.event_log import Ends, Entry
-from agents.turns.faces import face_of, lifecycle_event
+from agents.turns.faces import face_of, lifecycle_event, number
 from agents.turns.models import Turn
 from agents.turns.selectors import state_of
 from agents.turns.services import NewTurn
@@ -150,11 +150,11 @@ def tell_end(tenant_code: str, turn: Turn) -> None:
     """The last event of a turn that no process works at. In the tenant's schema. A repeat changes
     nothing. Raises RedisDownError."""
     entries = _all_entries(tenant_code, turn.pk)
-    number = entries[-1].number + 1 if entries else turn.next_event
     face, state = face_of(turn), state_of(turn)
-    event = lifecycle_event(face, state, face.outcome(state))
-    event["sequence_number"] = number
+    if entries:
+        state.next_event = entries[-1].number + 1
+    event = number(lifecycle_event(face, state, face.outcome(state)), face, state)
     pipeline = get_redis().pipeline()
-    entry = Entry(number, orjson.dumps(event).decode(), Ends.ALL)
+    entry = Entry(event["sequence_number"], orjson.dumps(event).decode(), Ends.ALL)
     event_log.add_entry(pipeline, event_log.log_key(tenant_code, turn.pk), entry)
     pipeline.execute()

@@ -18,7 +18,7 @@ from agents.conversations.objects import new_item_id
 from agents.tools.toolbox import MAX_CALLS, Toolbox
 from agents.turns import budget, cancels, event_log, leases, services
 from agents.turns.event_log import Ends, EventLog
-from agents.turns.faces import Face, lifecycle_event
+from agents.turns.faces import Face, lifecycle_event, number
 from agents.turns.history import ChatMessage, Item, history_of
 from agents.turns.images import fetch_images
 from agents.turns.models import Turn
@@ -172,7 +172,7 @@ class TurnRun:
                 services.note_running(self.state.id)
 
     def _steps(self) -> Iterator[TurnEvent]:
-        for number in count(1):
+        for step in count(1):
             self._start_call()
             begin = len(self.state.output)
             yield from self._answer()
@@ -185,7 +185,7 @@ class TurnRun:
             if len(ours) < len(calls):
                 yield self._pause()
                 return
-            if number >= self.ask.max_steps:
+            if step >= self.ask.max_steps:
                 yield self._end(lambda: self.state.cut("max_steps"))
                 return
             self._save()
@@ -357,12 +357,7 @@ class TurnRun:
     # --- its end ------------------------------------------------------------------
 
     def _tell(self, event: TurnEvent, *, ends: Ends = Ends.NOTHING) -> TurnEvent:
-        return self._log(self._numbered(event), ends)
-
-    def _numbered(self, event: TurnEvent) -> TurnEvent:
-        event["sequence_number"] = self.state.next_event
-        self.state.next_event += 1
-        return event
+        return self._log(number(event, self.face, self.state), ends)
 
     def _log(self, event: TurnEvent, ends: Ends) -> TurnEvent:
         if self.log is not None:
@@ -373,7 +368,8 @@ class TurnRun:
         """Its client has calls to make. Nobody works at it meanwhile."""
         self.state.status = Turn.Status.REQUIRES_ACTION
         self._is_over = True
-        event = self._numbered(lifecycle_event(self.face, self.state, "requires_action"))
+        told = lifecycle_event(self.face, self.state, "requires_action")
+        event = number(told, self.face, self.state)
         self._save()
         self._log(event, Ends.PAUSE)
         self._let_go()
