@@ -128,7 +128,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Web ------------------------------------------------------------------------
 
 # What the API's reference says of apps that `inference` does not know.
-API_REFERENCE = ["agents.conversations.reference"]
+API_REFERENCE = [
+    "agents.reference.responses",
+    "agents.reference.agents",
+    "agents.conversations.reference",
+]
 ROOT_URLCONF = "agentflare.urls"
 WSGI_APPLICATION = "agentflare.wsgi.application"
 WEBSOCKETS = "agents.sockets.entrance.serve"

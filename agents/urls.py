@@ -26,12 +26,14 @@ from agents.conversations.views import (
 )
 from agents.definitions.views import AgentListView, AgentView, ToolSecretView
 from agents.responses.views import CancelView, InputItemsView, ResponseListView, ResponseView
+from agents.sockets.asyncapi import AsyncApiView
 
 _AGENT = "agents/<str:agent_id>"
 _CONVERSATION = f"{_AGENT}/conversations/<str:conversation_id>"
 _TURN = f"{_CONVERSATION}/turns/<str:turn_id>"
 
 urlpatterns = [
+    path("asyncapi.json", AsyncApiView.as_view()),
     path("agents", AgentListView.as_view()),
     path(_AGENT, AgentView.as_view()),
     path(f"{_AGENT}/tool_secret", ToolSecretView.as_view()),

@@ -25,7 +25,7 @@ Headers = Annotated[
 Seconds = Annotated[int, Field(ge=1, le=60), WHOLE]
 
 
-class FunctionTool(Part):
+class AgentFunctionTool(Part):
     """Run by your program: the turn waits for its result (`requires_action`)."""
 
     type: Literal["function"]
@@ -34,7 +34,7 @@ class FunctionTool(Part):
     parameters: dict[str, Any] = Field(default_factory=lambda: dict(NO_PARAMETERS))
 
 
-class HttpTool(Part):
+class AgentHttpTool(Part):
     """Run by us: a POST with the arguments as JSON, signed with the agent's tool secret."""
 
     type: Literal["http"]
@@ -47,7 +47,7 @@ class HttpTool(Part):
     timeout_s: Seconds = 15
 
 
-class McpTool(Part):
+class AgentMcpTool(Part):
     """A server that speaks the Model Context Protocol over streamable HTTP: its tools are run
     there, by us."""
 
@@ -62,9 +62,9 @@ class McpTool(Part):
 
 
 AgentTool = Annotated[
-    Annotated[FunctionTool, Tag(":function")]
-    | Annotated[HttpTool, Tag(":http")]
-    | Annotated[McpTool, Tag(":mcp")],
+    Annotated[AgentFunctionTool, Tag(":function")]
+    | Annotated[AgentHttpTool, Tag(":http")]
+    | Annotated[AgentMcpTool, Tag(":mcp")],
     one_of("function", "http", "mcp", what="a tool"),
 ]
 

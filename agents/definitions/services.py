@@ -16,10 +16,10 @@ from agents.definitions.models import MAX_MESSAGES, MAX_STEPS, TURN_TIMEOUT_S, A
 from agents.definitions.objects import MASK
 from agents.definitions.params import (
     AgentLimits,
+    AgentMcpTool,
     AgentParams,
     AgentTool,
     AgentUpdateParams,
-    McpTool,
 )
 from tenants.webhooks import signing
 
@@ -147,7 +147,7 @@ def _sealed(
     """As they are kept: with encrypted headers."""
     for number, tool in enumerate(tools):
         kept = tool.model_dump(exclude_none=True)
-        url_field = "server_url" if isinstance(tool, McpTool) else "url"
+        url_field = "server_url" if isinstance(tool, AgentMcpTool) else "url"
         if url := kept.get(url_field):
             _check_url(url, param=f"tools[{number}].{url_field}")
             _check_headers(kept["headers"], param=f"tools[{number}].headers")

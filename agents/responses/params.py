@@ -19,7 +19,7 @@ class _Open(BaseModel):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
 
-class FunctionTool(_Open):
+class ResponseFunctionTool(_Open):
     type: Literal["function"]
     name: Name
     description: str | None = None
@@ -27,7 +27,7 @@ class FunctionTool(_Open):
     strict: bool | None = None
 
 
-class OtherTool(_Open):
+class ResponseOtherTool(_Open):
     """Refused by name: tools that OpenAI runs itself."""
 
     type: str
@@ -39,7 +39,7 @@ def _tool(value: Any) -> str:
 
 
 ResponseTool = Annotated[
-    Annotated[FunctionTool, Tag(":function")] | Annotated[OtherTool, Tag(":other")],
+    Annotated[ResponseFunctionTool, Tag(":function")] | Annotated[ResponseOtherTool, Tag(":other")],
     Discriminator(_tool),
 ]
 
@@ -90,7 +90,7 @@ class ReasoningOptions(_Open):
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
 
 
-class StreamOptions(_Open):
+class ResponseStreamOptions(_Open):
     include_obfuscation: bool | None = None
     """Accepted; nothing is added to events here."""
 
@@ -152,7 +152,7 @@ class ResponseParams(Part):
     background: bool | None = None
     """Answer at once; the response is made meanwhile, and read with GET."""
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: ResponseStreamOptions | None = None
     max_output_tokens: Cap | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None

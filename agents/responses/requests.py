@@ -9,8 +9,8 @@ from agents.responses.objects import response_id
 from agents.responses.params import (
     AllowedChoice,
     FunctionChoice,
-    FunctionTool,
     ReasoningOptions,
+    ResponseFunctionTool,
     ResponseParams,
     TextFormat,
 )
@@ -53,7 +53,7 @@ def check(params: ResponseParams) -> None:
             param="stream_options",
         )
     for number, tool in enumerate(params.tools or []):
-        if not isinstance(tool, FunctionTool):
+        if not isinstance(tool, ResponseFunctionTool):
             raise UnsupportedParamError(
                 f"Tools of the type '{tool.type}' are not run here: use 'function'.",
                 param=f"tools[{number}].type",
@@ -80,7 +80,7 @@ def chat_fields(params: ResponseParams) -> dict[str, Any]:
     if params.text and params.text.format:
         fields["response_format"] = _response_format(params.text.format)
     if params.tools:
-        tools = [tool for tool in params.tools if isinstance(tool, FunctionTool)]
+        tools = [tool for tool in params.tools if isinstance(tool, ResponseFunctionTool)]
         fields["tools"] = list(map(_tool, tools))
         fields["tool_choice"] = _choice(params.tool_choice)
         fields["parallel_tool_calls"] = params.parallel_tool_calls
@@ -130,7 +130,7 @@ def asked_of(
     }
 
 
-def _tool(tool: FunctionTool) -> dict[str, Any]:
+def _tool(tool: ResponseFunctionTool) -> dict[str, Any]:
     given = {
         "description": tool.description,
         "parameters": tool.parameters,

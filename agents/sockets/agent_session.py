@@ -9,9 +9,8 @@ from uuid import UUID
 
 import orjson
 from django.db import connections
-from pydantic import ValidationError
 
-from agentflare.api import as_gateway_error, invalid_params
+from agentflare.api import as_gateway_error
 from agentflare.connections import given_back
 from agentflare.errors import GatewayError, InvalidRequestError, NotFoundError
 from agentflare.ids import uuid7
@@ -28,7 +27,6 @@ from agents.sockets.codes import Code
 from agents.sockets.connection import Connection, SocketClosedError
 from agents.sockets.door import Visitor
 from agents.sockets.params import (
-    ADAPTER,
     CancelTurn,
     Command,
     CreateConversation,
@@ -37,6 +35,8 @@ from agents.sockets.params import (
     RetryTurn,
     SubmitToolOutputs,
     SubscribeTurn,
+    read_command,
+    ref_of,
 )
 from agents.sockets.rate import Rate
 from agents.turns.models import Turn
@@ -83,16 +83,10 @@ class AgentSession:
         return not self._under_way and time.monotonic() - self._asked_at > IDLE_S
 
     def _take(self, text: str) -> None:
-        ref = None
         try:
-            try:
-                command = ADAPTER.validate_json(text)
-            except ValidationError as exc:
-                ref = _ref(text)
-                raise invalid_params(exc) from None
-            ref = command.ref
+            command = read_command(text)
             if isinstance(command, PingCommand):
-                self._send({"type": "pong", "ref": ref})
+                self._send({"type": "pong", "ref": command.ref})
                 return
             if self._under_way >= MAX_AT_ONCE:
                 raise InvalidRequestError(
@@ -100,7 +94,7 @@ class AgentSession:
                     code="too_many_turns",
                 )
         except GatewayError as error:
-            self._refuse(error, ref)
+            self._refuse(error, ref_of(text))
             return
         self._under_way += 1
         threading.Thread(target=self._work, args=(command,), name="socket", daemon=True).start()
@@ -277,13 +271,3 @@ def _told(exc: Exception) -> Exception:
 
 def _no_agent() -> NotFoundError:
     return NotFoundError("There is no such agent.", code="agent_not_found")
-
-
-def _ref(text: str) -> str | None:
-    """Of a message that is not understood otherwise."""
-    try:
-        told = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    ref = told.get("ref") if isinstance(told, dict) else None
-    return ref if isinstance(ref, str) else None

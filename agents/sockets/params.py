@@ -2,15 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, Tag, TypeAdapter
+import orjson
+from pydantic import Field, StringConstraints, ValidationError
 
+from agentflare.api import invalid_params
+from agentflare.errors import InvalidRequestError
 from agents.agent_conversations.params import (
     AgentConversationParams,
     ToolOutputsParams,
     TurnParams,
 )
 from agents.conversations.items import Part
-from inference.inputs import one_of
 from inference.numbers import WHOLE
 
 Ref = Annotated[str, StringConstraints(max_length=64)]
@@ -69,7 +71,16 @@ class PingCommand(_Command):
     type: Literal["ping"]
 
 
-COMMANDS = {
+Command = (
+    CreateConversation
+    | CreateTurn
+    | SubscribeTurn
+    | CancelTurn
+    | RetryTurn
+    | SubmitToolOutputs
+    | PingCommand
+)
+COMMANDS: dict[str, type[Command]] = {
     "conversation.create": CreateConversation,
     "turn.create": CreateTurn,
     "turn.subscribe": SubscribeTurn,
@@ -78,14 +89,34 @@ COMMANDS = {
     "turn.tool_outputs": SubmitToolOutputs,
     "ping": PingCommand,
 }
-Command = Annotated[
-    Annotated[CreateConversation, Tag(":conversation.create")]
-    | Annotated[CreateTurn, Tag(":turn.create")]
-    | Annotated[SubscribeTurn, Tag(":turn.subscribe")]
-    | Annotated[CancelTurn, Tag(":turn.cancel")]
-    | Annotated[RetryTurn, Tag(":turn.retry")]
-    | Annotated[SubmitToolOutputs, Tag(":turn.tool_outputs")]
-    | Annotated[PingCommand, Tag(":ping")],
-    one_of(*COMMANDS, what="a message"),
-]
-ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+def read_command(text: str) -> Command:
+    """Raises InvalidRequestError or UnknownParamError, naming the field."""
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequestError(f"The message is no JSON: {exc}.") from None
+    kind = told.get("type") if isinstance(told, dict) else None
+    model = COMMANDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        names = ", ".join(f"'{name}'" for name in COMMANDS)
+        raise InvalidRequestError(
+            f"Invalid value for 'type': it takes one of {names}.",
+            param="type",
+            code="invalid_value",
+        )
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as exc:
+        raise invalid_params(exc) from None
+
+
+def ref_of(text: str) -> str | None:
+    """Of a message that is not understood otherwise."""
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    ref = told.get("ref") if isinstance(told, dict) else None
+    return ref if isinstance(ref, str) else None

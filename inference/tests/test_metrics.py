@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentflare.counters import count
 from agentflare.redis_store import breaker
-from sandbox.pytest_whole import wait_until_whole
 from inference.tests.settled import wait_for
+from sandbox.pytest_whole import wait_until_whole
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

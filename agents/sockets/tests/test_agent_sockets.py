@@ -179,9 +179,9 @@ def test_messages_that_make_no_sense_are_told_so(dial: Any, talker: Talker) -> N
     create = {"type": "turn.create", "input": "Hi"}
     cases = [
         ("nonsense", None, None, 400),
-        ("[]", None, None, 400),
-        ('{"type": "dance", "ref": "x"}', None, "invalid_value", 400),
-        ('{"type": "turn.create", "ref": "x"}', "conversation", "missing_required_parameter", 400),
+        ("[]", "type", "invalid_value", 400),
+        ('{"type": "dance", "ref": "x"}', "type", "invalid_value", 400),
+        ('{"type": "turn.create", "ref": "x"}', "input", "missing_required_parameter", 400),
         (
             json.dumps({**create, "ref": "x", "conversation": nobody}, sort_keys=True),
             "conversation",

@@ -1,0 +1,265 @@
+"""What the API's reference says of /v1/responses."""
+
+from typing import Any, Literal
+
+from agents.conversations.reference import ConversationItem, ConversationItemList
+from agents.reference.refusals import (
+    EVENTS_GONE,
+    LOCKED,
+    NO_SUCH_PREVIOUS,
+    NO_SUCH_RESPONSE,
+    PREVIOUS_NOT_FINISHED,
+)
+from agents.responses.params import ResponseParams
+from agents.responses.views import MAX_PAGE_SIZE, PAGE_SIZE
+from inference.reference.answers.base import SOMETIMES, Answer, Usd
+from inference.reference.groups.common import (
+    AFTER,
+    EVENTS,
+    JSON,
+    calls_a_model,
+    limit_parameter,
+    path_parameter,
+    query_parameter,
+)
+from inference.reference.operation import Body, Content, Example, Operation
+from inference.reference.refusals import (
+    CHATS,
+    INVALID,
+    NO_SUCH_CONVERSATION,
+    NO_SUCH_ITEM,
+    WITH_SCOPE,
+)
+
+TAG = "Responses"
+ABOUT = (
+    "OpenAI's Responses API, with every chat model: stored, followed by `previous_response_id`, in "
+    "the background, and over a WebSocket (`response.create`)."
+)
+_ROOT = "/v1/responses"
+_ONE = f"{_ROOT}/{{response_id}}"
+_EXAMPLE = "resp_019aa3b2c4d57e8f9a0b1c2d3e4f5064"
+_ID = path_parameter("response_id", "The `id` of a response.", _EXAMPLE)
+_MODEL = "llama-3.3-70b-fast"
+_CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+}
+
+
+class ResponseUsage(Answer):
+    input_tokens: int
+    input_tokens_details: dict[str, int]
+    """`cached_tokens`, and `cache_write_tokens`, which is 0."""
+    output_tokens: int
+    output_tokens_details: dict[str, int]
+    """`reasoning_tokens`."""
+    total_tokens: int
+    request_cost: Usd
+    """What it cost, in dollars."""
+    estimated_cost: Usd = SOMETIMES
+    """The most it could cost."""
+    balance_remaining: Usd | None = SOMETIMES
+
+
+class Response(Answer):
+    """All that Open Responses requires is there, nulls included."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    completed_at: int | None
+    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    model: str
+    output: list[ConversationItem]
+    """Messages, calls of functions, and what the model thought."""
+    usage: ResponseUsage | None
+    """null until it has ended."""
+    previous_response_id: str | None
+    conversation: dict[str, Any] | None
+    instructions: str | None
+    tools: list[dict[str, Any]]
+    tool_choice: Any
+    truncation: Literal["auto", "disabled"]
+    parallel_tool_calls: bool
+    text: dict[str, Any]
+    top_p: float
+    presence_penalty: float
+    frequency_penalty: float
+    top_logprobs: int
+    temperature: float
+    reasoning: dict[str, Any]
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    store: bool
+    background: bool
+    service_tier: str
+    metadata: dict[str, str]
+    user: str | None
+    safety_identifier: str | None
+    prompt_cache_key: str | None
+    prompt_cache_retention: str | None
+
+
+class ResponseEvent(Answer):
+    """Named by its type, numbered without a gap; the fields are those of OpenAI's events."""
+
+    type: str
+    sequence_number: int
+    response: Response = SOMETIMES
+    """Of `response.created`, `response.in_progress`, and of the last one."""
+    output_index: int = SOMETIMES
+    item_id: str = SOMETIMES
+    content_index: int = SOMETIMES
+    delta: str = SOMETIMES
+    item: ConversationItem = SOMETIMES
+    part: dict[str, Any] = SOMETIMES
+
+
+class ResponseDeleted(Answer):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]
+
+
+OPERATIONS = (
+    calls_a_model(
+        path=_ROOT,
+        id="createResponse",
+        tag=TAG,
+        summary="Create a response",
+        description="A model's answer to a text or to items, whole, streamed, or in the "
+        "background. It is stored for 30 days unless `store` is false, and can be followed by "
+        "`previous_response_id`; with a `conversation` its input and output are added there.\n\n"
+        "Works with every model for chats. Tools are functions of your own.",
+        bodies={JSON: Body(ResponseParams)},
+        answers={
+            JSON: Content((Response,)),
+            EVENTS: Content(
+                events=(ResponseEvent,),
+                when="With `stream`; ends in `response.completed`, `response.incomplete` or "
+                "`response.failed`.",
+            ),
+        },
+        refusals=(
+            *CHATS,
+            NO_SUCH_CONVERSATION,
+            NO_SUCH_ITEM,
+            NO_SUCH_PREVIOUS,
+            PREVIOUS_NOT_FINISHED,
+            LOCKED,
+        ),
+        examples=(
+            Example(
+                "A question",
+                {"model": _MODEL, "input": "What is the capital of Peru?"},
+                call="responses.create",
+                python="print(answer.output_text)",
+                javascript="console.log(answer.output_text);",
+            ),
+            Example(
+                "Streamed",
+                {
+                    "model": _MODEL,
+                    "input": "Tell me a story of one sentence.",
+                    "stream": True,
+                },
+                call="responses.create",
+                python='for event in answer:\n    if event.type == "response.output_text.delta":\n'
+                '        print(event.delta, end="", flush=True)',
+                javascript="for await (const event of answer) {\n"
+                '  if (event.type === "response.output_text.delta") '
+                "process.stdout.write(event.delta);\n}",
+            ),
+            Example(
+                "With a function",
+                {
+                    "model": _MODEL,
+                    "input": "What is the weather in Lima?",
+                    "tools": [
+                        {
+                            "type": "function",
+                            "name": "get_weather",
+                            "description": "The weather in a city now",
+                            "parameters": _CITY,
+                            "strict": False,
+                        }
+                    ],
+                },
+                call="responses.create",
+                python="print(answer.output)",
+                javascript="console.log(answer.output);",
+            ),
+        ),
+    ),
+    Operation(
+        method="get",
+        path=_ONE,
+        id="getResponse",
+        tag=TAG,
+        summary="Look up a response",
+        description="One that is stored. With `stream=true` its events from any of them on, while "
+        "it is made and for 15 minutes after its end.",
+        parameters=(
+            _ID,
+            query_parameter("stream", "Its events.", {"type": "boolean"}),
+            query_parameter(
+                "starting_after",
+                "The `sequence_number` of the last event that you have seen.",
+                {"type": "integer", "minimum": 0},
+            ),
+        ),
+        answers={
+            JSON: Content((Response,)),
+            EVENTS: Content(events=(ResponseEvent,), when="With `stream`."),
+        },
+        refusals=(NO_SUCH_RESPONSE, EVENTS_GONE, INVALID, *WITH_SCOPE),
+        examples=(Example("One", path=f"{_ROOT}/{_EXAMPLE}", call="responses.retrieve"),),
+    ),
+    Operation(
+        method="delete",
+        path=_ONE,
+        id="deleteResponse",
+        tag=TAG,
+        summary="Delete a response",
+        description="Responses that follow it stay as they are.",
+        parameters=(_ID,),
+        answers={JSON: Content((ResponseDeleted,))},
+        refusals=(NO_SUCH_RESPONSE, *WITH_SCOPE),
+        examples=(Example("One", path=f"{_ROOT}/{_EXAMPLE}", call="responses.delete"),),
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/cancel",
+        id="cancelResponse",
+        tag=TAG,
+        summary="Cancel a response",
+        description="One in the background. What came until now is kept, and charged. A repeat "
+        "changes nothing.",
+        parameters=(_ID,),
+        answers={JSON: Content((Response,))},
+        refusals=(NO_SUCH_RESPONSE, INVALID, *WITH_SCOPE),
+        examples=(Example("One", path=f"{_ROOT}/{_EXAMPLE}/cancel", call="responses.cancel"),),
+    ),
+    Operation(
+        method="get",
+        path=f"{_ONE}/input_items",
+        id="listResponseInputItems",
+        tag=TAG,
+        summary="List a response's input",
+        description="What was sent with it; not what it follows.",
+        parameters=(
+            _ID,
+            limit_parameter(PAGE_SIZE, MAX_PAGE_SIZE),
+            query_parameter("order", "`desc` unless said.", {"enum": ["asc", "desc"]}),
+            AFTER,
+        ),
+        answers={JSON: Content((ConversationItemList,))},
+        refusals=(NO_SUCH_RESPONSE, INVALID, *WITH_SCOPE),
+        examples=(Example("All of it", path=f"{_ROOT}/{_EXAMPLE}/input_items"),),
+    ),
+)
+TAGS = {TAG: ABOUT}
