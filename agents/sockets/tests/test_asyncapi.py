@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.test import Client
 from jsonschema import Draft202012Validator
 
@@ -19,7 +20,8 @@ def references(value: Any) -> set[str]:
     return set()
 
 
-def test_it_is_served_without_a_key(_database: None) -> None:
+@pytest.mark.usefixtures("_database")
+def test_it_is_served_without_a_key() -> None:
     answer = Client().get("/v1/asyncapi.json")
     assert answer.status_code == 200
     assert answer.json()["asyncapi"] == "3.0.0"
