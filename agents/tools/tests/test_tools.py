@@ -19,7 +19,7 @@ SEARCH: dict[str, Any] = {
     "description": "Finds",
     "inputSchema": {"type": "object"},
 }
-READ: dict[str, Any] = {"name": "read file!", "inputSchema": ANY}
+READ: dict[str, Any] = {"name": "read file!", "inputSchema": {"type": "object"}}
 CALL = {"call_id": "call_1", "name": "f", "arguments": '{"q": 1}'}
 
 
