@@ -41,7 +41,8 @@ class ApiKeyAuthentication(BaseAuthentication):
 def let_in(request: Request, record: KeyRecord, *, from_anywhere: bool = False) -> None:
     """What a key may not do, and when it was used.
 
-    from_anywhere: whoever calls acts for its holder, from other places. Raises InvalidApiKeyError, TenantSuspendedError, IpNotAllowedError or InsufficientScopeError.
+    from_anywhere: whoever calls acts for its holder, from other places. Raises InvalidApiKeyError,
+    TenantSuspendedError, IpNotAllowedError or InsufficientScopeError.
     """
     # Whose refusal it is, where what follows is one.
     request._request.api_key = record  # type: ignore[attr-defined]
