@@ -31,6 +31,14 @@ _SETTINGS = (
     "settings_export",
     "settings_close",
 )
+AGENT_PAGES = (
+    "agent_new",
+    "agent_chat",
+    "agent_change",
+    "agent_conversations",
+    "agent_conversation",
+    "agent_connect",
+)
 NAVIGATION: dict[str, list[Page]] = {
     "": [
         Page("overview", "Overview", "home"),
@@ -48,6 +56,7 @@ NAVIGATION: dict[str, list[Page]] = {
                 "playground_embeddings",
             ),
         ),
+        Page("agents", "Agents", "sparkles", right="USE_AGENTS", section=AGENT_PAGES),
         Page("models", "Models", "cpu-chip", section=("model",)),
         Page("quickstart", "Quickstart", "rocket-launch"),
         Page("guides", "Docs", "book-open", section=("guide",)),

@@ -178,6 +178,7 @@ TEMPLATES = [
             ],
             "builtins": ["billing.templatetags.money", "heroicons.templatetags.heroicons"],
             "libraries": {
+                "agents": "agents.dashboard.templatetags.agents",
                 "calls": "billing.templatetags.calls",
                 "figures": "billing.templatetags.figures",
                 "account_pages": "tenants.users.browsers",

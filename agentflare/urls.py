@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("inference.catalog.urls")),
     path("", include("inference.upstreams.urls")),
     path("", include("inference.playground.urls")),
+    path("", include("agents.dashboard.urls")),
     path("", include("inference.guides.urls")),
     path("", include("billing.onboarding.urls")),
     path("", include("tenants.members.urls")),

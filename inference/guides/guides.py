@@ -71,6 +71,12 @@ GUIDES = {
             "arrow-path",
         ),
         About(
+            "agents",
+            "Agents that remember",
+            "Conversations, turns, tools, WebSockets, and OpenAI’s Responses.",
+            "sparkles",
+        ),
+        About(
             "anthropic",
             "Anthropic’s Messages API",
             "Anthropic’s own clients work too: what is mapped how.",

@@ -1,5 +1,7 @@
 """DRF's hook for the playground: the member who is signed in calls, without a key in the page."""
 
+from dataclasses import replace
+
 from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
@@ -26,7 +28,10 @@ class MemberAuthentication(BaseAuthentication):
     """`request.auth` is the record of the member's own key of the playground.
 
     The page's door has set `request.workspace`, and let in nobody without the right to call.
+    also: scopes that the door has let in for, beside those of the key.
     """
+
+    also: frozenset[str] = frozenset()
 
     def authenticate(self, request: Request) -> tuple[None, KeyRecord]:
         page: HttpRequest = request._request
@@ -35,6 +40,7 @@ class MemberAuthentication(BaseAuthentication):
         record = playground_record(
             tenant=workspace.tenant, member=workspace.user, actor=workspace.acting(page)
         )
+        record = replace(record, scopes=record.scopes | self.also)
         let_in(request, record)
         return None, record
 

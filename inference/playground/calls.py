@@ -53,11 +53,11 @@ def call(request: HttpRequest, workspace: Workspace, endpoint: str) -> HttpRespo
     with schema_context("public"):
         response = view(request)
     if isinstance(response, StreamingHttpResponse):
-        response.streaming_content = _without_connection(iter(response))
+        response.streaming_content = without_connection(iter(response))
     return response
 
 
-def _without_connection(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def without_connection(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The middlewares of pages may ask PostgreSQL after the view has; a stream must not keep the
     connection to its end."""
     close_old_connections()

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from agentflare import secrets
 from billing.dashboard.tests.builders import call, settle
 from billing.exports.models import LIFE, Export
 from billing.payments.accounts import billing_account
@@ -24,6 +26,7 @@ from tenants.members.invitations import invite
 from tenants.members.tests.builders import member
 from tenants.registry.schemas import tenant_schema
 from tenants.users.models import Role, User
+from tenants.webhooks import signing
 from tenants.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 Ids = Mapping[str, Any]
@@ -83,6 +86,7 @@ def furnish(cast: Any) -> Furnished:
         top_up = TopUp.objects.create(
             kind=TopUp.Kind.CHECKOUT, credit_cents=2500, status=TopUp.Status.FAILED
         )
+        agent, conversation = _agent()
     announcement = Announcement.objects.create(text="We move on Sunday")
     return Furnished(
         cast=cast,
@@ -96,6 +100,8 @@ def furnish(cast: Any) -> Furnished:
             "user_id": someone.pk,
             "endpoint_id": endpoint.pk,
             "delivery_id": delivery.pk,
+            "agent_id": f"agent_{agent.hex}",
+            "conversation_id": f"conv_{conversation.hex}",
         },
         shared={
             "announcement_id": announcement.pk,
@@ -103,6 +109,19 @@ def furnish(cast: Any) -> Furnished:
             "endpoint": "chat/completions",
         },
     )
+
+
+def _agent() -> tuple[UUID, UUID]:
+    """An agent, and a conversation with it. By the names of their models: they are of the layer
+    above."""
+    agents = apps.get_model("definitions", "Agent").objects
+    agent = agents.create(
+        name="Ana",
+        model="llama-3.3-70b-fast",
+        tool_secret=secrets.encrypt(signing.make_secret(), purpose="agent-tools"),
+    )
+    conversations = apps.get_model("conversations", "Conversation").objects
+    return agent.pk, conversations.create(agent=agent).pk
 
 
 def _export(cast: Any) -> Export:

@@ -15,19 +15,20 @@ export class CallError extends Error {
   }
 }
 
-// body: an object (sent as JSON) or FormData. Resolves when the answer's headers are there.
+// body: an object (sent as JSON) or FormData; none: it is read. Resolves when the answer's headers
+// are there.
 export async function call(endpoint, body, { signal } = {}) {
   const isForm = body instanceof FormData;
   const headers = { "X-CSRFToken": settings.csrf };
-  if (!isForm) {
+  if (body && !isForm) {
     headers["Content-Type"] = "application/json";
   }
   let response;
   try {
     response = await fetch(settings.calls + endpoint, {
-      method: "POST",
+      method: body ? "POST" : "GET",
       headers,
-      body: isForm ? body : JSON.stringify(body),
+      body: isForm ? body : body && JSON.stringify(body),
       signal,
       redirect: "manual",
     });

@@ -6,6 +6,10 @@ from agentflare.money import format_usd
 from tenants.audit.models import AuditEvent
 
 ACTIONS = {
+    "agent.changed": "changed an agent",
+    "agent.created": "made an agent",
+    "agent.deleted": "deleted an agent, with its conversations",
+    "agent.secret_replaced": "replaced an agent’s tool secret",
     "api_key.created": "created an API key",
     "api_key.changed": "changed an API key",
     "api_key.rotated": "rotated an API key",

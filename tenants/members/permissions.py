@@ -10,6 +10,7 @@ class Permission(StrEnum):
 
     VIEW = "see balance, usage and models"
     CALL = "call models in the playground"
+    USE_AGENTS = "make and change agents, and talk to them"
     MANAGE_KEYS = "make, change and revoke API keys"
     VIEW_BILLING = "see payments, invoices and the statement"
     MANAGE_BILLING = "buy credit and change how it is paid"
@@ -23,7 +24,7 @@ class Permission(StrEnum):
 VISITOR = "operator"
 
 _VIEWER = frozenset({Permission.VIEW})
-_DEVELOPER = _VIEWER | {Permission.CALL, Permission.MANAGE_KEYS}
+_DEVELOPER = _VIEWER | {Permission.CALL, Permission.USE_AGENTS, Permission.MANAGE_KEYS}
 _BILLING = _VIEWER | {Permission.VIEW_BILLING, Permission.MANAGE_BILLING}
 _OWNER = frozenset(Permission)
 
@@ -69,7 +70,7 @@ def roles_given_by(own_role: str) -> list[Role]:
 ABOUT_ROLES: dict[str, str] = {
     Role.OWNER: "everything, also transfer and close the workspace",
     Role.ADMIN: "everything but that",
-    Role.DEVELOPER: "playground and API keys",
+    Role.DEVELOPER: "playground, agents and API keys",
     Role.BILLING: "payments, invoices and the statement",
     Role.VIEWER: "sees balance, usage and models",
 }
