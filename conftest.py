@@ -242,12 +242,15 @@ def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway
     Its beat stands still while other tests run: what it starts is for all tenants there are, and
     would roll up, mail and look after what those tests want to do themselves.
     """
+    own_url = settings.REDIS_URL
     settings.REDIS_URL = gateway_redis_url()
     forget_redis()
     beat = _running_sandbox.pid("beat")
     os.kill(beat, signal.SIGCONT)
     yield Gateway(_running_sandbox)
     os.kill(beat, signal.SIGSTOP)
+    # Before it is forgotten: a thread of this process may ask for it at any moment.
+    settings.REDIS_URL = own_url
     forget_redis()
 
 

@@ -129,6 +129,7 @@ class Visit:
     def expect_good_page(self) -> None:
         """No breach of WCAG 2.1 AA that axe-core finds, and nothing wider than the window; with
         `has_night` the colours also by night, where nothing else differs."""
+        self.page.wait_for_load_state()
         self._expect_no_breach({"runOnly": WCAG})
         self._expect_nothing_wider()
         if self.has_night:

@@ -1,7 +1,5 @@
 """What the API's reference says of /v1/conversations."""
 
-from typing import Any, Literal
-
 from agents.conversations.params import (
     ConversationForkParams,
     ConversationItemsParams,
@@ -9,7 +7,12 @@ from agents.conversations.params import (
     ConversationUpdateParams,
 )
 from agents.conversations.views import MAX_PAGE_SIZE, PAGE_SIZE
-from inference.reference.answers.base import SOMETIMES, Answer
+from agents.reference.answers import (
+    Conversation,
+    ConversationDeleted,
+    ConversationItem,
+    ConversationItemList,
+)
 from inference.reference.groups.common import (
     AFTER,
     JSON,
@@ -39,44 +42,6 @@ _ID = path_parameter("conversation_id", "The `id` of a conversation.", _EXAMPLE)
 _ITEM_ID = path_parameter("item_id", "The `id` of an item.", _EXAMPLE_ITEM)
 _WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
 _MESSAGE = {"type": "message", "role": "user", "content": "Hello!"}
-
-
-class Conversation(Answer):
-    id: str
-    object: Literal["conversation"]
-    created_at: int
-    """Seconds since 1970."""
-    metadata: dict[str, str]
-    forked_from: str = SOMETIMES
-    """The `id` of the conversation that it began as a copy of."""
-
-
-class ConversationDeleted(Answer):
-    id: str
-    object: Literal["conversation.deleted"]
-    deleted: Literal[True]
-
-
-class ConversationItem(Answer):
-    """As it was sent: a message, a tool's call or its result, or reasoning."""
-
-    id: str
-    type: Literal["message", "function_call", "function_call_output", "reasoning"]
-    status: str = SOMETIMES
-    role: str = SOMETIMES
-    """Of a message."""
-    content: list[dict[str, Any]] = SOMETIMES
-    """Of a message, and of reasoning."""
-
-
-class ConversationItemList(Answer):
-    """An empty page has empty ids."""
-
-    object: Literal["list"]
-    data: list[ConversationItem]
-    first_id: str
-    last_id: str
-    has_more: bool
 
 
 OPERATIONS = (

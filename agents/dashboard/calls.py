@@ -58,17 +58,17 @@ VIEWS: dict[Any, Callable[..., HttpResponseBase]] = {
 # The token is asked for by MemberAuthentication, which answers in the API's envelope.
 @csrf_exempt
 @workspace_page(Permission.USE_AGENTS)
-def call(request: HttpRequest, workspace: Workspace, endpoint: str) -> HttpResponseBase:
+def call(request: HttpRequest, workspace: Workspace, below: str) -> HttpResponseBase:
     """/t/<slug>/agents/v1/<what stands below /v1/agents/>."""
     try:
-        match = resolve(f"/agents/{endpoint}", urlconf="agents.below_v1")
+        match = resolve(f"/agents/{below}", urlconf="agents.below_v1")
     except Resolver404:
         raise Http404 from None
     view = VIEWS.get(getattr(match.func, "view_class", None))
     if view is None:
         raise Http404
     # From here on it is a request to /v1: errors, records and headers are those of its path.
-    request.path = request.path_info = f"/v1/agents/{endpoint}"
+    request.path = request.path_info = f"/v1/agents/{below}"
     with schema_context("public"):
         response = view(request, **match.kwargs)
     if isinstance(response, StreamingHttpResponse):

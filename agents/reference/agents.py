@@ -1,7 +1,5 @@
 """What the API's reference says of /v1/agents."""
 
-from typing import Any, Literal
-
 from agents.agent_conversations.params import (
     AgentConversationParams,
     AgentConversationUpdateParams,
@@ -12,9 +10,21 @@ from agents.agent_conversations.params import (
 )
 from agents.client_tokens.views import ClientTokenParams
 from agents.conversations.params import ConversationForkParams
-from agents.conversations.reference import ConversationItem, ConversationItemList
 from agents.definitions.params import AgentParams, AgentUpdateParams
 from agents.definitions.views import MAX_PAGE_SIZE, PAGE_SIZE
+from agents.reference.answers import (
+    AgentConversationList,
+    AgentConversationObject,
+    AgentDeleted,
+    AgentList,
+    AgentObject,
+    ClientTokenObject,
+    ConversationItemList,
+    ToolSecret,
+    TurnEvent,
+    TurnList,
+    TurnObject,
+)
 from agents.reference.refusals import (
     EVENTS_GONE,
     NO_SUCH_AGENT,
@@ -27,7 +37,6 @@ from agents.reference.refusals import (
     TURN_TIMEOUT,
     TURNS,
 )
-from inference.reference.answers.base import SOMETIMES, Answer, Usd
 from inference.reference.groups.common import (
     AFTER,
     EVENTS,
@@ -78,144 +87,6 @@ _OF_AGENT, _OF_CONVERSATION, _OF_TURN = _IDS[:1], _IDS[:2], _IDS
 _WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
 _PAGES = (limit_parameter(PAGE_SIZE, MAX_PAGE_SIZE), AFTER)
 _CLIENTS = "May be called with a client token, too."
-
-
-class AgentObject(Answer):
-    id: str
-    object: Literal["agent"]
-    created_at: int
-    updated_at: int
-    name: str
-    description: str
-    model: str
-    instructions: str
-    params: dict[str, Any]
-    tools: list[dict[str, Any]]
-    """Headers are shown as `********`."""
-    limits: dict[str, int]
-    summary: dict[str, str] | None
-    monthly_budget: Usd | None
-    metadata: dict[str, str]
-    tool_secret: str = SOMETIMES
-    """What requests to its HTTP tools are signed with (Standard Webhooks). Told once."""
-
-
-class AgentList(Answer):
-    """An empty page has empty ids."""
-
-    object: Literal["list"]
-    data: list[AgentObject]
-    first_id: str
-    last_id: str
-    has_more: bool
-
-
-class AgentDeleted(Answer):
-    id: str
-    object: Literal["agent.deleted", "agent.conversation.deleted"]
-    deleted: Literal[True]
-
-
-class ToolSecret(Answer):
-    id: str
-    object: Literal["agent.tool_secret"]
-    tool_secret: str
-
-
-class ClientTokenObject(Answer):
-    object: Literal["agent.client_token"]
-    token: str
-    expires_at: int
-    agent_id: str
-    conversation_id: str | None
-    end_user: str
-
-
-class AgentConversationObject(Answer):
-    id: str
-    object: Literal["agent.conversation"]
-    created_at: int
-    metadata: dict[str, str]
-    agent_id: str
-    end_user: str
-    title: str
-    active_turn: str | None
-    """The turn that is under way, or waits."""
-    cost: Usd
-    """What its turns have cost."""
-    forked_from: str = SOMETIMES
-
-
-class AgentConversationList(Answer):
-    """An empty page has empty ids."""
-
-    object: Literal["list"]
-    data: list[AgentConversationObject]
-    first_id: str
-    last_id: str
-    has_more: bool
-
-
-class TurnStep(Answer):
-    request_id: str
-    """The call's id in the usage records."""
-    cost: Usd | None
-    """null until it is known."""
-
-
-class TurnObject(Answer):
-    id: str
-    object: Literal["agent.turn"]
-    agent_id: str
-    conversation_id: str
-    status: Literal[
-        "in_progress",
-        "requires_action",
-        "completed",
-        "incomplete",
-        "failed",
-        "cancelled",
-        "interrupted",
-    ]
-    """`interrupted`: our process has died; what had come is kept and charged."""
-    model: str
-    created_at: int
-    finished_at: int | None
-    output: list[ConversationItem]
-    required_action: dict[str, Any] | None
-    """The calls of tools that your program makes."""
-    error: dict[str, Any] | None
-    incomplete_details: dict[str, Any] | None
-    usage: dict[str, int]
-    cost: Usd
-    steps: list[TurnStep]
-    """Its calls of the model."""
-    metadata: dict[str, str]
-
-
-class TurnList(Answer):
-    """An empty page has empty ids."""
-
-    object: Literal["list"]
-    data: list[TurnObject]
-    first_id: str
-    last_id: str
-    has_more: bool
-
-
-class TurnEvent(Answer):
-    """`turn.*`, with the turn; or one of OpenAI's `response.*` events of its output."""
-
-    type: str
-    sequence_number: int
-    turn_id: str
-    conversation_id: str
-    turn: TurnObject = SOMETIMES
-    output_index: int = SOMETIMES
-    item_id: str = SOMETIMES
-    content_index: int = SOMETIMES
-    delta: str = SOMETIMES
-    item: ConversationItem = SOMETIMES
 
 
 _TURN_ANSWERS = {

@@ -1,8 +1,11 @@
 """What the API's reference says of /v1/responses."""
 
-from typing import Any, Literal
-
-from agents.conversations.reference import ConversationItem, ConversationItemList
+from agents.reference.answers import (
+    ConversationItemList,
+    Response,
+    ResponseDeleted,
+    ResponseEvent,
+)
 from agents.reference.refusals import (
     EVENTS_GONE,
     LOCKED,
@@ -12,7 +15,6 @@ from agents.reference.refusals import (
 )
 from agents.responses.params import ResponseParams
 from agents.responses.views import MAX_PAGE_SIZE, PAGE_SIZE
-from inference.reference.answers.base import SOMETIMES, Answer, Usd
 from inference.reference.groups.common import (
     AFTER,
     EVENTS,
@@ -46,83 +48,6 @@ _CITY = {
     "properties": {"city": {"type": "string"}},
     "required": ["city"],
 }
-
-
-class ResponseUsage(Answer):
-    input_tokens: int
-    input_tokens_details: dict[str, int]
-    """`cached_tokens`, and `cache_write_tokens`, which is 0."""
-    output_tokens: int
-    output_tokens_details: dict[str, int]
-    """`reasoning_tokens`."""
-    total_tokens: int
-    request_cost: Usd
-    """What it cost, in dollars."""
-    estimated_cost: Usd = SOMETIMES
-    """The most it could cost."""
-    balance_remaining: Usd | None = SOMETIMES
-
-
-class Response(Answer):
-    """All that Open Responses requires is there, nulls included."""
-
-    id: str
-    object: Literal["response"]
-    created_at: int
-    completed_at: int | None
-    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
-    error: dict[str, Any] | None
-    incomplete_details: dict[str, Any] | None
-    model: str
-    output: list[ConversationItem]
-    """Messages, calls of functions, and what the model thought."""
-    usage: ResponseUsage | None
-    """null until it has ended."""
-    previous_response_id: str | None
-    conversation: dict[str, Any] | None
-    instructions: str | None
-    tools: list[dict[str, Any]]
-    tool_choice: Any
-    truncation: Literal["auto", "disabled"]
-    parallel_tool_calls: bool
-    text: dict[str, Any]
-    top_p: float
-    presence_penalty: float
-    frequency_penalty: float
-    top_logprobs: int
-    temperature: float
-    reasoning: dict[str, Any]
-    max_output_tokens: int | None
-    max_tool_calls: int | None
-    store: bool
-    background: bool
-    service_tier: str
-    metadata: dict[str, str]
-    user: str | None
-    safety_identifier: str | None
-    prompt_cache_key: str | None
-    prompt_cache_retention: str | None
-
-
-class ResponseEvent(Answer):
-    """Named by its type, numbered without a gap; the fields are those of OpenAI's events."""
-
-    type: str
-    sequence_number: int
-    response: Response = SOMETIMES
-    """Of `response.created`, `response.in_progress`, and of the last one."""
-    output_index: int = SOMETIMES
-    item_id: str = SOMETIMES
-    content_index: int = SOMETIMES
-    delta: str = SOMETIMES
-    item: ConversationItem = SOMETIMES
-    part: dict[str, Any] = SOMETIMES
-
-
-class ResponseDeleted(Answer):
-    id: str
-    object: Literal["response"]
-    deleted: Literal[True]
 
 
 OPERATIONS = (

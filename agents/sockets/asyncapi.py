@@ -11,8 +11,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse
-from agents.reference.agents import AgentConversationObject, TurnEvent
-from agents.reference.responses import ResponseEvent
+from agents.reference.answers import AgentConversationObject, ResponseEvent, TurnEvent
 from agents.responses.params import ResponseParams
 from agents.sockets.codes import MEANINGS
 from agents.sockets.params import COMMANDS

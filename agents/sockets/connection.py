@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import gevent
 from gevent import Timeout
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -29,6 +30,7 @@ _READ_BYTES = 16 * 1024
 # A reader that takes nothing for so long has gone, or never will.
 SEND_TIMEOUT_S = 20.0
 PING_S = 25.0
+_LINGER_S = 2.0
 
 
 class SocketClosedError(Exception):
@@ -80,7 +82,14 @@ class Connection:
             return
         with suppress(SocketClosedError, LocalProtocolError):
             self._write(CloseConnection(code=int(code), reason=reason[:120]), timeout_s=1.0)
-        self._end()
+        self._end_when_read()
+
+    def drain(self) -> None:
+        """After its end, in the greenlet that has received: what comes still is thrown away for a
+        moment. A socket that is closed with something unread takes back what it has sent."""
+        with suppress(OSError), Timeout(_LINGER_S, False):
+            while self._socket.recv(_READ_BYTES):
+                pass
 
     def _read(self) -> None:
         try:
@@ -149,6 +158,13 @@ class Connection:
                 # Half a frame may have gone: nothing that follows could be understood.
                 self._end()
                 raise SocketClosedError from None
+
+    def _end_when_read(self) -> None:
+        """Nothing more is sent. A client that does not answer is not waited for."""
+        self.is_open = False
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        gevent.spawn_later(_LINGER_S, self._end)
 
     def _end(self) -> None:
         self.is_open = False

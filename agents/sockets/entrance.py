@@ -64,6 +64,7 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
         open_sockets.remove(session)
         session.end()
         session.connection.close(Code.NORMAL)
+        session.connection.drain()
         connections.close_all()
     raise StopIteration
 

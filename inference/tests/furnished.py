@@ -21,6 +21,7 @@ from billing.payments.accounts import billing_account
 from billing.payments.models import TopUp
 from tenants.announcements.models import Announcement
 from tenants.audit.services import Actor
+from tenants.keys.playground import playground_record
 from tenants.keys.services import create_api_key
 from tenants.members.invitations import invite
 from tenants.members.tests.builders import member
@@ -56,6 +57,9 @@ def furnish(cast: Any) -> Furnished:
     people: dict[Role, User] = {Role.OWNER: cast.owner}
     for role in set(Role) - {Role.OWNER}:
         people[role] = member(cast, role)
+    # Who talks to agents, or calls, has a key of the playground, which is made at first use.
+    for role in (Role.OWNER, Role.ADMIN, Role.DEVELOPER):
+        playground_record(tenant=cast.tenant, member=people[role], actor=Actor("test"))
     someone = member(cast, Role.VIEWER, "someone")
     key, _ = create_api_key(tenant=cast.tenant, name=f"Key of {cast.tenant.name}", actor="test")
     ended = call(cast, 1_000_000, key_id=key.key_id)
@@ -102,6 +106,7 @@ def furnish(cast: Any) -> Furnished:
             "delivery_id": delivery.pk,
             "agent_id": f"agent_{agent.hex}",
             "conversation_id": f"conv_{conversation.hex}",
+            "below": f"agent_{agent.hex}/conversations",
         },
         shared={
             "announcement_id": announcement.pk,

@@ -37,6 +37,7 @@ def operator(gateway: Any, visit: Any) -> User:
     return user
 
 
+@pytest.mark.timeout(300)
 def test_every_page_is_good_by_day_by_night_and_on_a_phone(
     gateway: Any, visit: Any, operator: User
 ) -> None:

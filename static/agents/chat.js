@@ -336,7 +336,7 @@ function resultsForm(calls) {
   const made = element(
     "form",
     { class: "tool-form" },
-    calls.map((each) => [
+    calls.flatMap((each) => [
       element("label", { for: `result-${each.call_id}` }, "What ", element("code", {}, each.name), " would have answered"),
       element("textarea", { id: `result-${each.call_id}`, rows: "3", "data-call": each.call_id }),
     ]),

@@ -123,7 +123,7 @@ def test_what_a_model_says_is_text(gateway: Any, visit: Any) -> None:
     said(page, script(text="<img src=x onerror=alert(1)> **bold**"))
     expect(page.locator(".message-assistant")).to_contain_text("<img src=x onerror=alert(1)>")
     page.get_by_role("link", name="Cost and trace").click()
-    expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    expect(page.get_by_text("<img src=x onerror=alert(1)>").last).to_be_visible()
     visit.expect_good_page()
 
 
