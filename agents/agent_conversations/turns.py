@@ -23,6 +23,7 @@ from agents.turns.run import Ask, TurnRun
 from agents.turns.selectors import all_items_of, items_of, last_items, state_of
 from agents.turns.services import ConversationLockedError, NewTurn
 from agents.turns.state import TurnState
+from agents.turns.summaries import HEADING
 from inference import progress
 from inference.pipeline import Call
 from tenants.keys.lookup import KeyRecord
@@ -123,7 +124,7 @@ def begin_turn(
             conversation_id, until=turn.first_position, most_messages=agent.max_messages
         )
     run = TurnRun(
-        _ask(asker, agent, conversation_id, toolbox.declarations()),
+        _ask(asker, agent, turn, toolbox.declarations()),
         state=state,
         face=AgentFace(turn.asked),
         before=before,
@@ -166,7 +167,7 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
         # Another client was faster.
         raise TurnNotWaitingError(Turn.Status.IN_PROGRESS) from None
     run = TurnRun(
-        _ask(asker, agent, turn.conversation_id, toolbox.declarations()),
+        _ask(asker, agent, turn, toolbox.declarations()),
         state=state,
         face=AgentFace(turn.asked),
         before=before,
@@ -221,7 +222,7 @@ def _check_outputs(state: TurnState, outputs: Sequence[ToolOutput]) -> None:
         )
 
 
-def _ask(asker: Asker, agent: Agent, conversation_id: UUID, tools: Sequence[dict[str, Any]]) -> Ask:
+def _ask(asker: Asker, agent: Agent, turn: Turn, tools: Sequence[dict[str, Any]]) -> Ask:
     params = dict(agent.params)
     fields = {
         "model": agent.model,
@@ -232,15 +233,19 @@ def _ask(asker: Asker, agent: Agent, conversation_id: UUID, tools: Sequence[dict
         fields["tools"] = list(tools)
         fields["tool_choice"] = params.get("tool_choice")
         fields["parallel_tool_calls"] = params.get("parallel_tool_calls")
+    texts = [agent.instructions]
+    if agent.summary_model and turn.conversation.summary:
+        texts.append(f"{HEADING}\n{turn.conversation.summary}")
     return Ask(
-        call=asker.call(agent, conversation_id),
+        call=asker.call(agent, turn.conversation_id),
         fields=fields,
-        instructions=agent.instructions or None,
+        instructions="\n\n".join(filter(None, texts)) or None,
         cut=Cut(max_messages=agent.max_messages, to_window=True),
         is_strict=False,
         param_names=_PARAM_NAMES,
         max_steps=agent.max_steps,
         timeout_s=agent.turn_timeout_s,
+        summary_model=agent.summary_model,
     )
 
 

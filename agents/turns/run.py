@@ -16,7 +16,7 @@ from agentflare.errors import GatewayError, ServiceUnavailableError
 from agentflare.ids import uuid7
 from agents.conversations.objects import new_item_id
 from agents.tools.toolbox import MAX_CALLS, Toolbox
-from agents.turns import budget, cancels, event_log, leases, services
+from agents.turns import budget, cancels, event_log, leases, services, summaries
 from agents.turns.event_log import Ends, EventLog
 from agents.turns.faces import Face, lifecycle_event, number
 from agents.turns.history import ChatMessage, Item, history_of
@@ -30,6 +30,7 @@ from inference.catalog.selectors import Offer
 from inference.chat.params import ChatCompletionParams
 from inference.chat.prepare import prepare_chat
 from inference.chat.run import ChatCall
+from inference.chat.shape import gather
 from inference.pipeline import Admitted, Call, admit_call
 from tenants.registry.schemas import tenant_schema
 
@@ -47,7 +48,8 @@ class Ask:
 
     fields: a chat's parameters without its messages. param_names: what its parameters are called
     where the client has named them. is_strict: a history with a call without a result is refused.
-    max_steps, timeout_s: of the turn, where it has tools that we run.
+    max_steps, timeout_s: of the turn, where it has tools that we run. summary_model: what sums up
+    the messages that are not sent any more.
     """
 
     call: Call
@@ -58,6 +60,7 @@ class Ask:
     param_names: Mapping[str, str] | None = None
     max_steps: int = 1
     timeout_s: float | None = None
+    summary_model: str = ""
 
 
 class TurnRun:
@@ -178,6 +181,7 @@ class TurnRun:
             yield from self._answer()
             calls = [i for i in self.state.output[begin:] if i["type"] == "function_call"]
             if not calls or self.toolbox is None:
+                self._sum_up()
                 yield self._end(lambda: self.state.end_by(self.writer.finish_reason))
                 return
             ours = self.toolbox.ours(calls)
@@ -192,6 +196,40 @@ class TurnRun:
             self._require_time()
             call = replace(self.ask.call, request_id=uuid7(), is_idempotent=False)
             self._chat, self._is_started = self._next_call(call), False
+
+    def _sum_up(self) -> None:
+        """The answer is there; what fell out of the history is summed up for the next turn."""
+        conversation_id = self.state.conversation_id
+        if not self.ask.summary_model or conversation_id is None:
+            return
+        try:
+            with given_back(), tenant_schema(self.tenant_code):
+                wanted = summaries.due(conversation_id, max_messages=self.ask.cut.max_messages)
+            if wanted is None:
+                return
+            summary = self._ask_beside(self.ask.summary_model, wanted.messages)
+            if summary:
+                with given_back(), tenant_schema(self.tenant_code):
+                    summaries.keep(conversation_id, summary, until=wanted.until)
+        except GatewayError as error:
+            logger.warning("Turn %s has no summary: %s", self.state.id.hex, error.message)
+
+    def _ask_beside(self, model: str, messages: list[ChatMessage]) -> str:
+        """A call that is a step of this turn, and no part of its answer."""
+        params = ChatCompletionParams.model_validate(
+            {"model": model, "messages": messages, "max_completion_tokens": summaries.MAX_TOKENS}
+        )
+        call = replace(
+            self.ask.call, request_id=uuid7(), model=model, is_stream=False, is_idempotent=False
+        )
+        self._chat = ChatCall(
+            admit_call(call, prepare=lambda offer: prepare_chat(params, offer, endpoint="agents"))
+        )
+        self._note_step(self._chat, call)
+        self._chat.start()
+        choices = gather(self._chat.whole())
+        self._take_cost()
+        return "".join(choices[0].content).strip() if choices else ""
 
     def _run_tools(self, calls: Sequence[Item]) -> Iterator[TurnEvent]:
         if not calls:

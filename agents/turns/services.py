@@ -188,7 +188,8 @@ def resume(turn_id: UUID, results: Sequence[Mapping[str, Any]], *, request_id: U
     """
     turn = Turn.objects.get(pk=turn_id)
     Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
-    turn = Turn.objects.select_for_update().get(pk=turn_id, status=Turn.Status.REQUIRES_ACTION)
+    waiting = Turn.objects.select_related("conversation").select_for_update(of=("self",))
+    turn = waiting.get(pk=turn_id, status=Turn.Status.REQUIRES_ACTION)
     rows = conversations.add_items(turn.conversation_id, results, turn_id=turn.pk)
     turn.end_position = rows[-1].position + 1
     turn.status = Turn.Status.IN_PROGRESS

@@ -302,12 +302,13 @@ function item(told) {
   }
   const body = element("div", { class: "message-body" });
   body.append(rendered(textOf(told.content)));
-  return box(told.role, [ROLES[told.role] ?? told.role], body);
+  const cut = told.status === "incomplete" ? element("span", { class: "tag tag-warn" }, "cut off") : null;
+  return box(told.role, [ROLES[told.role] ?? told.role, " ", cut], body);
 }
 
 function box(kind, title, body) {
   const [role, ...more] = kind.split(" ");
-  return element("li", { class: `message message-${role}` }, element("div", { class: "message-head" }, element("h3", { class: "message-role" }, ...title)), element("div", { class: more.join(" ") || false }, body));
+  return element("li", { class: `message message-${role}` }, element("div", { class: "message-head" }, element("h3", { class: "message-role" }, title)), element("div", { class: more.join(" ") || false }, body));
 }
 
 const pre = (text) => element("pre", { tabindex: "0", class: "said" }, text);

@@ -291,6 +291,35 @@ def test_only_the_last_messages_are_sent(talker: Talker, gateway: Any) -> None:
     assert texts == ["Rule-88.", "Q5-hist88", "A5", "Last-hist88"]
 
 
+def test_what_is_not_sent_any_more_is_summed_up(talker: Talker, gateway: Any) -> None:
+    agent = talker.agent(
+        limits={"max_messages": 4},
+        instructions="Rule-90.",
+        summary={"model": "llama-3.3-70b-fast"},
+    )
+    path = talker.conversation(agent)
+    for number in range(6):
+        items = [
+            {"role": "user", "content": f"Q{number}-hist90"},
+            {"role": "assistant", "content": f"A{number}"},
+        ]
+        talker.post(f"{path}/messages", {"items": items})
+    first = talker.post(f"{path}/turns", {"input": "One-hist90"})
+    # The answer, and the summary: held, captured and told like all calls.
+    assert len(first["steps"]) == 2
+    assert Decimal(first["cost"]) == sum(Decimal(step["cost"]) for step in first["steps"])
+    assert len(first["output"]) == 1
+    (asked,) = [c for c in gateway.upstream_calls("Q0-hist90") if "llama" in c["model"]]
+    assert "user: Q0-hist90" in asked["body"]["messages"][1]["content"]
+    assert "Summary so far" in asked["body"]["messages"][1]["content"]
+
+    second = talker.post(f"{path}/turns", {"input": "Two-hist90"})
+    assert len(second["steps"]) == 1
+    *_, call = gateway.upstream_calls("Two-hist90")
+    system = call["body"]["messages"][0]["content"]
+    assert system.startswith("Rule-90.\n\nSummary of the earlier conversation:\n")
+
+
 def test_a_long_history_is_cut_to_the_models_window(talker: Talker) -> None:
     """Of 108,000 words those that leave room for an answer in a window of 32,768 tokens."""
     path = talker.conversation(talker.agent(instructions="Rule-89."))
