@@ -526,6 +526,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 5},
     },
+    "delete-old-responses": {
+        "task": "agents.turns.tasks.delete_old_responses_task",
+        "schedule": crontab(hour=3, minute=27),
+    },
     "learn-prompt-tokens": {
         "task": "inference.tokens.tasks.learn_task",
         "schedule": 60.0,

@@ -4,6 +4,7 @@
 `python -m bench settlement`: how fast captured calls get into the ledger; a minute.
 `python -m bench size`: one tenant with ten million usage records; five minutes.
 `python -m bench tenants`: two hundred tenants, as operators have to do with them; three minutes.
+`python -m bench agents`: long histories, idle WebSockets, resumed streams; two minutes.
 """
 
 import argparse
@@ -91,6 +92,10 @@ def main(arguments: list[str]) -> int:
         from bench.tenants.__main__ import main as tenants
 
         return tenants(arguments[1:])
+    if arguments[:1] == ["agents"]:
+        from bench.agents.__main__ import main as agents
+
+        return agents(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")

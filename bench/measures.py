@@ -45,7 +45,7 @@ class Bench:
     def set_pace(self, pace: Pace) -> None:
         """Before each measurement; a moment to see how fast the machine is just now."""
         self.fixed_work_ms.append(processes.fixed_work_ms())
-        asyncio.run(_set_pace(self.stack.upstream_port, pace))
+        asyncio.run(set_pace(self.stack.upstream_port, pace))
 
     def gateway(self, model: tuple[str, str], *, stream: bool = False) -> Target:
         body: dict[str, object] = {"model": model[0], "messages": _MESSAGES, "max_tokens": 500}
@@ -84,7 +84,7 @@ class Bench:
             self.told.failures += told.failures
 
 
-async def _set_pace(port: int, pace: Pace) -> None:
+async def set_pace(port: int, pace: Pace) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(pace.as_request())
     await reader.readuntil(b"\r\n\r\n")

@@ -23,3 +23,11 @@ def learn_costs_task(tenant_code: str, turn: str) -> None:
     with tenant_schema(tenant_code):
         if found := Turn.objects.filter(pk=UUID(hex=turn)).first():
             services.learn_costs(found)
+
+
+@shared_task
+def delete_old_responses_task() -> int:
+    """Each night."""
+    from agents.turns.retention import delete_old_responses
+
+    return delete_old_responses()

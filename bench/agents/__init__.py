@@ -1,0 +1,1 @@
+"""Agents: long histories, idle WebSockets, and going on after a drop."""
