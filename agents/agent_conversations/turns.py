@@ -173,7 +173,7 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
         before=before,
         items=items,
         is_kept=True,
-        log=_new_log(code, turn.pk),
+        log=_new_log(code, turn.pk, last_number=state.next_event - 1),
         toolbox=toolbox,
         results=len(results),
     )
@@ -266,6 +266,6 @@ def _in_schema(code: str, work: Callable[[], Turn]) -> Turn:
         return work()
 
 
-def _new_log(code: str, turn_id: UUID) -> EventLog:
-    log = event_log.logs[turn_id] = EventLog(code, turn_id)
+def _new_log(code: str, turn_id: UUID, *, last_number: int = -1) -> EventLog:
+    log = event_log.logs[turn_id] = EventLog(code, turn_id, last_number=last_number)
     return log

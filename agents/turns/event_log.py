@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -53,24 +54,39 @@ class Entry(NamedTuple):
 
 
 class EventLog:
-    """The writer's side, of one turn."""
+    """The writer's side, of one turn. last_number: of the event before, of a turn that goes on."""
 
-    def __init__(self, tenant_code: str, turn_id: UUID) -> None:
+    def __init__(self, tenant_code: str, turn_id: UUID, *, last_number: int = -1) -> None:
         self.key = log_key(tenant_code, turn_id)
         self._pending: deque[Entry] = deque()
+        # The newest of those that are in Redis: readers in this process need not ask for them.
+        self._newest: deque[Entry] = deque(maxlen=_PAGE)
         self._written = threading.Condition()
-        self._has_last = False
-        self.last_number = -1
+        self._ends = Ends.NOTHING
+        self.last_number = last_number
 
     def append(self, number: int, event: dict[str, Any], *, ends: Ends = Ends.NOTHING) -> None:
         """Returns at once; in Redis a moment later."""
         self._pending.append(Entry(number, orjson.dumps(event).decode(), ends))
         _writer.wake(self)
 
+    def after(self, number: int) -> list[Entry] | None:
+        """Those after a number that are in Redis; None: not all of them are remembered here."""
+        with self._written:
+            if number >= self.last_number:
+                return []
+            if not self._newest or self._newest[0].number > number + 1:
+                return None
+            return list(islice(self._newest, number + 1 - self._newest[0].number, None))
+
+    def has_ended(self, number: int) -> bool:
+        """Whether nothing will ever follow the event of this number."""
+        return self._ends is Ends.ALL and number >= self.last_number
+
     def wait(self, after: int, timeout_s: float) -> None:
         """Until there is more than that in Redis, or for so long."""
         with self._written:
-            if self.last_number <= after and not self._has_last:
+            if self.last_number <= after:
                 self._written.wait(timeout_s)
 
     def wait_until_written(self, timeout_s: float) -> bool:
@@ -89,8 +105,9 @@ class EventLog:
         with self._written:
             for entry in entries:
                 self._pending.popleft()
+                self._newest.append(entry)
                 self.last_number = entry.number
-                self._has_last = self._has_last or entry.is_last
+                self._ends = entry.ends
             self._written.notify_all()
 
     @property
@@ -168,10 +185,7 @@ def log_key(tenant_code: str, turn_id: UUID) -> str:
 def entries_after(tenant_code: str, turn_id: UUID, number: int) -> list[Entry]:
     """Those that are there, the oldest first, a page of them. Raises RedisDownError."""
     found = get_redis().xrange(log_key(tenant_code, turn_id), min=f"({number + 1}-0", count=_PAGE)
-    return [
-        Entry(int(entry_id.partition("-")[0]) - 1, fields["e"], Ends(fields.get("ends", "")))
-        for entry_id, fields in found
-    ]
+    return [_entry(entry_id, fields) for entry_id, fields in found]
 
 
 def is_kept(tenant_code: str, turn_id: UUID) -> bool:
@@ -182,18 +196,23 @@ def follow(tenant_code: str, turn_id: UUID, *, after: int = -1) -> Iterator[list
     """All that comes after a number, until the last one; an empty list where nothing has come for
     a while, so that the caller may look whether anybody still writes.
 
+    Who has seen the last one of all gets nothing, at once.
+
     Raises RedisDownError.
     """
     wait_s = _SHORT_WAIT_S
+    log: EventLog | None = None
     while True:
-        if entries := entries_after(tenant_code, turn_id, after):
+        log = logs.get(turn_id) or log
+        if entries := _read(log, tenant_code, turn_id, after):
             wait_s = _SHORT_WAIT_S
             after = entries[-1].number
             yield entries
             if entries[-1].is_last:
                 return
             continue
-        log = logs.get(turn_id)
+        if _has_ended(log, tenant_code, turn_id, after):
+            return
         if log is not None:
             log.wait(after, _LONG_WAIT_S * 4)
             if log.last_number > after:
@@ -202,3 +221,22 @@ def follow(tenant_code: str, turn_id: UUID, *, after: int = -1) -> Iterator[list
             time.sleep(wait_s)
             wait_s = min(wait_s * 1.5, _LONG_WAIT_S)
         yield []
+
+
+def _has_ended(log: EventLog | None, tenant_code: str, turn_id: UUID, after: int) -> bool:
+    """Whether a reader has seen the last event of all before it asked."""
+    if log is not None:
+        return log.has_ended(after)
+    newest = get_redis().xrevrange(log_key(tenant_code, turn_id), count=1)
+    entry = _entry(*newest[0]) if newest else None
+    return entry is not None and entry.ends is Ends.ALL and entry.number <= after
+
+
+def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
+    return Entry(int(entry_id.partition("-")[0]) - 1, fields["e"], Ends(fields.get("ends", "")))
+
+
+def _read(log: EventLog | None, tenant_code: str, turn_id: UUID, after: int) -> list[Entry]:
+    """log: where this process works at the turn, or did while it was read here."""
+    entries = None if log is None else log.after(after)
+    return entries_after(tenant_code, turn_id, after) if entries is None else entries

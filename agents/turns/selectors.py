@@ -21,7 +21,6 @@ def state_of(turn: Turn) -> TurnState:
         id=turn.pk,
         model=turn.model,
         status=turn.status,
-        created_at=turn.created_at.timestamp(),
         finished_at=turn.finished_at.timestamp() if turn.finished_at else None,
         output=[item_object(item) for item in items_of(turn, is_output=True)],
         usage=Usage(

@@ -26,7 +26,6 @@ class TurnState:
     id: UUID
     model: str
     status: str = Turn.Status.IN_PROGRESS
-    created_at: float = field(default_factory=time.time)
     finished_at: float | None = None
     output: list[dict[str, Any]] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -41,6 +40,11 @@ class TurnState:
     next_event: int = 0
     reserved_nusd: int = 0
     answered: set[str] = field(default_factory=set)
+
+    @property
+    def created_at(self) -> float:
+        """Seconds since 1970: its id says it, so that it is the same wherever it is asked."""
+        return (self.id.int >> 80) / 1000
 
     def pending_calls(self) -> list[dict[str, Any]]:
         """Calls of tools that have no result yet."""

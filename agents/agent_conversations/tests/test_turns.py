@@ -103,6 +103,9 @@ def test_a_stream_is_numbered_and_resumed_anywhere(talker: Talker) -> None:
         )
         assert again == events[after + 1 :]
     assert list(talker.events("GET", f"{path}/turns/{turn['id']}?stream=true")) == events
+    # Browsers come again by themselves after the last event.
+    seen_all = f"{path}/turns/{turn['id']}?stream=true&starting_after={len(events) - 1}"
+    assert list(talker.events("GET", seen_all)) == []
 
 
 def test_a_turn_goes_on_when_its_client_leaves(talker: Talker) -> None:
