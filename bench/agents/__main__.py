@@ -8,6 +8,7 @@ missed, over a WebSocket of its own, while the turn goes on.
 import argparse
 import asyncio
 import json
+import random
 import resource
 import statistics
 import sys
@@ -190,7 +191,7 @@ async def dropping(
     conversation = (await hear(socket))["conversation"]["id"]
     await tell(socket, type="turn.create", conversation=conversation, input="Hello")
     turn = (await hear(socket))["turn"]
-    last = -1
+    last, chance = -1, random.Random(turn)
     for number in range(drops + 1):
         is_last = number == drops
         heard = 0
@@ -204,8 +205,8 @@ async def dropping(
         if event["type"] == "turn.completed":
             break
         await socket.close()
-        # Something is missed meanwhile.
-        await asyncio.sleep(0.05)
+        # Something is missed meanwhile; clients are not cut off all at the same moment.
+        await asyncio.sleep(0.05 + chance.random() * 0.3)
         began = time.perf_counter()
         socket = await client.open(agent)
         await tell(socket, type="turn.subscribe", conversation=conversation, turn=turn, after=last)
