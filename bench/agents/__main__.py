@@ -86,6 +86,8 @@ class Client:
             additional_headers=self.headers,
             compression=None,
             open_timeout=30,
+            # With a bound, closing waits for what is queued and unread.
+            max_queue=None,
         )
 
 
