@@ -152,7 +152,6 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
     _check_outputs(state, outputs)
     toolbox = open_tools(agent, agent.tool_list)
     results = [output.item().told() for output in outputs]
-    leases.take(code, turn.pk)
     try:
         with given_back(), tenant_schema(code):
             turn = services.resume(turn.pk, results, request_id=asker.request_id)
@@ -166,6 +165,8 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
     except Turn.DoesNotExist:
         # Another client was faster.
         raise TurnNotWaitingError(Turn.Status.IN_PROGRESS) from None
+    # Who was not the first must not hold it: it would never be taken for dead.
+    leases.take(code, turn.pk)
     run = TurnRun(
         _ask(asker, agent, turn, toolbox.declarations()),
         state=state,

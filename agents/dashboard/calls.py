@@ -61,7 +61,7 @@ VIEWS: dict[Any, Callable[..., HttpResponseBase]] = {
 def call(request: HttpRequest, workspace: Workspace, below: str) -> HttpResponseBase:
     """/t/<slug>/agents/v1/<what stands below /v1/agents/>."""
     try:
-        match = resolve(f"/agents/{below}", urlconf="agents.below_v1")
+        match = resolve(f"/agents/{below}", urlconf="agents.urls")
     except Resolver404:
         raise Http404 from None
     view = VIEWS.get(getattr(match.func, "view_class", None))

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from agentflare.outside.request import Deadline, OutsideError, Target, as_outside_error, send
+from agents.tools.toolbox import declared
 from tenants.webhooks import signing
 
 MAX_RESULT_BYTES = 256 * 1024
@@ -36,12 +37,7 @@ class HttpTool:
     secret: str
 
     def declaration(self) -> dict[str, Any]:
-        function = {
-            "name": self.name,
-            "description": self.description,
-            "parameters": dict(self.parameters),
-        }
-        return {"type": "function", "function": function}
+        return declared(self.name, self.description, self.parameters)
 
     def run(self, call: Mapping[str, Any]) -> str:
         body = call["arguments"].encode()

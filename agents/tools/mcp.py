@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from agents.tools.http_tool import Result, post
+from agents.tools.toolbox import declared
 
 PROTOCOL = "2025-06-18"
 _MAX_TOOLS, _MAX_PAGES = 128, 10
@@ -129,12 +130,7 @@ class McpTool:
         )
 
     def declaration(self) -> dict[str, Any]:
-        function = {
-            "name": self.name,
-            "description": self.description,
-            "parameters": dict(self.parameters),
-        }
-        return {"type": "function", "function": function}
+        return declared(self.name, self.description, self.parameters)
 
     def run(self, call: Mapping[str, Any]) -> str:
         try:

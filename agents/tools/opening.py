@@ -9,7 +9,7 @@ from agents.definitions.models import Agent
 from agents.definitions.services import PURPOSE, open_headers
 from agents.tools.http_tool import HttpTool
 from agents.tools.mcp import McpError, McpServer
-from agents.tools.toolbox import ServerTool, Toolbox
+from agents.tools.toolbox import ServerTool, Toolbox, declared
 
 
 class ToolServerError(GatewayError):
@@ -27,13 +27,12 @@ class ToolServerError(GatewayError):
 
 def open_tools(agent: Agent, tools: Sequence[Mapping[str, Any]]) -> Toolbox:
     """MCP servers are asked for their tools. Raises ToolServerError."""
-    declared: list[dict[str, Any]] = []
+    clients: list[dict[str, Any]] = []
     ours: list[ServerTool] = []
     secret = secrets.decrypt(agent.tool_secret, purpose=PURPOSE)
     for tool in tools:
         if tool["type"] == "function":
-            function = {name: tool[name] for name in ("name", "description", "parameters")}
-            declared.append({"type": "function", "function": function})
+            clients.append(declared(tool["name"], tool["description"], tool["parameters"]))
         elif tool["type"] == "http":
             ours.append(
                 HttpTool(
@@ -48,7 +47,7 @@ def open_tools(agent: Agent, tools: Sequence[Mapping[str, Any]]) -> Toolbox:
             )
         else:
             ours += _tools_of_server(tool)
-    return Toolbox(declared, ours)
+    return Toolbox(clients, ours)
 
 
 def _tools_of_server(tool: Mapping[str, Any]) -> Sequence[ServerTool]:

@@ -12,6 +12,12 @@ MAX_CALLS = 32
 _AT_ONCE = 8
 
 
+def declared(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool as a chat's parameters tell it to the model."""
+    function = {"name": name, "description": description, "parameters": dict(parameters)}
+    return {"type": "function", "function": function}
+
+
 class ServerTool(Protocol):
     """A tool that we run. Its name is what the model calls."""
 

@@ -73,6 +73,8 @@ def last_items(conversation_id: UUID, *, until: int, most_messages: int) -> list
     A history of any length costs no more than that.
     """
     found: list[dict[str, Any]] = []
+    if until == 0:
+        return found
     messages = 0
     while messages <= most_messages:
         rows = Item.objects.filter(

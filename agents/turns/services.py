@@ -6,6 +6,7 @@ active any more is refused, so that a process that was taken for dead changes no
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -103,12 +104,10 @@ def begin(new: NewTurn) -> Turn:
         key_id=new.key_id,
         steps=orjson.dumps([{"request_id": new.request_id.hex}]).decode(),
         first_position=conversation.next_position,
-        end_position=conversation.next_position,
+        end_position=conversation.next_position + len(new.items),
     )
     if new.items:
         conversations.add_items(conversation.pk, new.items, turn_id=turn.pk)
-    turn.end_position += len(new.items)
-    turn.save(update_fields=["end_position"])
     Conversation.objects.filter(pk=conversation.pk).update(active_turn=turn.pk)
     return turn
 
@@ -142,19 +141,18 @@ def _replace(conversation: Conversation, turn_id: UUID) -> None:
 @transaction.atomic
 def withdraw(turn_id: UUID) -> None:
     """It was refused before it began: as if it had not been asked for. A repeat changes nothing."""
-    turn = Turn.objects.select_related("conversation").filter(pk=turn_id).first()
+    turn = Turn.objects.filter(pk=turn_id).first()
     if turn is None:
         return
-    conversation = Conversation.objects.select_for_update().get(pk=turn.conversation_id)
+    conversation = _locked_conversation(turn)
     Item.objects.filter(
         conversation=conversation, turn_id=turn_id, position__gte=turn.first_position
     ).delete()
     if turn.agent_id and turn.previous:
         replaced = Item.objects.filter(conversation=conversation, turn_id=turn.previous)
         replaced.update(is_replaced=False)
+    release(turn)
     turn.delete()
-    if conversation.active_turn == turn_id:
-        Conversation.objects.filter(pk=conversation.pk).update(active_turn=None)
     _delete_if_empty(conversation)
 
 
@@ -187,7 +185,7 @@ def resume(turn_id: UUID, results: Sequence[Mapping[str, Any]], *, request_id: U
     results: items. Raises Turn.DoesNotExist where it does not wait; a repeat does.
     """
     turn = Turn.objects.get(pk=turn_id)
-    Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+    _locked_conversation(turn)
     waiting = Turn.objects.select_related("conversation").select_for_update(of=("self",))
     turn = waiting.get(pk=turn_id, status=Turn.Status.REQUIRES_ACTION)
     rows = conversations.add_items(turn.conversation_id, results, turn_id=turn.pk)
@@ -216,7 +214,7 @@ def cancel_waiting(turn_id: UUID) -> bool:
     turn = Turn.objects.filter(pk=turn_id).first()
     if turn is None:
         return False
-    Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+    _locked_conversation(turn)
     waiting = Turn.objects.select_for_update().filter(
         pk=turn_id, status=Turn.Status.REQUIRES_ACTION
     )
@@ -254,10 +252,9 @@ def delete(turn_id: UUID) -> bool:
     turn = Turn.objects.filter(pk=turn_id).first()
     if turn is None:
         return False
-    conversation = Conversation.objects.select_for_update().get(pk=turn.conversation_id)
+    conversation = _locked_conversation(turn)
+    release(turn)
     turn.delete()
-    if conversation.active_turn == turn_id:
-        Conversation.objects.filter(pk=conversation.pk).update(active_turn=None)
     _delete_if_empty(conversation)
     return True
 
@@ -292,11 +289,18 @@ def release(turn: Turn) -> None:
     )
 
 
+def _locked_conversation(turn: Turn) -> Conversation:
+    """Locked before its turn is, by everybody. Raises Conversation.DoesNotExist."""
+    return Conversation.objects.select_for_update().get(pk=turn.conversation_id)
+
+
 def _active(turn_id: UUID) -> Turn:
     """Locked, after its conversation, as everybody locks them. Raises TurnLostError."""
     turn = Turn.objects.filter(pk=turn_id).first()
     if turn is not None:
-        Conversation.objects.select_for_update().filter(pk=turn.conversation_id).first()
+        # Both may be deleted meanwhile.
+        with suppress(Conversation.DoesNotExist):
+            _locked_conversation(turn)
         turn = Turn.objects.select_for_update().filter(pk=turn_id, status__in=RUNNING).first()
     if turn is None:
         raise TurnLostError(turn_id.hex)
