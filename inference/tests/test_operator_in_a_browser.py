@@ -126,6 +126,8 @@ def test_an_announcement_is_seen_by_a_tenants_people(
     page.keyboard.press("Enter")
     page.get_by_label("Reason").fill("The move")
     page.get_by_role("button", name="Save", exact=True).click()
+    # The list is loaded with all its scripts before the operator's cookies go.
+    page.wait_for_url("**/admin/announcements/announcement/")
     assert Announcement.objects.get(text=words).tenant_id == cast.tenant.pk
 
     visit.context.clear_cookies()
