@@ -83,6 +83,14 @@ class Target:
         without_fragment = Url(*parts[:-1], None).url
         return cls(without_fragment, parts.scheme, host, port, parts.request_uri)
 
+    @classmethod
+    def of_private(cls, url: str) -> "Target":
+        """Of what is sent private data: https alone, but in the sandbox. Raises OutsideError."""
+        target = cls.of(url)
+        if target.scheme != "https" and not settings.SANDBOX:
+            raise OutsideError("only https:// URLs are taken.")
+        return target
+
     @property
     def authority(self) -> str:
         """The Host header."""

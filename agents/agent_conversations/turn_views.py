@@ -1,7 +1,5 @@
 """/v1/agents/{agent_id}/conversations/{conversation_id}/turns."""
 
-import time
-from typing import Any
 from uuid import UUID
 
 from django.db import close_old_connections
@@ -10,24 +8,25 @@ from rest_framework.request import Request
 
 from agentflare.api import JsonResponse, read_params
 from agentflare.connections import given_back
-from agentflare.errors import NotFoundError
+from agents.agent_conversations.commands import (
+    cancel_turn,
+    create_turn,
+    find_turn,
+    retry_turn,
+    submit_tool_outputs,
+)
 from agents.agent_conversations.objects import turn_id as told_id
 from agents.agent_conversations.objects import turn_object, turn_uuid
 from agents.agent_conversations.params import RetryParams, ToolOutputsParams, TurnParams
 from agents.agent_conversations.selectors import page
-from agents.agent_conversations.turns import Asker, begin_turn, go_on, make_again
-from agents.agent_conversations.views import (
-    AgentConversationsView,
-    readable_agent,
-    readable_conversation,
-)
-from agents.conversations.items import Message, require_readable
+from agents.agent_conversations.turns import Asker
+from agents.agent_conversations.views import AgentConversationsView, reach_of
 from agents.conversations.objects import list_object
-from agents.turns import cancels, services
-from agents.turns.healing import heal_if_dead, tell_end
+from agents.turns import services
+from agents.turns.healing import heal_if_dead
 from agents.turns.models import Turn
 from agents.turns.reading import entries_of, follow_turn
-from agents.turns.selectors import state_of
+from agents.turns.selectors import state_of, states_of
 from billing.account.queries import invalid, page_size
 from inference.idempotency.views import InferenceView
 from inference.views import cache_ttl_s, caller, request_id, shrinks_to_fit
@@ -35,19 +34,9 @@ from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
 PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
-_CANCEL_WAIT_S = 5.0
 
 
-class TurnsView(AgentConversationsView):
-    def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, Turn.DoesNotExist):
-            exc = NotFoundError(
-                f"Turn with id '{self.kwargs.get('turn_id')}' not found.", code="turn_not_found"
-            )
-        return super().handle_exception(exc)
-
-
-class MakingView(TurnsView, InferenceView):
+class MakingView(AgentConversationsView, InferenceView):
     """Turns cost: what is true of all calls of models is true of them."""
 
     scope = Scope.AGENTS
@@ -62,34 +51,19 @@ class TurnListView(MakingView):
         if given and after is None:
             raise invalid("after", "the id of a turn")
         with given_back(), tenant_schema(caller(request).tenant_code):
-            found = readable_conversation(request, agent_id, conversation_id)
+            found = reach_of(request, agent_id).conversation(conversation_id)
             rows, has_more = page(Turn.objects.filter(conversation=found), after=after, limit=limit)
-            data = [turn_object(state_of(row), row.asked) for row in rows]
+            states = states_of(rows)
+        data = [turn_object(state, row.asked) for state, row in zip(states, rows, strict=True)]
         return JsonResponse(list_object(data, has_more=has_more))
 
     def post(self, request: Request, agent_id: str, conversation_id: str) -> HttpResponseBase:
         params = read_params(request, TurnParams)
-        items = (
-            [Message(role="user", content=params.input)]
-            if isinstance(params.input, str)
-            else params.input
-        )
-        require_readable(list(items), param="input")
-        with given_back(), tenant_schema(caller(request).tenant_code):
-            found = readable_conversation(request, agent_id, conversation_id)
-        assert found.agent is not None
-        made = begin_turn(
-            _asker(request),
-            found.agent,
-            found.pk,
-            [item.told() for item in items],
-            metadata=params.metadata or {},
-            wait_s=params.wait_s if params.if_busy == "wait" else 0,
-        )
+        made = create_turn(_asker(request), reach_of(request, agent_id), conversation_id, params)
         return _answer(request, made, stream=params.stream, background=params.background)
 
 
-class TurnView(TurnsView):
+class TurnView(AgentConversationsView):
     def get(
         self, request: Request, agent_id: str, conversation_id: str, turn_id: str
     ) -> HttpResponseBase:
@@ -101,7 +75,7 @@ class TurnView(TurnsView):
         return _told(request, turn.pk)
 
 
-class CancelTurnView(TurnsView):
+class CancelTurnView(AgentConversationsView):
     def post(
         self, request: Request, agent_id: str, conversation_id: str, turn_id: str
     ) -> JsonResponse:
@@ -118,10 +92,8 @@ class ToolOutputsView(MakingView):
     ) -> HttpResponseBase:
         """The turn goes on. A repeat is refused: it does not wait any more."""
         params = read_params(request, ToolOutputsParams)
-        require_readable([output.item() for output in params.outputs], param="outputs")
         turn = _find(request, agent_id, conversation_id, turn_id)
-        agent = _agent(request, agent_id)
-        go_on(_asker(request), agent, turn, params.outputs)
+        submit_tool_outputs(_asker(request), turn, params)
         return _answer(
             request,
             turn.pk,
@@ -139,23 +111,8 @@ class RetryTurnView(MakingView):
         more."""
         params = read_params(request, RetryParams)
         turn = _find(request, agent_id, conversation_id, turn_id)
-        made = make_again(_asker(request), _agent(request, agent_id), turn)
+        made = retry_turn(_asker(request), turn)
         return _answer(request, made, stream=params.stream, background=params.background)
-
-
-def cancel_turn(tenant_code: str, turn: Turn) -> None:
-    """Returns when it has ended, or after some seconds. Raises RedisDownError."""
-    deadline = time.monotonic() + _CANCEL_WAIT_S
-    while True:
-        with given_back(), tenant_schema(tenant_code):
-            turn = heal_if_dead(tenant_code, Turn.objects.get(pk=turn.pk))
-            if services.cancel_waiting(turn.pk):
-                tell_end(tenant_code, Turn.objects.get(pk=turn.pk))
-                return
-        if not turn.is_running or time.monotonic() > deadline:
-            return
-        cancels.cancel(turn.pk)
-        time.sleep(0.05)
 
 
 def starting_after(request: Request) -> int:
@@ -212,17 +169,9 @@ def _told(request: Request, number: UUID) -> JsonResponse:
 
 
 def _find(request: Request, agent_id: str, conversation_id: str, turn_id: str) -> Turn:
-    """Raises what is told as 404."""
-    if (number := turn_uuid(turn_id)) is None:
-        raise Turn.DoesNotExist
-    with given_back(), tenant_schema(caller(request).tenant_code):
-        found = readable_conversation(request, agent_id, conversation_id)
-        return Turn.objects.get(pk=number, conversation=found)
-
-
-def _agent(request: Request, agent_id: str) -> Any:
-    with given_back(), tenant_schema(caller(request).tenant_code):
-        return readable_agent(request, agent_id)
+    """Raises NotFoundError."""
+    reach = reach_of(request, agent_id)
+    return find_turn(caller(request).tenant_code, reach, conversation_id, turn_id)
 
 
 def _asker(request: Request) -> Asker:

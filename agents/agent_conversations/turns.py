@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from agentflare.connections import given_back
 from agentflare.errors import GatewayError, InvalidRequestError
 from agentflare.ids import uuid7
 from agents.agent_conversations.params import ToolOutput
 from agents.definitions.models import Agent
 from agents.tools.opening import open_tools
+from agents.tools.toolbox import Toolbox
 from agents.turns import event_log, leases, services
 from agents.turns.background import run_in_background
 from agents.turns.event_log import EventLog
@@ -116,25 +119,14 @@ def begin_turn(
     leases.take(code, state.id)
     try:
         turn = _waiting(wait_s, lambda: _in_schema(code, lambda: begin_or_heal(code, new)))
+        with given_back(), tenant_schema(code):
+            before = last_items(
+                conversation_id, until=turn.first_position, most_messages=agent.max_messages
+            )
     except BaseException:
         leases.give_back(code, state.id)
         raise
-    with given_back(), tenant_schema(code):
-        before = last_items(
-            conversation_id, until=turn.first_position, most_messages=agent.max_messages
-        )
-    run = TurnRun(
-        _ask(asker, agent, turn, toolbox.declarations()),
-        state=state,
-        face=AgentFace(turn.asked),
-        before=before,
-        items=items,
-        is_kept=True,
-        log=_new_log(code, state.id),
-        toolbox=toolbox,
-    )
-    run.admit()
-    run_in_background(run)
+    _run(asker, agent, turn, state, toolbox, before=before, items=items)
     return state.id
 
 
@@ -153,7 +145,7 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
     toolbox = open_tools(agent, agent.tool_list)
     results = [output.item().told() for output in outputs]
     try:
-        with given_back(), tenant_schema(code):
+        with given_back(), tenant_schema(code), transaction.atomic():
             turn = services.resume(turn.pk, results, request_id=asker.request_id)
             before = last_items(
                 turn.conversation_id,
@@ -167,19 +159,7 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
         raise TurnNotWaitingError(Turn.Status.IN_PROGRESS) from None
     # Who was not the first must not hold it: it would never be taken for dead.
     leases.take(code, turn.pk)
-    run = TurnRun(
-        _ask(asker, agent, turn, toolbox.declarations()),
-        state=state,
-        face=AgentFace(turn.asked),
-        before=before,
-        items=items,
-        is_kept=True,
-        log=_new_log(code, turn.pk, last_number=state.next_event - 1),
-        toolbox=toolbox,
-        results=len(results),
-    )
-    run.admit()
-    run_in_background(run)
+    _run(asker, agent, turn, state, toolbox, before=before, items=items, results=len(results))
 
 
 def make_again(asker: Asker, agent: Agent, turn: Turn) -> UUID:
@@ -202,6 +182,35 @@ def make_again(asker: Asker, agent: Agent, turn: Turn) -> UUID:
         metadata=turn.asked.get("metadata") or {},
         replaces=turn.pk,
     )
+
+
+def _run(
+    asker: Asker,
+    agent: Agent,
+    turn: Turn,
+    state: TurnState,
+    toolbox: Toolbox,
+    *,
+    before: Sequence[dict[str, Any]],
+    items: Sequence[Mapping[str, Any]],
+    results: int = 0,
+) -> None:
+    """Admit it, and let it run alone. Raises GatewayError; then nothing has changed."""
+    code = asker.record.tenant_code
+    log = event_log.logs[turn.pk] = EventLog(code, turn.pk, last_number=state.next_event - 1)
+    run = TurnRun(
+        _ask(asker, agent, turn, toolbox.declarations()),
+        state=state,
+        face=AgentFace(turn.asked),
+        before=before,
+        items=items,
+        is_kept=True,
+        log=log,
+        toolbox=toolbox,
+        results=results,
+    )
+    run.admit()
+    run_in_background(run)
 
 
 def _check_outputs(state: TurnState, outputs: Sequence[ToolOutput]) -> None:
@@ -265,8 +274,3 @@ def _waiting(wait_s: float, begin: Callable[[], Turn]) -> Turn:
 def _in_schema(code: str, work: Callable[[], Turn]) -> Turn:
     with given_back(), tenant_schema(code):
         return work()
-
-
-def _new_log(code: str, turn_id: UUID, *, last_number: int = -1) -> EventLog:
-    log = event_log.logs[turn_id] = EventLog(code, turn_id, last_number=last_number)
-    return log

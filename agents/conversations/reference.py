@@ -1,12 +1,12 @@
 """What the API's reference says of /v1/conversations."""
 
+from agents.conversations.pages import MAX_PAGE_SIZE, PAGE_SIZE
 from agents.conversations.params import (
     ConversationForkParams,
     ConversationItemsParams,
     ConversationParams,
     ConversationUpdateParams,
 )
-from agents.conversations.views import MAX_PAGE_SIZE, PAGE_SIZE
 from agents.reference.answers import (
     Conversation,
     ConversationDeleted,

@@ -2,17 +2,22 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from agents.conversations.models import Item
 
 
-def page_of_items(
-    conversation_id: UUID, *, after: UUID | None, limit: int, newest_first: bool
+def items_of_conversation(conversation_id: UUID) -> QuerySet[Item]:
+    return Item.objects.filter(conversation=conversation_id, is_replaced=False)
+
+
+def page_of(
+    items: QuerySet[Item], *, after: UUID | None, limit: int, newest_first: bool
 ) -> tuple[list[Item], bool]:
     """A page, and whether more follow; by position, so that a long history costs no more.
 
-    Raises Item.DoesNotExist for an `after` that is not there.
+    Raises Item.DoesNotExist for an `after` that is not among them.
     """
-    items = Item.objects.filter(conversation=conversation_id, is_replaced=False)
     if after is not None:
         position = items.values_list("position", flat=True).get(pk=after)
         side = "position__lt" if newest_first else "position__gt"

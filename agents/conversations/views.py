@@ -6,30 +6,27 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from agentflare.api import ApiView, JsonResponse, read_params
-from agentflare.errors import InvalidRequestError, NotFoundError
+from agentflare.errors import NotFoundError
 from agents.conversations import services
 from agents.conversations.items import require_readable
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import (
     conversation_object,
     item_object,
-    item_uuid,
     list_object,
     uuid_of,
 )
+from agents.conversations.pages import items_page, require_item_uuid
 from agents.conversations.params import (
     ConversationForkParams,
     ConversationItemsParams,
     ConversationParams,
     ConversationUpdateParams,
 )
-from agents.conversations.selectors import page_of_items
-from billing.account.queries import choice, page_size
+from agents.conversations.selectors import items_of_conversation
 from inference.views import caller
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
-
-PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 
 
 class ConversationsView(ApiView):
@@ -86,7 +83,7 @@ class ForkView(ConversationsView):
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         """Another conversation with the same items up to one of them. A repeat makes one more."""
         params = read_params(request, ConversationForkParams)
-        until = None if params.until is None else _item_uuid(params.until)
+        until = None if params.until is None else require_item_uuid(params.until)
         with tenant_schema(caller(request).tenant_code):
             copy = services.fork(
                 _conversation_uuid(conversation_id), until=until, metadata=params.metadata
@@ -97,21 +94,9 @@ class ForkView(ConversationsView):
 class ItemListView(ConversationsView):
     def get(self, request: Request, conversation_id: str) -> JsonResponse:
         """Newest first unless `order=asc`; `after` is the last_id of the page before."""
-        query = request.query_params
-        limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
-        order = choice(query.get("order") or "desc", ["asc", "desc"], param="order")
-        try:
-            after = _item_uuid(query["after"]) if query.get("after") else None
-            with tenant_schema(caller(request).tenant_code):
-                found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
-                rows, has_more = page_of_items(
-                    found.pk, after=after, limit=limit, newest_first=order == "desc"
-                )
-        except Item.DoesNotExist:
-            raise InvalidRequestError(
-                "There is no such item in this conversation.", param="after", code="invalid_value"
-            ) from None
-        return JsonResponse(list_object([item_object(row) for row in rows], has_more=has_more))
+        with tenant_schema(caller(request).tenant_code):
+            found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
+            return items_page(items_of_conversation(found.pk), request.query_params)
 
     def post(self, request: Request, conversation_id: str) -> JsonResponse:
         params = read_params(request, ConversationItemsParams)
@@ -127,14 +112,14 @@ class ItemView(ConversationsView):
     def get(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
         with tenant_schema(caller(request).tenant_code):
             found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
-            item = found.items.get(pk=_item_uuid(item_id))
+            item = found.items.get(pk=require_item_uuid(item_id))
         return JsonResponse(item_object(item))
 
     def delete(self, request: Request, conversation_id: str, item_id: str) -> JsonResponse:
         """Answers the conversation, as OpenAI does."""
         with tenant_schema(caller(request).tenant_code):
             found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
-            if not services.delete_item(found.pk, _item_uuid(item_id)):
+            if not services.delete_item(found.pk, require_item_uuid(item_id)):
                 raise Item.DoesNotExist
         return JsonResponse(conversation_object(found))
 
@@ -142,10 +127,4 @@ class ItemView(ConversationsView):
 def _conversation_uuid(text: str) -> UUID:
     if (found := uuid_of(text, "conv")) is None:
         raise Conversation.DoesNotExist
-    return found
-
-
-def _item_uuid(text: str) -> UUID:
-    if (found := item_uuid(text)) is None:
-        raise Item.DoesNotExist
     return found

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db import transaction
 
 from agentflare import secrets
@@ -183,9 +182,7 @@ def _address(tool: Mapping[str, Any]) -> Any:
 def _check_url(url: str, *, param: str) -> None:
     """Where its host leads is looked at when it is called: that may change."""
     try:
-        target = Target.of(url)
-        if target.scheme != "https" and not settings.SANDBOX:
-            raise OutsideError("only https:// URLs are taken.")
+        Target.of_private(url)
     except OutsideError as exc:
         raise InvalidRequestError(
             f"Invalid value for '{param}': {exc}", param=param, code="invalid_value"

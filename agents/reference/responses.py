@@ -1,5 +1,6 @@
 """What the API's reference says of /v1/responses."""
 
+from agents.conversations.pages import MAX_PAGE_SIZE, PAGE_SIZE
 from agents.reference.answers import (
     ConversationItemList,
     Response,
@@ -14,7 +15,6 @@ from agents.reference.refusals import (
     PREVIOUS_NOT_FINISHED,
 )
 from agents.responses.params import ResponseParams
-from agents.responses.views import MAX_PAGE_SIZE, PAGE_SIZE
 from inference.reference.groups.common import (
     AFTER,
     EVENTS,

@@ -100,11 +100,11 @@ def begin_response(
             turn = _begin(
                 code, call, params, asked, state, conversation_id, previous_id, [*known, *items]
             )
+            before = known or _history(turn.conversation_id, until=turn.first_position)
         except BaseException:
             leases.give_back(code, state.id)
             raise
         state.conversation_id = turn.conversation_id
-        before = known or _history(turn.conversation_id, until=turn.first_position)
     log = None
     if params.stream or params.background:
         log = event_log.logs[state.id] = EventLog(code, state.id)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 from django.db import close_old_connections
 from django.http import HttpResponseBase
@@ -11,9 +10,9 @@ from rest_framework.request import Request
 from agentflare.api import ApiView, JsonResponse, read_params
 from agentflare.connections import given_back
 from agentflare.errors import InvalidRequestError, NotFoundError
-from agents.agent_conversations.turn_views import cancel_turn, event_stream, starting_after
-from agents.conversations.models import Item
-from agents.conversations.objects import item_object, item_uuid, list_object
+from agents.agent_conversations.commands import cancel_turn
+from agents.agent_conversations.turn_views import event_stream, starting_after
+from agents.conversations.pages import items_page
 from agents.responses.create import begin_response, call_for
 from agents.responses.objects import response_object, response_uuid
 from agents.responses.params import ResponseParams
@@ -22,17 +21,14 @@ from agents.turns.background import run_in_background
 from agents.turns.healing import heal_if_dead
 from agents.turns.models import Turn
 from agents.turns.run import TurnRun
-from agents.turns.selectors import items_of, page_of, state_of
+from agents.turns.selectors import items_of, state_of
 from agents.turns.sse import sse
-from billing.account.queries import choice, page_size
 from inference import progress
 from inference.idempotency.once import has_idempotency_key
 from inference.idempotency.views import InferenceView
 from inference.views import RunStream, cache_ttl_s, caller, request_id, shrinks_to_fit
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
-
-PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 
 
 class ResponseListView(InferenceView):
@@ -143,17 +139,9 @@ class CancelView(ResponsesView):
 
 class InputItemsView(ResponsesView):
     def get(self, request: Request, response_id: str) -> JsonResponse:
-        """Newest first unless `order=asc`; `after` is the last_id of the page before."""
-        query = request.query_params
-        limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
-        order = choice(query.get("order") or "desc", ["asc", "desc"], param="order")
         with given_back(), tenant_schema(caller(request).tenant_code):
             items = items_of(_find(response_id), is_output=False)
-            rows, has_more = page_of(
-                items, after=_after(query.get("after")), limit=limit, newest_first=order == "desc"
-            )
-            told = list_object([item_object(row) for row in rows], has_more=has_more)
-        return JsonResponse(told)
+            return items_page(items, request.query_params)
 
 
 def _find(response_id: str) -> Turn:
@@ -161,13 +149,3 @@ def _find(response_id: str) -> Turn:
     if number is None:
         raise Turn.DoesNotExist
     return Turn.objects.get(pk=number, is_stored=True)
-
-
-def _after(given: str | None) -> UUID | None:
-    if not given:
-        return None
-    if (number := item_uuid(given)) is None or not Item.objects.filter(pk=number).exists():
-        raise InvalidRequestError(
-            "There is no such item in this response.", param="after", code="invalid_value"
-        )
-    return number

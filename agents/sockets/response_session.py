@@ -9,14 +9,13 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
 from django.db import connections
 from pydantic import ValidationError
 
-from agentflare.api import as_gateway_error, invalid_params
+from agentflare.api import invalid_params
 from agentflare.errors import GatewayError, InvalidRequestError
 from agentflare.ids import uuid7
 from agents.responses.create import Remembered, begin_response, call_for
@@ -25,9 +24,9 @@ from agents.sockets.codes import Code
 from agents.sockets.connection import Connection, SocketClosedError
 from agents.sockets.door import Visitor
 from agents.sockets.rate import Rate
+from agents.sockets.refusals import Asked, error_message, refusal_of
 from agents.turns.run import TurnRun
 from inference import progress
-from inference.refused import note_unless_admitted
 from tenants.keys.lookup import KeyRecord
 
 logger = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ class ResponseSession:
             connections.close_all()
 
     def _answer(self, text: str) -> None:
-        asked = SimpleNamespace(id=uuid7(), path="/v1/responses")
+        asked = Asked(uuid7(), "/v1/responses")
         record: KeyRecord | None = None
         try:
             record = self.visitor.record()
@@ -120,13 +119,7 @@ class ResponseSession:
         except SocketClosedError:
             raise
         except Exception as exc:
-            error = as_gateway_error(exc)
-            if error is None:
-                logger.exception("A response over a WebSocket broke")
-                error = GatewayError("The server had an error while processing your message.")
-            if record is not None:
-                note_unless_admitted(asked, record, error)  # type: ignore[arg-type]
-            self._refuse(error)
+            self._refuse(refusal_of(exc, asked, record))
         finally:
             self._run = None
 
@@ -141,8 +134,7 @@ class ResponseSession:
             self._remembered = Remembered(run.state.id, [_body(item) for item in items])
 
     def _refuse(self, error: GatewayError) -> None:
-        message = {"type": "error", "status": error.status, **error.body()}
-        self.connection.send(orjson.dumps(message).decode())
+        self.connection.send(orjson.dumps(error_message(error)).decode())
 
 
 def _body(item: Mapping[str, Any]) -> dict[str, Any]:

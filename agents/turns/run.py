@@ -456,13 +456,16 @@ class TurnRun:
         self._is_over = True
         if self._chat is not None:
             self._chat.close()
-        if self.is_kept:
-            with given_back(), tenant_schema(self.tenant_code):
-                if self._is_resumed:
-                    services.suspend_again(self.state.id, results=self.results)
-                else:
-                    services.withdraw(self.state.id)
-        self._let_go()
+        try:
+            if self.is_kept:
+                with given_back(), tenant_schema(self.tenant_code):
+                    if self._is_resumed:
+                        services.suspend_again(self.state.id, results=self.results)
+                    else:
+                        services.withdraw(self.state.id)
+        finally:
+            # Where PostgreSQL is down it stays, and nobody works at it: it heals.
+            self._let_go()
 
     def _let_go(self) -> None:
         if not self.is_kept:

@@ -1,5 +1,6 @@
 """Reading turns, in the tenant's schema, which the caller is in."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +18,32 @@ _PAGE = 200
 
 def state_of(turn: Turn) -> TurnState:
     """As it is kept: with all that has come, where it has ended."""
+    return states_of([turn])[0]
+
+
+def states_of(turns: Sequence[Turn]) -> list[TurnState]:
+    """Of turns of one conversation, in their order; one statement for all of them."""
+    if not turns:
+        return []
+    items: dict[UUID | None, list[Item]] = {turn.pk: [] for turn in turns}
+    rows = Item.objects.filter(
+        conversation=turns[0].conversation_id,
+        position__gte=min(turn.first_position for turn in turns),
+        position__lt=max(turn.end_position for turn in turns),
+        turn_id__in=list(items),
+    )
+    for item in rows.order_by("position"):
+        items[item.turn_id].append(item)
+    return [_state(turn, items[turn.pk]) for turn in turns]
+
+
+def _state(turn: Turn, items: Sequence[Item]) -> TurnState:
     return TurnState(
         id=turn.pk,
         model=turn.model,
         status=turn.status,
         finished_at=turn.finished_at.timestamp() if turn.finished_at else None,
-        output=[item_object(item) for item in items_of(turn, is_output=True)],
+        output=[item_object(item) for item in items if item.is_output],
         usage=Usage(
             prompt_tokens=turn.input_tokens,
             cached_tokens=turn.cached_tokens,
@@ -40,7 +61,8 @@ def state_of(turn: Turn) -> TurnState:
         reserved_nusd=turn.reserved_nusd,
         answered={
             item.content["call_id"]
-            for item in items_of(turn, is_output=False).filter(type="function_call_output")
+            for item in items
+            if not item.is_output and item.type == "function_call_output"
         },
     )
 
@@ -97,14 +119,3 @@ def _without_half_calls(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         item for item in items if item["type"] != "function_call_output" or item["call_id"] in calls
     ]
-
-
-def page_of(
-    items: Any, *, after: UUID | None, limit: int, newest_first: bool
-) -> tuple[list[Item], bool]:
-    """A page of a turn's items, and whether more follow."""
-    if after is not None:
-        position = Item.objects.values_list("position", flat=True).get(pk=after)
-        items = items.filter(**{"position__lt" if newest_first else "position__gt": position})
-    rows = list(items.order_by("-position" if newest_first else "position")[: limit + 1])
-    return rows[:limit], len(rows) > limit

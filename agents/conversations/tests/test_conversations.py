@@ -13,7 +13,7 @@ from django.db import connection
 
 from agents.conversations import services
 from agents.conversations.models import Conversation, Item
-from agents.conversations.selectors import page_of_items
+from agents.conversations.selectors import items_of_conversation, page_of
 from tenants.keys.models import Scope
 from tenants.keys.services import create_api_key
 from tenants.registry.schemas import tenant_schema
@@ -303,7 +303,9 @@ def test_a_page_asks_as_much_however_long_the_history_is(
             cursor.execute("ANALYZE conversations_item")
         middle = Item.objects.get(conversation=made, position=1_500)
         with django_assert_num_queries(2):
-            rows, has_more = page_of_items(made.pk, after=middle.pk, limit=20, newest_first=True)
+            rows, has_more = page_of(
+                items_of_conversation(made.pk), after=middle.pk, limit=20, newest_first=True
+            )
         assert [row.position for row in rows] == list(range(1_499, 1_479, -1))
         assert has_more
         page = Item.objects.filter(conversation=made, position__lt=1_500).order_by("-position")
