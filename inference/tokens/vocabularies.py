@@ -62,4 +62,7 @@ def _slices(text: str) -> Iterator[str]:
 
 def _load(name: str) -> tiktoken.Encoding:
     os.environ["TIKTOKEN_CACHE_DIR"] = str(_DATA)
-    return tiktoken.get_encoding(name)
+    encoding = tiktoken.get_encoding(name)
+    # Python's copy of the vocabulary, 28 MB in each process, which only pickling would read.
+    encoding._mergeable_ranks.clear()
+    return encoding
