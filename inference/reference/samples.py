@@ -139,9 +139,15 @@ def _python_call(operation: Operation, example: Example) -> str:
             example.extra, quote=_python_value, keys=_python_value, indent=4
         )
     if example.path:
-        return f'answer = client.{example.call}("{example.path.rpartition("/")[2]}")'
+        return f'answer = client.{example.call}("{_named(operation, example)}")'
     inside = "".join(f"    {name}={value},\n" for name, value in given.items())
     return f"answer = client.{example.call}({chr(10) + inside if inside else ''})"
+
+
+def _named(operation: Operation, example: Example) -> str:
+    """What the path's parameter is in the example."""
+    before, _, rest = operation.path.partition("{")
+    return example.path.removeprefix(before).removesuffix(rest.partition("}")[2])
 
 
 def _python_value(value: Any) -> str:
@@ -173,8 +179,7 @@ def javascript(operation: Operation, example: Example) -> str:
 
 def _javascript_call(operation: Operation, example: Example) -> str:
     if example.path and example.call:
-        name = example.path.rpartition("/")[2]
-        return f'const answer = await client.{example.call}("{name}");'
+        return f'const answer = await client.{example.call}("{_named(operation, example)}");'
     path = (example.path or operation.path).removeprefix("/v1")
     if not example.call and example.body is None:
         return f'const answer = await client.{operation.method}("{path}");'

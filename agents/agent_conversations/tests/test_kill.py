@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from agents.agent_conversations.tests.conftest import Talker, script, text_of
+from agents.tests.talker import Talker, script, text_of
 from inference.tests.customers import NUSD, new_customer
 from inference.tests.settled import wait_for
 from sandbox.pytest_whole import wait_until_whole

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agents.agent_conversations.tests.conftest import Talker, script
 from agents.client_tokens.tokens import ClientToken
 from agents.definitions.objects import agent_uuid
+from agents.tests.talker import Talker, script
 from tenants.keys.format import parse_key
 
 TURN = {"input": "Hello"}

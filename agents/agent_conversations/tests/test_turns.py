@@ -11,8 +11,8 @@ import pytest
 from agentflare.ids import uuid7
 from agentflare.partitions import tenant_key
 from agentflare.redis_store import get_redis
-from agents.agent_conversations.tests.conftest import Talker, script, text_of
 from agents.definitions.objects import agent_uuid
+from agents.tests.talker import Talker, script, text_of
 from agents.turns import services
 from tenants.registry.schemas import tenant_schema
 

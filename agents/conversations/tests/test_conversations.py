@@ -22,11 +22,6 @@ TEXT_FILE = "data:text/plain;base64,eA=="
 
 
 @pytest.fixture
-def cast(gateway: Any) -> Any:
-    return gateway.cast()
-
-
-@pytest.fixture
 def client(gateway: Any, cast: Any) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=gateway.base_url, api_key=cast.key, max_retries=0) as client:
         yield client

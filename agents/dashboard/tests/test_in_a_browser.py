@@ -1,17 +1,11 @@
 """The pages of agents in a real Chromium, against the running product."""
 
-import json
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from agents.agent_conversations.tests.conftest import Talker
 from agents.agent_conversations.tests.test_turns import WEATHER
-
-
-def script(**directive: Any) -> str:
-    return f"[[sandbox {json.dumps(directive)}]]"
+from agents.tests.talker import Talker, script
 
 
 def start(gateway: Any, visit: Any, path: str = "") -> tuple[Any, Page]:
@@ -70,11 +64,6 @@ def test_an_agent_is_made_talked_to_and_looked_at(gateway: Any, any_visit: Any) 
     page.goto(f"{gateway.url}/t/{cast.tenant.slug}/agents/")
     expect(page.get_by_role("table")).to_contain_text("Ana")
     any_visit.expect_good_page()
-
-
-@pytest.fixture
-def talker(gateway: Any) -> Talker:
-    return Talker(gateway.base_url, "")
 
 
 def agent_of(gateway: Any, visit: Any, **params: Any) -> tuple[Page, str, Talker]:

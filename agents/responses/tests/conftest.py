@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,16 +6,6 @@ import pytest
 
 
 @pytest.fixture
-def cast(gateway: Any) -> Any:
-    return gateway.cast()
-
-
-@pytest.fixture
 def client(gateway: Any, cast: Any) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=gateway.base_url, api_key=cast.key, max_retries=0) as client:
         yield client
-
-
-def script(**directive: Any) -> str:
-    """A text that tells the stand-in what to answer."""
-    return f"[[sandbox {json.dumps(directive)}]]"

@@ -8,7 +8,7 @@ import requests
 from pydantic import BaseModel
 
 from agents.conversations.models import Conversation, Item
-from agents.responses.tests.conftest import script
+from agents.tests.talker import script
 from agents.turns.models import Turn
 from tenants.registry.schemas import tenant_schema
 

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from agents.agent_conversations.tests.conftest import Talker
-
 
 class Client:
     """A WebSocket client that speaks JSON."""
@@ -27,16 +25,6 @@ class Client:
         while seen[-1]["type"] not in kinds:
             seen.append(self.receive())
         return seen
-
-
-@pytest.fixture
-def cast(gateway: Any) -> Any:
-    return gateway.cast()
-
-
-@pytest.fixture
-def talker(gateway: Any, cast: Any) -> Talker:
-    return Talker(gateway.base_url, cast.key)
 
 
 @pytest.fixture

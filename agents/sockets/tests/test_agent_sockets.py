@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from agents.agent_conversations.tests.conftest import Talker, script, text_of
 from agents.agent_conversations.tests.test_turns import ASKS_WEATHER, WEATHER
 from agents.client_tokens.tokens import PREFIX
 from agents.sockets.tests.conftest import Client
+from agents.tests.talker import Talker, script, text_of
 from tenants.keys.services import revoke_api_key
 from tenants.registry.services import suspend_tenant
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import openai
 
-from agents.agent_conversations.tests.conftest import script
 from agents.responses.tests.test_responses import WEATHER
+from agents.tests.talker import script
 
 MODEL = "qwen-3-30b"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from agents.agent_conversations.tests.conftest import Talker, script
+from agents.tests.talker import Talker, script
 from agents.tools.http_tool import MAX_RESULT_BYTES, HttpTool
 from agents.tools.mcp import McpError, McpServer
 from agents.tools.tests.servers import mcp_answer, serving
@@ -27,16 +27,6 @@ CALL = {"call_id": "call_1", "name": "f", "arguments": '{"q": 1}'}
 def reachable(settings: Any) -> None:
     settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
     settings.SANDBOX = True
-
-
-@pytest.fixture
-def cast(gateway: Any) -> Any:
-    return gateway.cast()
-
-
-@pytest.fixture
-def talker(gateway: Any, cast: Any) -> Talker:
-    return Talker(gateway.base_url, cast.key)
 
 
 def http_tool(url: str, **fields: Any) -> HttpTool:

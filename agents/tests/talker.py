@@ -1,9 +1,10 @@
+"""Who talks to agents over HTTP, and what the stand-in is told to answer."""
+
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import requests
 
 
@@ -58,13 +59,3 @@ def script(**directive: Any) -> str:
 
 def text_of(events: list[Any]) -> str:
     return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
-
-
-@pytest.fixture
-def cast(gateway: Any) -> Any:
-    return gateway.cast()
-
-
-@pytest.fixture
-def talker(gateway: Any, cast: Any) -> Talker:
-    return Talker(gateway.base_url, cast.key)
