@@ -133,6 +133,8 @@ API_REFERENCE = [
     "agents.reference.agents",
     "agents.conversations.reference",
 ]
+# What a workspace's export has of apps that `billing` does not know.
+EXPORT_PARTS = ["agents.export.parts"]
 ROOT_URLCONF = "agentflare.urls"
 WSGI_APPLICATION = "agentflare.wsgi.application"
 WEBSOCKETS = "agents.sockets.entrance.serve"
@@ -421,6 +423,8 @@ TURN_EVENTS_S = 15 * 60
 TURN_MOST_S = 6 * 60 * 60
 # How long responses are kept that no conversation was named for.
 RESPONSE_KEEP_DAYS = env.integer("RESPONSE_KEEP_DAYS", 30)
+# What a workspace keeps of conversations and responses, at most.
+STORED_BYTES_MOST = env.integer("CONVERSATION_STORAGE_MB", 10 * 1024) * 1024 * 1024
 # How long a captured call is remembered, to capture it only once.
 CAPTURE_MEMORY_S = 900
 # Captures of this last while are sent again after Redis has restarted: with

@@ -15,6 +15,8 @@ class Conversation(models.Model):
     agent: whose it is, talked to by end_user; none of both: of OpenAI's API. summary: of what
     stands before summary_until.
 
+    size_bytes: of it and its items (storage.py).
+
     is_hidden: of a response that was stored without a conversation: nobody lists it, and it ends
     with the last of its responses. active_turn: the one that has it for itself.
     """
@@ -31,6 +33,7 @@ class Conversation(models.Model):
     active_turn = models.UUIDField(null=True)
     summary = models.TextField(blank=True, default="", db_default="")
     summary_until = models.BigIntegerField(default=0, db_default=0)
+    size_bytes = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [

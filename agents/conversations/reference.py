@@ -13,6 +13,7 @@ from agents.reference.answers import (
     ConversationItem,
     ConversationItemList,
 )
+from agents.reference.refusals import STORAGE_FULL
 from inference.reference.groups.common import (
     AFTER,
     JSON,
@@ -54,7 +55,7 @@ OPERATIONS = (
         description="Needs a key with the scope `agents`, as all of these do.",
         bodies={JSON: Body(ConversationParams)},
         answers={JSON: Content((Conversation,))},
-        refusals=(*_WRITES, UNSUPPORTED_PARAM, *WITH_SCOPE),
+        refusals=(*_WRITES, UNSUPPORTED_PARAM, STORAGE_FULL, *WITH_SCOPE),
         examples=(
             Example(
                 "With a first message",
@@ -115,7 +116,7 @@ OPERATIONS = (
         parameters=(_ID,),
         bodies={JSON: Body(ConversationForkParams)},
         answers={JSON: Content((Conversation,))},
-        refusals=(NO_SUCH_CONVERSATION, NO_SUCH_ITEM, *_WRITES, *WITH_SCOPE),
+        refusals=(NO_SUCH_CONVERSATION, NO_SUCH_ITEM, STORAGE_FULL, *_WRITES, *WITH_SCOPE),
         examples=(Example("All of it", body={}, path=f"{_ROOT}/{_EXAMPLE}/fork"),),
     ),
     Operation(
@@ -146,7 +147,7 @@ OPERATIONS = (
         parameters=(_ID,),
         bodies={JSON: Body(ConversationItemsParams)},
         answers={JSON: Content((ConversationItemList,))},
-        refusals=(NO_SUCH_CONVERSATION, *_WRITES, UNSUPPORTED_PARAM, *WITH_SCOPE),
+        refusals=(NO_SUCH_CONVERSATION, *_WRITES, UNSUPPORTED_PARAM, STORAGE_FULL, *WITH_SCOPE),
         examples=(
             Example("A message", body={"items": [_MESSAGE]}, path=f"{_ROOT}/{_EXAMPLE}/items"),
         ),

@@ -11,6 +11,7 @@ from agentflare.errors import InvalidRequestError
 from agentflare.ids import uuid7
 from agents.conversations.items import MAX_ITEM_BYTES
 from agents.conversations.models import Conversation, Item
+from agents.conversations.storage import ROW_BYTES, delete_items, require_room, size_of
 
 
 @transaction.atomic
@@ -22,9 +23,15 @@ def create_conversation(
     end_user: str = "",
     title: str = "",
 ) -> Conversation:
-    """items: as their params tell them. Raises InvalidRequestError for one that is too large."""
+    """items: as their params tell them. Raises InvalidRequestError for one that is too large, or
+    StorageFullError."""
+    require_room(ROW_BYTES)
     conversation = Conversation.objects.create(
-        metadata=dict(metadata), agent_id=agent_id, end_user=end_user, title=title
+        metadata=dict(metadata),
+        agent_id=agent_id,
+        end_user=end_user,
+        title=title,
+        size_bytes=ROW_BYTES,
     )
     if items:
         add_items(conversation.pk, items)
@@ -42,10 +49,13 @@ def add_items(
     """At the end, in their order, nobody's in between.
 
     turn_id: the turn that they come with. ids: of its answer, which clients know already; without
-    any they are its input. Raises Conversation.DoesNotExist, or InvalidRequestError for an item
-    that is too large.
+    any they are its input. Raises Conversation.DoesNotExist, InvalidRequestError for an item
+    that is too large, or StorageFullError for input.
     """
     bodies = [_body(number, item) for number, item in enumerate(items)]
+    size = size_of(bodies)
+    if not ids:
+        require_room(size)
     # Whoever else writes waits here.
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     first = conversation.next_position
@@ -63,7 +73,8 @@ def add_items(
         for number, (item, body) in enumerate(zip(items, bodies, strict=True))
     )
     conversation.next_position = first + len(rows)
-    conversation.save(update_fields=["next_position"])
+    conversation.size_bytes += size
+    conversation.save(update_fields=["next_position", "size_bytes"])
     return rows
 
 
@@ -74,10 +85,12 @@ def delete_conversation(conversation_id: UUID) -> None:
     conversation.delete()
 
 
-def delete_item(conversation_id: UUID, item_id: UUID) -> bool:
+@transaction.atomic
+def delete_item(conversation: Conversation, item_id: UUID) -> bool:
     """Whether it was there. The others keep their positions."""
-    count, _ = Item.objects.filter(conversation=conversation_id, pk=item_id).delete()
-    return bool(count)
+    return bool(
+        delete_items(conversation, Item.objects.filter(conversation=conversation, pk=item_id))
+    )
 
 
 def set_metadata(conversation_id: UUID, metadata: Mapping[str, str]) -> Conversation:
@@ -108,9 +121,11 @@ def fork(
 ) -> Conversation:
     """Another conversation with the same items, up to and with one of them, or before a position.
 
-    metadata: None: that of the first. Raises Conversation.DoesNotExist or Item.DoesNotExist.
+    metadata: None: that of the first. Raises Conversation.DoesNotExist, Item.DoesNotExist or
+    StorageFullError.
     """
     source = Conversation.objects.select_for_update().get(pk=conversation_id)
+    require_room(source.size_bytes)
     end = source.next_position if end_position is None else end_position
     if until is not None:
         end = Item.objects.get(conversation=source, pk=until).position + 1
@@ -125,6 +140,8 @@ def fork(
     )
     with connection.cursor() as cursor:
         cursor.execute(_COPY, {"source": source.pk, "copy": copy.pk, "end": end})
+        cursor.execute(_SIZE, {"copy": copy.pk, "row": ROW_BYTES})
+    copy.refresh_from_db(fields=["size_bytes"])
     return copy
 
 
@@ -133,6 +150,14 @@ INSERT INTO conversations_item (id, conversation_id, position, type, body, creat
 SELECT gen_random_uuid(), %(copy)s, position, type, body, created_at
   FROM conversations_item
  WHERE conversation_id = %(source)s AND position < %(end)s AND NOT is_replaced
+"""
+_SIZE = """
+UPDATE conversations_conversation
+   SET size_bytes = %(row)s + (
+           SELECT coalesce(sum(octet_length(body) + %(row)s), 0)
+             FROM conversations_item WHERE conversation_id = %(copy)s
+       )
+ WHERE id = %(copy)s
 """
 
 

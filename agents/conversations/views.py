@@ -119,7 +119,7 @@ class ItemView(ConversationsView):
         """Answers the conversation, as OpenAI does."""
         with tenant_schema(caller(request).tenant_code):
             found = Conversation.objects.get(pk=_conversation_uuid(conversation_id))
-            if not services.delete_item(found.pk, require_item_uuid(item_id)):
+            if not services.delete_item(found, require_item_uuid(item_id)):
                 raise Item.DoesNotExist
         return JsonResponse(conversation_object(found))
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from agentflare.errors import GatewayError
 from agents.conversations.models import Conversation
 from agents.conversations.objects import uuid_of
+from agents.conversations.storage import stored_bytes
 from agents.dashboard import selectors
 from agents.dashboard.forms import AgentForm, initial_of
 from agents.definitions import services
@@ -35,7 +36,8 @@ _page = workspace_page(Permission.USE_AGENTS)
 @_page
 def agent_list(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     rows = [(told_id(row.agent.pk), row) for row in selectors.agent_rows()]
-    return render(request, "agents/list.html", {"rows": rows})
+    told = {"stored": stored_bytes(), "stored_most": settings.STORED_BYTES_MOST}
+    return render(request, "agents/list.html", {"rows": rows, **told})
 
 
 @never_cache

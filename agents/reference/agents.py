@@ -33,6 +33,7 @@ from agents.reference.refusals import (
     NOT_LAST,
     NOT_WAITING,
     STILL_RUNS,
+    STORAGE_FULL,
     TOO_MANY_AGENTS,
     TURN_TIMEOUT,
     TURNS,
@@ -230,7 +231,14 @@ OPERATIONS = (
         parameters=_OF_AGENT,
         bodies={JSON: Body(AgentConversationParams)},
         answers={JSON: Content((AgentConversationObject,))},
-        refusals=(NO_SUCH_AGENT, NOT_FOR_TOKENS, UNSUPPORTED_PARAM, *_WRITES, *WITH_SCOPE),
+        refusals=(
+            NO_SUCH_AGENT,
+            NOT_FOR_TOKENS,
+            UNSUPPORTED_PARAM,
+            STORAGE_FULL,
+            *_WRITES,
+            *WITH_SCOPE,
+        ),
         examples=(Example("A user's", body={"end_user": "u1"}, path=_path(_CONVERSATIONS)),),
     ),
     Operation(
@@ -297,7 +305,14 @@ OPERATIONS = (
         parameters=_OF_CONVERSATION,
         bodies={JSON: Body(ConversationForkParams)},
         answers={JSON: Content((AgentConversationObject,))},
-        refusals=(NO_SUCH_AGENT, NO_SUCH_CONVERSATION, NO_SUCH_ITEM, *_WRITES, *WITH_SCOPE),
+        refusals=(
+            NO_SUCH_AGENT,
+            NO_SUCH_CONVERSATION,
+            NO_SUCH_ITEM,
+            STORAGE_FULL,
+            *_WRITES,
+            *WITH_SCOPE,
+        ),
         examples=(Example("All of it", body={}, path=_path(f"{_CONVERSATION}/fork")),),
     ),
     Operation(
@@ -341,7 +356,14 @@ OPERATIONS = (
         parameters=_OF_CONVERSATION,
         bodies={JSON: Body(MessagesParams)},
         answers={JSON: Content((ConversationItemList,))},
-        refusals=(NO_SUCH_AGENT, NO_SUCH_CONVERSATION, UNSUPPORTED_PARAM, *_WRITES, *WITH_SCOPE),
+        refusals=(
+            NO_SUCH_AGENT,
+            NO_SUCH_CONVERSATION,
+            UNSUPPORTED_PARAM,
+            STORAGE_FULL,
+            *_WRITES,
+            *WITH_SCOPE,
+        ),
         examples=(
             Example(
                 "One",

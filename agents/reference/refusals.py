@@ -4,6 +4,7 @@ from uuid import UUID
 
 from agentflare import errors
 from agents.agent_conversations.turns import TurnNotWaitingError, TurnStillRunsError
+from agents.conversations.storage import StorageFullError
 from agents.definitions.models import Agent
 from agents.tools.opening import ToolServerError
 from agents.turns.budget import AgentBudgetError
@@ -37,6 +38,7 @@ NOT_FOR_TOKENS = errors.NotFoundError(
 TOO_MANY_AGENTS = errors.InvalidRequestError(
     "A workspace has at most 1000 agents. Delete one that nobody uses.", code="too_many_agents"
 )
+STORAGE_FULL = StorageFullError(10 * 1024**3)
 LOCKED = ConversationLockedError(UUID(int=0))
 NOT_WAITING = TurnNotWaitingError("completed")
 STILL_RUNS = TurnStillRunsError()
@@ -57,6 +59,7 @@ WHEN.update(
         PREVIOUS_NOT_FINISHED: "The response to be followed is still being made.",
         NOT_FOR_TOKENS: "Only an API key may do this.",
         TOO_MANY_AGENTS: "The workspace has as many agents as it may have.",
+        STORAGE_FULL: "The workspace keeps as much of conversations and responses as it may.",
         LOCKED: "Another turn is under way in this conversation: retry when it has ended.",
         NOT_WAITING: "The turn does not wait for results of tools.",
         STILL_RUNS: "The turn has not ended: cancel it first.",
@@ -75,6 +78,7 @@ TURNS = tuple(
             JSON_NOT_MET,
             NO_SUCH_AGENT,
             LOCKED,
+            STORAGE_FULL,
             TOOL_SERVER,
             AGENT_BUDGET,
         )

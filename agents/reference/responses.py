@@ -13,6 +13,7 @@ from agents.reference.refusals import (
     NO_SUCH_PREVIOUS,
     NO_SUCH_RESPONSE,
     PREVIOUS_NOT_FINISHED,
+    STORAGE_FULL,
 )
 from agents.responses.params import ResponseParams
 from inference.reference.groups.common import (
@@ -76,6 +77,7 @@ OPERATIONS = (
             NO_SUCH_PREVIOUS,
             PREVIOUS_NOT_FINISHED,
             LOCKED,
+            STORAGE_FULL,
         ),
         examples=(
             Example(

@@ -19,6 +19,7 @@ from agentflare.errors import GatewayError
 from agents.conversations import services as conversations
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import item_uuid
+from agents.conversations.storage import ROW_BYTES, delete_items
 from agents.turns import budget
 from agents.turns.models import RUNNING, Turn
 from agents.turns.state import TurnState
@@ -116,7 +117,7 @@ def _place_of(new: NewTurn) -> Conversation:
     if new.conversation_id is not None:
         return Conversation.objects.select_for_update().get(pk=new.conversation_id)
     if new.previous is None:
-        return Conversation.objects.create(is_hidden=True)
+        return Conversation.objects.create(is_hidden=True, size_bytes=ROW_BYTES)
     previous = Turn.objects.get(pk=new.previous)
     conversation = Conversation.objects.select_for_update().get(pk=previous.conversation_id)
     is_last = conversation.next_position == previous.end_position
@@ -145,9 +146,10 @@ def withdraw(turn_id: UUID) -> None:
     if turn is None:
         return
     conversation = _locked_conversation(turn)
-    Item.objects.filter(
+    items = Item.objects.filter(
         conversation=conversation, turn_id=turn_id, position__gte=turn.first_position
-    ).delete()
+    )
+    delete_items(conversation, items)
     if turn.agent_id and turn.previous:
         replaced = Item.objects.filter(conversation=conversation, turn_id=turn.previous)
         replaced.update(is_replaced=False)
@@ -202,7 +204,7 @@ def suspend_again(turn_id: UUID, *, results: int) -> None:
     turn = _active(turn_id)
     added = Item.objects.filter(conversation=turn.conversation_id, turn_id=turn_id)
     newest = added.order_by("-position").values_list("pk", flat=True)[:results]
-    Item.objects.filter(pk__in=list(newest)).delete()
+    delete_items(turn.conversation, Item.objects.filter(pk__in=list(newest)))
     turn.status = Turn.Status.REQUIRES_ACTION
     turn.steps = orjson.dumps(orjson.loads(turn.steps)[:-1]).decode()
     turn.save()

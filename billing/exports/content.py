@@ -9,8 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from typing import Any
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Max, Min
+from django.utils.module_loading import import_string
 
 from agentflare.csv_cells import plain_cell
 from billing.account.records import FORMATS
@@ -39,21 +41,23 @@ ledger.csv       every movement of money, in nano-dollars (1,000,000,000 are a d
 usage_days.csv   sums by UTC day, key and AI model
 usage/           single calls by month
 archive/         single calls that were archived: gzip, a JSON object a line
-"""
+{more}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of the export, piece by piece."""
+    """A file of the export, piece by piece. about: its line in the README."""
 
     name: str
     pieces: Callable[[], Iterator[bytes]]
+    about: str = ""
 
 
 def parts_of(tenant: Tenant) -> list[Part]:
     """All of them, in the order in which they are written."""
+    more = [part for name in settings.EXPORT_PARTS for part in import_string(name)()]
     return [
-        Part("README.txt", lambda: iter([_readme(tenant)])),
+        Part("README.txt", lambda: iter([_readme(tenant, more)])),
         Part("workspace.json", lambda: iter([_json(_workspace(tenant))])),
         Part("api_keys.json", lambda: iter([_json(_keys())])),
         Part("audit.csv", _audit),
@@ -64,11 +68,16 @@ def parts_of(tenant: Tenant) -> list[Part]:
             Part(f"archive/{archive.file.rpartition('/')[2]}", _archived(archive.file))
             for archive in UsageArchive.objects.exclude(done_at=None).order_by("month", "part")
         ),
+        *more,
     ]
 
 
-def _readme(tenant: Tenant) -> bytes:
-    return _README.format(name=tenant.name, now=f"{datetime.now(UTC):%Y-%m-%d %H:%M}").encode()
+def _readme(tenant: Tenant, more: list[Part]) -> bytes:
+    return _README.format(
+        name=tenant.name,
+        now=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        more="".join(f"{part.name:16} {part.about}\n" for part in more),
+    ).encode()
 
 
 def _workspace(tenant: Tenant) -> dict[str, Any]:
