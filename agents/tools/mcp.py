@@ -5,6 +5,7 @@ As specified in revision 2025-06-18: JSON-RPC by POST, answered as JSON or as se
 tools is asked for.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,11 +13,12 @@ from typing import Any
 
 import orjson
 
+from agents.tools import mcp_listings
 from agents.tools.http_tool import Result, post
 from agents.tools.toolbox import declared
 
 PROTOCOL = "2025-06-18"
-_MAX_TOOLS, _MAX_PAGES = 128, 10
+_MAX_TOOLS, _MAX_LISTED, _MAX_PAGES = 128, 1_000, 10
 # A model's name for a tool of a server.
 _MAX_NAME = 64
 
@@ -34,41 +36,62 @@ class McpServer:
     _session: str = ""
     _version: str = ""
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
+    _beginning: threading.Lock = field(default_factory=threading.Lock)
 
     def tools(self, allowed: list[str] | None) -> list["McpTool"]:
-        """Raises McpError."""
-        self._initialize()
-        found: list[McpTool] = []
-        cursor: str | None = None
-        for _ in range(_MAX_PAGES):
-            page = self._ask("tools/list", {"cursor": cursor} if cursor else {})
-            for told in page.get("tools") or []:
-                if isinstance(told, dict) and (allowed is None or told.get("name") in allowed):
-                    found.append(McpTool.of(self, told))
-            cursor = page.get("nextCursor")
-            if not isinstance(cursor, str) or not cursor or len(found) >= _MAX_TOOLS:
-                break
-        return found[:_MAX_TOOLS]
+        """As the server told them within the last minute. Raises McpError."""
+        listing = mcp_listings.remembered(self._key)
+        if listing is None:
+            listing = self._list()
+            mcp_listings.remember(self._key, listing)
+        wanted = [told for told in listing if allowed is None or told.get("name") in allowed]
+        return [McpTool.of(self, told) for told in wanted[:_MAX_TOOLS]]
 
     def call(self, name: str, arguments: Any) -> str:
         """Raises McpError."""
-        result = self._ask("tools/call", {"name": name, "arguments": arguments})
+        try:
+            self._initialize()
+            result = self._ask("tools/call", {"name": name, "arguments": arguments})
+        except McpError:
+            # Perhaps it has other tools by now.
+            mcp_listings.forget(self._key)
+            raise
         text = "\n".join(_text(part) for part in result.get("content") or [])
         if not text and "structuredContent" in result:
             text = orjson.dumps(result["structuredContent"]).decode()
         return f"Error: {text}" if result.get("isError") else text
 
+    @property
+    def _key(self) -> mcp_listings.Key:
+        return self.url, tuple(sorted(self.headers.items()))
+
+    def _list(self) -> list[dict[str, Any]]:
+        self._initialize()
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        for _ in range(_MAX_PAGES):
+            page = self._ask("tools/list", {"cursor": cursor} if cursor else {})
+            found += [told for told in page.get("tools") or [] if isinstance(told, dict)]
+            cursor = page.get("nextCursor")
+            if not isinstance(cursor, str) or not cursor or len(found) >= _MAX_LISTED:
+                break
+        return found
+
     def _initialize(self) -> None:
-        result = self._ask(
-            "initialize",
-            {
-                "protocolVersion": PROTOCOL,
-                "capabilities": {},
-                "clientInfo": {"name": "agentflare", "version": "1"},
-            },
-        )
-        self._version = str(result.get("protocolVersion") or PROTOCOL)
-        self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        """Once, before anything else is asked."""
+        with self._beginning:
+            if self._version:
+                return
+            result = self._ask(
+                "initialize",
+                {
+                    "protocolVersion": PROTOCOL,
+                    "capabilities": {},
+                    "clientInfo": {"name": "agentflare", "version": "1"},
+                },
+            )
+            self._version = str(result.get("protocolVersion") or PROTOCOL)
+            self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         number = next(self._ids)

@@ -96,6 +96,42 @@ def test_an_mcp_server_tells_its_tools_and_runs_them(as_events: bool) -> None:
 
 
 @pytest.mark.usefixtures("reachable")
+def test_an_mcp_server_is_asked_for_its_tools_once_in_a_minute() -> None:
+    fails = False
+
+    def call(name: str, _: Any) -> dict[str, Any]:
+        if fails:
+            raise ConnectionError
+        return {"content": [{"type": "text", "text": name}]}
+
+    def asked() -> list[str]:
+        return [json.loads(body)["method"] for _, body in server.asked]
+
+    listed = ["initialize", "notifications/initialized", "tools/list", "tools/list"]
+    with serving(mcp_answer([SEARCH, READ], call, as_events=False)) as server:
+        McpServer("files", server.url, {"X-Key": "k"}, 2).tools(None)
+        assert asked() == listed
+        server.asked.clear()
+
+        (tool, *_) = McpServer("kb", server.url, {"X-Key": "k"}, 2).tools(None)
+        assert tool.name == "kb_search"
+        assert asked() == []
+        # Only now it is greeted, once for all calls.
+        assert [tool.run({"arguments": "{}"}) for _ in range(2)] == ["search", "search"]
+        assert asked() == [*listed[:2], "tools/call", "tools/call"]
+        server.asked.clear()
+
+        McpServer("files", server.url, {"X-Key": "other"}, 2).tools(None)
+        assert asked() == listed
+        server.asked.clear()
+        fails = True
+        assert tool.run({"arguments": "{}"}).startswith("Error: ")
+        server.asked.clear()
+        McpServer("files", server.url, {"X-Key": "k"}, 2).tools(None)
+        assert asked() == listed
+
+
+@pytest.mark.usefixtures("reachable")
 def test_an_mcp_servers_faults_are_told() -> None:
     def fails(_: str, __: Any) -> dict[str, Any]:
         return {"isError": True, "content": [{"type": "text", "text": "no such file"}]}
