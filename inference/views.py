@@ -94,6 +94,10 @@ class Run(Protocol):
     def headers(self) -> dict[str, str]: ...
 
 
+# Proxies (nginx) would gather the chunks otherwise.
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
 class RunStream(StreamingHttpResponse):
     """A run, started here, as it comes.
 
@@ -117,12 +121,7 @@ class RunStream(StreamingHttpResponse):
         super().__init__(
             self._chunks(),
             content_type=content_type,
-            headers={
-                **run.headers(),
-                "Cache-Control": "no-cache, no-transform",
-                # Proxies (nginx) would gather the chunks otherwise.
-                "X-Accel-Buffering": "no",
-            },
+            headers={**run.headers(), **STREAM_HEADERS},
         )
 
     def _chunks(self) -> Iterator[bytes]:

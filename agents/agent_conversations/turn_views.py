@@ -29,7 +29,7 @@ from agents.turns.reading import entries_of, follow_turn
 from agents.turns.selectors import state_of, states_of
 from billing.account.queries import invalid, page_size
 from inference.idempotency.views import InferenceView
-from inference.views import cache_ttl_s, caller, request_id, shrinks_to_fit
+from inference.views import STREAM_HEADERS, cache_ttl_s, caller, request_id, shrinks_to_fit
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
@@ -132,11 +132,7 @@ def event_stream(
     return StreamingHttpResponse(
         events,
         content_type="text/event-stream; charset=utf-8",
-        headers={
-            **(headers or {}),
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-        },
+        headers={**(headers or {}), **STREAM_HEADERS},
     )
 
 

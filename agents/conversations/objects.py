@@ -1,5 +1,6 @@
 """What clients read, and the ids by which they ask."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,11 @@ def conversation_object(conversation: Conversation) -> dict[str, Any]:
 
 def item_object(item: Item) -> dict[str, Any]:
     return {"id": item_id(item), **item.content}
+
+
+def without_id(item: Mapping[str, Any]) -> dict[str, Any]:
+    """As an item is kept."""
+    return {name: value for name, value in item.items() if name != "id"}
 
 
 def item_id(item: Item) -> str:

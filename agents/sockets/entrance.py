@@ -56,8 +56,8 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
     try:
         session.run()
     except SocketClosedError:
-        pass
-    except Exception:
+        pass  # the client's good right
+    except Exception:  # nobody above could tell the client
         logger.exception("A WebSocket broke")
         session.connection.close(1011, "a fault of ours")
     finally:

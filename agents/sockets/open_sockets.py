@@ -97,7 +97,7 @@ def _look_out() -> None:
             if worker is not None and not worker.alive:
                 close_all(Code.GOING_AWAY, "this server ends")
             look()
-        except Exception:
+        except Exception:  # a thread that must go on
             logger.exception("Open WebSockets cannot be looked at")
         time.sleep(_LOOK_S)
 

@@ -8,7 +8,6 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from agentflare.api import invalid_params
 from agentflare.errors import GatewayError, InvalidRequestError
 from agentflare.ids import uuid7
+from agents.conversations.objects import without_id
 from agents.responses.create import Remembered, begin_response, call_for
 from agents.responses.params import ResponseParams
 from agents.sockets.codes import Code
@@ -131,14 +131,10 @@ class ResponseSession:
             run.close()
         if not params.is_stored:
             items = [*run.before, *run.items, *run.state.output]
-            self._remembered = Remembered(run.state.id, [_body(item) for item in items])
+            self._remembered = Remembered(run.state.id, [without_id(item) for item in items])
 
     def _refuse(self, error: GatewayError) -> None:
         self.connection.send(orjson.dumps(error_message(error)).decode())
-
-
-def _body(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if name != "id"}
 
 
 def _params(text: str) -> ResponseParams:

@@ -56,7 +56,7 @@ def _look_out() -> None:
             last_id = _look(last_id)
         except RedisDownError:
             pass  # they stand there until it is back
-        except Exception:
+        except Exception:  # a thread that must go on
             logger.exception("Orders to end turns cannot be read")
         time.sleep(_LOOK_S)
 
@@ -67,7 +67,7 @@ def _look(last_id: str) -> str:
         if on_cancel := _running.get(UUID(hex=fields["turn"])):
             try:
                 on_cancel()
-            except Exception:
+            except Exception:  # the others are ended all the same
                 logger.exception("Turn %s could not be ended", fields["turn"])
     return last_id
 

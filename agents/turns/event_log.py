@@ -139,7 +139,7 @@ class _Writer:
             except RedisDownError:
                 # They stay, in order, until it is back.
                 time.sleep(0.2)
-            except Exception:
+            except Exception:  # a thread that must go on
                 logger.exception("Events of turns cannot be written")
                 time.sleep(1)
             for log in logs:

@@ -89,7 +89,7 @@ def _keep() -> None:
                 give_back(tenant_code, turn_id)
         except RedisDownError:
             pass  # nobody can take them for dead either
-        except Exception:
+        except Exception:  # a thread that must go on
             logger.exception("The leases of turns cannot be renewed")
 
 

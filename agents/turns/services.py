@@ -18,7 +18,7 @@ from django.db import transaction
 from agentflare.errors import GatewayError
 from agents.conversations import services as conversations
 from agents.conversations.models import Conversation, Item
-from agents.conversations.objects import item_uuid
+from agents.conversations.objects import item_uuid, without_id
 from agents.conversations.storage import ROW_BYTES, delete_items
 from agents.turns import budget
 from agents.turns.models import RUNNING, Turn
@@ -311,7 +311,7 @@ def _active(turn_id: UUID) -> Turn:
 
 def _add_output(turn: Turn, items: Sequence[Mapping[str, Any]]) -> None:
     rows = conversations.add_items(
-        turn.conversation_id, [_body(item) for item in items], turn_id=turn.pk, ids=_ids(items)
+        turn.conversation_id, [without_id(item) for item in items], turn_id=turn.pk, ids=_ids(items)
     )
     if rows:
         turn.end_position = rows[-1].position + 1
@@ -337,10 +337,6 @@ def _write(turn: Turn, state: TurnState) -> None:
 def _delete_if_empty(conversation: Conversation) -> None:
     if conversation.is_hidden and not conversation.turns.exists():
         conversation.delete()
-
-
-def _body(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if name != "id"}
 
 
 def _ids(items: Sequence[Mapping[str, Any]]) -> list[UUID]:
