@@ -41,7 +41,7 @@ class RequestIdMiddleware:
         request_id = envelopes.request_id_of(request)
         logs.begin(request_id=request_id)
         is_told = not request.path_info.startswith(_NOT_TOLD)
-        span = _begin_span(request, request_id) if is_told else None
+        span = _begin_span(request, request_id) if is_told and tracing.is_active() else None
         response = self.get_response(request)
         response["x-request-id"] = request_id
         if stores := degraded.stores():

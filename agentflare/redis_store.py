@@ -92,9 +92,58 @@ class _GuardedPipeline(Pipeline):
             raise
 
 
+class _Pool(redis.BlockingConnectionPool):
+    """redis-py's looks at the socket before each use, and measures itself: more than half of what
+    a command takes here. A connection that was closed meanwhile shows at its first use; one that
+    may have an answer left in it was disconnected where that happened."""
+
+    pool: LifoQueue[Any]
+
+    def get_connection(self, *_: Any, **__: Any) -> Any:
+        """Raises ConnectionError."""
+        self._checkpid()
+        try:
+            connection = self.pool.get(timeout=self.timeout)
+        except Empty:
+            raise exceptions.ConnectionError("No connection available.") from None
+        try:
+            if connection is None:
+                connection = self.make_connection()  # type: ignore[no-untyped-call]
+            if not connection.is_connected:
+                connection.connect()
+        except BaseException:
+            self.pool.put_nowait(connection)
+            raise
+        return connection
+
+    def release(self, connection: Any) -> None:
+        self._checkpid()
+        if self.owns_connection(connection):
+            self.pool.put_nowait(connection)
+        else:
+            connection.disconnect()
+            self.pool.put_nowait(None)
+
+
 class _GuardedRedis(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        return _guarded(super().execute_command, *args, **options)
+        return _guarded(self._ask, *args, **options)
+
+    def _ask(self, *args: Any, **options: Any) -> Any:
+        """One command, there and back; what is out of the ordinary is redis-py's to handle."""
+        as_usual: Any = super().execute_command
+        if options or args[0] in self.response_callbacks:
+            return as_usual(*args, **options)
+        connection: Any = self.connection_pool.get_connection()
+        try:
+            connection.send_command(*args)
+            return connection.read_response()
+        except exceptions.ConnectionError:
+            connection.disconnect()
+        finally:
+            self.connection_pool.release(connection)
+        # The connection had been closed meanwhile, perhaps: again, and as often as `retry` says.
+        return as_usual(*args)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
         return _GuardedPipeline(
@@ -124,7 +173,7 @@ def get_redis() -> Any:
     idempotent by request id, and everything else is a read. One that was not answered in time
     is not: its caller has waited long enough.
     """
-    pool = redis.BlockingConnectionPool.from_url(
+    pool = _Pool.from_url(
         settings.REDIS_URL,
         max_connections=settings.REDIS_MAX_CONNECTIONS,
         # For a connection of ours to be free: a burst of calls waits, and is not refused.

@@ -21,6 +21,7 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 def is_on() -> bool:
+    """Whether the environment asks for traces."""
     env = os.environ
     has_collector = any(
         env.get(name)
@@ -35,6 +36,11 @@ def is_on() -> bool:
 
 _is_on = is_on()
 _tracers: dict[int, "Tracer"] = {}
+
+
+def is_active() -> bool:
+    """Whether it did so when this process began."""
+    return _is_on
 
 
 def span(

@@ -8,7 +8,10 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.core.cache import close_caches
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
@@ -59,8 +62,17 @@ def _api_path(path: str) -> str:
     return single if single.startswith("/v1/") else path
 
 
+def _without_idle_duties() -> None:
+    """Of Django's duties around each request one is left: at its end its connection goes back.
+    There are no saved queries, and the cache's connections are the process'."""
+    request_started.disconnect(reset_queries)
+    request_started.disconnect(close_old_connections)
+    request_finished.disconnect(close_caches)
+
+
 def make_application() -> Application:
     django.setup(set_prefix=False)
+    _without_idle_duties()
     pages = WSGIHandler()
     # A handler reads settings.MIDDLEWARE while it is made, and never again.
     everything, settings.MIDDLEWARE = settings.MIDDLEWARE, settings.API_MIDDLEWARE

@@ -1,7 +1,7 @@
 """How much may happen in a minute, at once, and for how much money. Values, no store is asked."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.validators import MinValueValidator
@@ -25,16 +25,16 @@ class Limits:
         return cls(*values)
 
     def as_list(self) -> list[int | None]:
-        return list(astuple(self))
+        return [self.requests_per_minute, self.tokens_per_minute, self.concurrent_calls]
 
     def or_else(self, other: "Limits") -> "Limits":
         """These, and the other's where there is none."""
-        pairs = zip(astuple(self), astuple(other), strict=True)
+        pairs = zip(self.as_list(), other.as_list(), strict=True)
         return Limits(*(other if own is None else own for own, other in pairs))
 
     def at_most(self, other: "Limits") -> "Limits":
         """Of each two the lower one."""
-        pairs = zip(astuple(self), astuple(other), strict=True)
+        pairs = zip(self.as_list(), other.as_list(), strict=True)
         return Limits(*(min((x for x in pair if x is not None), default=None) for pair in pairs))
 
     @property
@@ -43,7 +43,7 @@ class Limits:
         return self.requests_per_minute is not None or self.tokens_per_minute is not None
 
     def __bool__(self) -> bool:
-        return any(limit is not None for limit in astuple(self))
+        return any(limit is not None for limit in self.as_list())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class Budgets:
         return cls(*values)
 
     def as_list(self) -> list[int | None]:
-        return list(astuple(self))
+        return [self.day_nusd, self.month_nusd, self.life_nusd]
 
     def by_period(self) -> dict[str, int | None]:
         return {"day": self.day_nusd, "month": self.month_nusd, "life": self.life_nusd}
 
     def __bool__(self) -> bool:
-        return any(budget is not None for budget in astuple(self))
+        return any(budget is not None for budget in self.as_list())
 
 
 NO_LIMITS = Limits()

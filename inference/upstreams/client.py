@@ -12,12 +12,11 @@ import orjson
 import requests
 import urllib3.exceptions
 from django.conf import settings
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
 from agentflare import tracing
 from inference.upstreams import sse
 from inference.upstreams.accounts import Account, CallContext
+from inference.upstreams.adapter import UpstreamAdapter
 from inference.upstreams.failures import UpstreamCallError
 from inference.upstreams.privacy import without_secrets
 from inference.upstreams.providers import provider_of
@@ -197,17 +196,14 @@ def send(
     url = provider.url(account, upstream_model, call)
     request.url = url
     request.body = body
-    request.headers = CaseInsensitiveDict(
-        {
-            "Content-Type": content_type,
-            "Content-Length": str(len(body)),
-            "Accept-Encoding": "identity",
-            "User-Agent": "AgentFlare",
-            **tracing.headers(),
-            **provider.headers(account, context, url=url, body=body),
-        }
-    )
-    request.hooks = requests.hooks.default_hooks()
+    request.headers = {  # type: ignore[assignment]  # of names that are written only here
+        "Content-Type": content_type,
+        "Content-Length": str(len(body)),
+        "Accept-Encoding": "identity",
+        "User-Agent": "AgentFlare",
+        **tracing.headers(),
+        **provider.headers(account, context, url=url, body=body),
+    }
     timeout = (settings.UPSTREAM_CONNECT_TIMEOUT_S, settings.UPSTREAM_READ_TIMEOUT_S)
     # Headers that drip in keep to the time-out for silence, for ever.
     longest = gevent.Timeout(sum(timeout) + settings.UPSTREAM_READ_TIMEOUT_S)
@@ -263,9 +259,9 @@ def _label(value: str) -> str:
 
 
 @cache
-def _adapter() -> HTTPAdapter:
+def _adapter() -> UpstreamAdapter:
     """Sessions merge cookies, proxies and hooks into each request; none of that is wanted."""
-    return HTTPAdapter(pool_connections=16, pool_maxsize=2000, max_retries=0)
+    return UpstreamAdapter()
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
