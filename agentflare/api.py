@@ -1,6 +1,7 @@
 """What all endpoints below /v1 share: reading a body, answering JSON, answering errors."""
 
 import logging
+import re
 from typing import Any, TypeVar
 
 import orjson
@@ -21,6 +22,8 @@ Params = TypeVar("Params", bound=BaseModel)
 # No request that a model can take has more.
 MAX_VALUES = 100_000
 _LARGE_BYTES = 256 * 1024
+_PERHAPS_NO_NUMBER = re.compile(rb"[0-9]{19}|NaN|Infinity")
+_LONG_NUMBER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
 
 
 class JsonResponse(HttpResponse):
@@ -111,8 +114,13 @@ def read_params(
     UnsupportedMediaTypeError or BodyTooLargeError.
     """
     check_encoding(request)
-    body = request.body
+    return validated(model, request.body, max_values=max_values)
+
+
+def validated(model: type[Params], body: bytes, *, max_values: int = MAX_VALUES) -> Params:
+    """A JSON document as a model. Raises InvalidRequestError or UnknownParamError."""
     check_values(body, max_values)
+    check_numbers(body)
     try:
         if len(body) < _LARGE_BYTES:
             return model.model_validate_json(body)
@@ -130,10 +138,36 @@ def check_values(body: bytes, most: int, *, marks: tuple[bytes, ...] = (b",", b"
     if sum(map(body.count, marks)) < most:
         return
     # In texts they count for nothing.
-    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    has_too_many_texts = bare.count(b'"') > 2 * most
-    if has_too_many_texts or sum(map(b"".join(bare.split(b'"')[::2]).count, marks)) >= most:
+    quoted = _with_plain_quotes(body)
+    has_too_many_texts = quoted.count(b'"') > 2 * most
+    if has_too_many_texts or sum(map(_between_texts(quoted).count, marks)) >= most:
         raise errors.InvalidRequestError(f"The body holds more than {most} values.")
+
+
+def check_numbers(body: bytes) -> None:
+    """What can be read and not be written again: whole numbers beyond 64 bits, and none at all.
+
+    Raises InvalidRequestError.
+    """
+    if not _PERHAPS_NO_NUMBER.search(body):
+        return
+    bare = _between_texts(_with_plain_quotes(body))
+    if b"NaN" in bare or b"Infinity" in bare:
+        raise errors.InvalidRequestError("NaN and Infinity are no JSON.")
+    for found in _LONG_NUMBER.finditer(bare):
+        if not -(2**63) <= int(found[0][:40]) < 2**64:
+            raise errors.InvalidRequestError(
+                "A whole number in the body has more than 64 bits. Send it as a string."
+            )
+
+
+def _with_plain_quotes(body: bytes) -> bytes:
+    """Where each quotation mark begins or ends a text."""
+    return body.replace(rb"\\", b"").replace(rb"\"", b"")
+
+
+def _between_texts(quoted: bytes) -> bytes:
+    return b"".join(quoted.split(b'"')[::2])
 
 
 def check_encoding(request: HttpRequest) -> None:

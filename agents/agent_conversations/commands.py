@@ -26,6 +26,7 @@ def create_conversation(
     """The conversation, as it is told. A repeat makes another. Raises GatewayError."""
     items = params.items or []
     require_readable(items, param="items")
+    reach.require_own_words(items, param="items")
     reach.require_all_conversations()
     end_user = reach.token.end_user if reach.token else params.end_user
     with given_back(), tenant_schema(tenant_code):
@@ -44,6 +45,7 @@ def create_turn(asker: Asker, reach: Reach, conversation: str, params: TurnParam
     given = params.input
     items = [Message(role="user", content=given)] if isinstance(given, str) else given
     require_readable(list(items), param="input")
+    reach.require_own_words(items, param="input")
     with given_back(), tenant_schema(asker.record.tenant_code):
         found = reach.conversation(conversation)
     return begin_turn(

@@ -7,13 +7,13 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from agents.client_tokens.views import EndUser
 from agents.conversations.items import (
     MAX_ITEMS,
+    NO_NUL,
     FunctionCallOutput,
     InputItem,
     Metadata,
     OutputPart,
     Part,
 )
-from agents.definitions.params import NO_NUL
 from inference.numbers import WHOLE
 
 Title = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]

@@ -3,12 +3,14 @@
 Of everything else it is said that it is not there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from agentflare.errors import NotFoundError
+from agentflare.errors import InvalidRequestError, NotFoundError
 from agents.agent_conversations.objects import turn_uuid
 from agents.client_tokens.tokens import ClientToken
+from agents.conversations.items import InputItem, Message
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import uuid_of
 from agents.definitions.models import Agent
@@ -39,7 +41,9 @@ class Reach:
         """With its agent."""
         agent, number = self._agent_uuid(), uuid_of(given, "conv")
         rows = Conversation.objects.select_related("agent")
-        found = rows.filter(pk=number, agent=agent).first() if agent and number else None
+        found = None
+        if agent and number:
+            found = rows.filter(pk=number, agent=agent, is_hidden=False).first()
         if found is None or not self._may_read(found):
             self.agent()
             raise self._not_found("conversation", given)
@@ -51,7 +55,9 @@ class Reach:
         found = None
         if agent and of and number:
             rows = Turn.objects.select_related("conversation__agent")
-            found = rows.filter(pk=number, conversation=of, conversation__agent=agent).first()
+            found = rows.filter(
+                pk=number, agent=agent, conversation=of, conversation__agent=agent
+            ).first()
         if found is None or not self._may_read(found.conversation):
             self.conversation(conversation)
             raise self._not_found("turn", given)
@@ -62,6 +68,25 @@ class Reach:
             raise NotFoundError(
                 "This client token is for one conversation.", code="not_for_client_tokens"
             )
+
+    def require_own_words(self, items: Sequence[InputItem], *, param: str) -> None:
+        """Whoever has a client token speaks as a user: the instructions, what the agent has said
+        and what its tools have answered are the program's. Raises InvalidRequestError."""
+        if self.token is None:
+            return
+        for number, item in enumerate(items):
+            if not isinstance(item, Message):
+                raise InvalidRequestError(
+                    f"Invalid value for '{param}[{number}].type': a client token sends messages.",
+                    param=f"{param}[{number}].type",
+                    code="invalid_value",
+                )
+            if item.role != "user":
+                raise InvalidRequestError(
+                    f"Invalid value for '{param}[{number}].role': a client token speaks as 'user'.",
+                    param=f"{param}[{number}].role",
+                    code="invalid_value",
+                )
 
     def _agent_uuid(self) -> UUID | None:
         number = agent_uuid(self.agent_id)

@@ -15,7 +15,7 @@ def conversations_of(
     agent_id: UUID, *, client: ClientToken | None, end_user: str | None = None
 ) -> QuerySet[Conversation]:
     """Those that the caller may read, the newest first."""
-    rows = Conversation.objects.filter(agent=agent_id).order_by("-pk")
+    rows = Conversation.objects.filter(agent=agent_id, is_hidden=False).order_by("-pk")
     if client is not None:
         if client.conversation_id is not None:
             return rows.filter(pk=client.conversation_id)

@@ -21,6 +21,7 @@ from agents.agent_conversations.params import RetryParams, ToolOutputsParams, Tu
 from agents.agent_conversations.selectors import page
 from agents.agent_conversations.turns import Asker
 from agents.agent_conversations.views import AgentConversationsView, reach_of
+from agents.client_tokens.authentication import client_of
 from agents.conversations.objects import list_object
 from agents.turns import services
 from agents.turns.healing import heal_if_dead
@@ -41,6 +42,14 @@ class MakingView(AgentConversationsView, InferenceView):
 
     scope = Scope.AGENTS
 
+    def idempotency_space(self, request: Request) -> str:
+        """Each end user has keys of its own."""
+        token = client_of(request)
+        if token is None:
+            return ""
+        of = token.conversation_id.hex if token.conversation_id else ""
+        return f"{token.key.key_id}/{token.agent_id.hex}/{of}/{token.end_user}/"
+
 
 class TurnListView(MakingView):
     def get(self, request: Request, agent_id: str, conversation_id: str) -> JsonResponse:
@@ -52,7 +61,8 @@ class TurnListView(MakingView):
             raise invalid("after", "the id of a turn")
         with given_back(), tenant_schema(caller(request).tenant_code):
             found = reach_of(request, agent_id).conversation(conversation_id)
-            rows, has_more = page(Turn.objects.filter(conversation=found), after=after, limit=limit)
+            turns = Turn.objects.filter(conversation=found, agent=found.agent)
+            rows, has_more = page(turns, after=after, limit=limit)
             states = states_of(rows)
         data = [turn_object(state, row.asked) for state, row in zip(states, rows, strict=True)]
         return JsonResponse(list_object(data, has_more=has_more))

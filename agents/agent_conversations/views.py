@@ -21,6 +21,7 @@ from agents.agent_conversations.params import (
 from agents.agent_conversations.reach import Reach, as_not_found
 from agents.agent_conversations.selectors import conversations_of, costs_of, page
 from agents.client_tokens.authentication import ClientAuthentication, client_of
+from agents.client_tokens.views import MAX_END_USER
 from agents.conversations import services
 from agents.conversations.items import require_readable
 from agents.conversations.models import Conversation
@@ -29,7 +30,7 @@ from agents.conversations.pages import items_page, require_item_uuid
 from agents.conversations.params import ConversationForkParams
 from agents.conversations.selectors import items_of_conversation, page_of
 from agents.definitions.views import AgentsView
-from billing.account.queries import page_size
+from billing.account.queries import invalid, page_size
 from inference.views import caller
 from tenants.registry.schemas import tenant_schema
 
@@ -50,9 +51,12 @@ class AgentConversationListView(AgentConversationsView):
         query, client = request.query_params, client_of(request)
         limit = page_size(query, default=PAGE_SIZE, most=MAX_PAGE_SIZE)
         after = _after(query.get("after"), "conv")
+        end_user = query.get("end_user")
+        if end_user is not None and ("\0" in end_user or len(end_user) > MAX_END_USER):
+            raise invalid("end_user", "the id of one of your users")
         with given_back(), tenant_schema(caller(request).tenant_code):
             agent = reach_of(request, agent_id).agent()
-            found = conversations_of(agent.pk, client=client, end_user=query.get("end_user"))
+            found = conversations_of(agent.pk, client=client, end_user=end_user)
             rows, has_more = page(found, after=after, limit=limit)
             costs = costs_of(row.pk for row in rows)
         data = [agent_conversation_object(row, cost_nusd=costs.get(row.pk, 0)) for row in rows]
@@ -98,7 +102,9 @@ class AgentForkView(AgentConversationsView):
         params = read_params(request, ConversationForkParams)
         until = None if params.until is None else require_item_uuid(params.until)
         with given_back(), tenant_schema(caller(request).tenant_code):
-            found = reach_of(request, agent_id).conversation(conversation_id)
+            reach = reach_of(request, agent_id)
+            reach.require_all_conversations()
+            found = reach.conversation(conversation_id)
             copy = services.fork(found.pk, until=until, metadata=params.metadata)
         return JsonResponse(agent_conversation_object(copy, cost_nusd=0))
 
@@ -113,6 +119,7 @@ class MessageListView(AgentConversationsView):
     def post(self, request: Request, agent_id: str, conversation_id: str) -> JsonResponse:
         params = read_params(request, MessagesParams)
         require_readable(params.items, param="items")
+        reach_of(request, agent_id).require_own_words(params.items, param="items")
         with given_back(), tenant_schema(caller(request).tenant_code):
             found = reach_of(request, agent_id).conversation(conversation_id)
             rows = services.add_items(found.pk, [item.told() for item in params.items])

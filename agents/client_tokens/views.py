@@ -11,10 +11,9 @@ from agentflare.connections import given_back
 from agentflare.errors import InvalidRequestError
 from agentflare.ids import uuid7
 from agents.client_tokens.tokens import DEFAULT_S, MAX_S, MIN_S, ClientToken
-from agents.conversations.items import Part
+from agents.conversations.items import NO_NUL, Part
 from agents.conversations.models import Conversation
 from agents.conversations.objects import uuid_of
-from agents.definitions.params import NO_NUL
 from agents.definitions.views import AgentsView, find_agent
 from inference.numbers import WHOLE
 from inference.views import caller
@@ -22,7 +21,8 @@ from tenants.keys.format import KeyParts
 from tenants.keys.models import ApiKey
 from tenants.registry.schemas import tenant_schema
 
-EndUser = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
+MAX_END_USER = 64
+EndUser = Annotated[str, StringConstraints(min_length=1, max_length=MAX_END_USER, pattern=NO_NUL)]
 
 
 class ClientTokenParams(Part):

@@ -18,11 +18,11 @@ MAX_ITEM_BYTES = 4 * 1024 * 1024
 Status = Literal["in_progress", "completed", "incomplete"]
 # `metadata` of everything that has some.
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
-_NO_NUL = r"^[^\x00]*$"
+NO_NUL = r"^[^\x00]*$"
 Metadata = Annotated[
     dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=_NO_NUL)],
-        Annotated[str, StringConstraints(max_length=MAX_VALUE, pattern=_NO_NUL)],
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)],
+        Annotated[str, StringConstraints(max_length=MAX_VALUE, pattern=NO_NUL)],
     ],
     Field(max_length=MAX_PAIRS),
 ]

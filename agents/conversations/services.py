@@ -52,14 +52,15 @@ def add_items(
     any they are its input. Raises Conversation.DoesNotExist, InvalidRequestError for an item
     that is too large, or StorageFullError for input.
     """
-    bodies = [_body(number, item) for number, item in enumerate(items)]
+    is_output = bool(ids)
+    bodies = [orjson.dumps(item).decode() for item in items]
     size = size_of(bodies)
-    if not ids:
+    if not is_output:
+        _require_small(bodies)
         require_room(size)
     # Whoever else writes waits here.
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     first = conversation.next_position
-    is_output = bool(ids)
     rows = Item.objects.bulk_create(
         Item(
             id=ids[number] if is_output else uuid7(),
@@ -132,9 +133,8 @@ def fork(
     copy = Conversation.objects.create(
         metadata=source.metadata if metadata is None else dict(metadata),
         next_position=end,
-        agent_id=source.agent_id,
-        end_user=source.end_user,
-        title=source.title,
+        # One that is hidden is nobody's to list.
+        **({} if is_hidden else _whose(source)),
         is_hidden=is_hidden,
         forked_from=source.pk,
     )
@@ -143,6 +143,14 @@ def fork(
         cursor.execute(_SIZE, {"copy": copy.pk, "row": ROW_BYTES})
     copy.refresh_from_db(fields=["size_bytes"])
     return copy
+
+
+def _whose(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "agent_id": conversation.agent_id,
+        "end_user": conversation.end_user,
+        "title": conversation.title,
+    }
 
 
 _COPY = """
@@ -161,13 +169,13 @@ UPDATE conversations_conversation
 """
 
 
-def _body(number: int, item: Mapping[str, Any]) -> str:
-    body = orjson.dumps(item)
-    if len(body) > MAX_ITEM_BYTES:
-        raise InvalidRequestError(
-            f"Invalid value for 'items[{number}]': an item has at most {MAX_ITEM_BYTES} bytes as "
-            f"JSON, this one {len(body)}.",
-            param=f"items[{number}]",
-            code="string_above_max_length",
-        )
-    return body.decode()
+def _require_small(bodies: Sequence[str]) -> None:
+    for number, body in enumerate(bodies):
+        size = len(body.encode())
+        if size > MAX_ITEM_BYTES:
+            raise InvalidRequestError(
+                f"Invalid value for 'items[{number}]': an item has at most {MAX_ITEM_BYTES} bytes "
+                f"as JSON, this one {size}.",
+                param=f"items[{number}]",
+                code="string_above_max_length",
+            )

@@ -61,10 +61,16 @@ def require_room(size_bytes: int) -> None:
         raise StorageFullError(limit)
 
 
+def size_of_items(items: QuerySet[Item]) -> int:
+    """Of their texts, in bytes, without reading them."""
+    octets = Func(F("body"), function="octet_length")
+    total: int = items.annotate(octets=octets).aggregate(total=Sum("octets", default=0))["total"]
+    return total
+
+
 def delete_items(conversation: Conversation, items: QuerySet[Item]) -> int:
     """Some of its items. Returns how many there were."""
-    octets = Func(F("body"), function="octet_length")
-    size = items.annotate(octets=octets).aggregate(total=Sum("octets", default=0))["total"]
+    size = size_of_items(items)
     count, _ = items.delete()
     rows = Conversation.objects.filter(pk=conversation.pk)
     rows.update(size_bytes=F("size_bytes") - size - count * ROW_BYTES)

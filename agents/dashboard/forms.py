@@ -4,9 +4,9 @@ from typing import Any
 
 import orjson
 from django import forms
-from pydantic import ValidationError
 
-from agentflare.api import invalid_params
+from agentflare.api import check_numbers, validated
+from agentflare.errors import GatewayError
 from agents.definitions.models import MAX_MESSAGES, MAX_STEPS, TURN_TIMEOUT_S, Agent
 from agents.definitions.objects import agent_object
 from agents.definitions.params import AgentParams
@@ -50,7 +50,10 @@ class AgentForm(PlainForm):
     temperature = forms.FloatField(required=False, min_value=0, max_value=2)
     top_p = forms.FloatField(label="Top p", required=False, min_value=0, max_value=1)
     max_output_tokens = forms.IntegerField(
-        required=False, min_value=1, help_text="of one answer of the model"
+        required=False,
+        min_value=1,
+        max_value=2**31,
+        help_text="of one answer of the model",
     )
     reasoning_effort = forms.ChoiceField(
         required=False, choices=[(name, name or "model’s own") for name in EFFORTS]
@@ -104,9 +107,10 @@ class AgentForm(PlainForm):
         if self.errors:
             return given
         try:
-            self.params = AgentParams.model_validate_json(orjson.dumps(_body(given)))
-        except ValidationError as exc:
-            error = invalid_params(exc)
+            self.params = validated(AgentParams, orjson.dumps(_body(given)))
+        except orjson.JSONEncodeError:
+            self.add_error("tools", "Their JSON is nested too deeply.")
+        except GatewayError as error:
             param = error.param or ""
             field = _FIELDS.get(param, param.partition("[")[0].partition(".")[0])
             self.add_error(field if field in self.fields else None, error.message)
@@ -117,7 +121,10 @@ class AgentForm(PlainForm):
         if not text:
             return "[]"
         try:
+            check_numbers(text.encode())
             told = orjson.loads(text)
+        except GatewayError as error:
+            raise forms.ValidationError(error.message) from None
         except orjson.JSONDecodeError as exc:
             raise forms.ValidationError(f"This is no JSON: {exc}.") from None
         if not isinstance(told, list):

@@ -17,8 +17,8 @@ class Agent(models.Model):
     tool_secret: what requests to its tools are signed with, encrypted. max_messages: of its history
     that a model reads; max_steps: calls of a model in one turn. summary_model: what older history
     is summed up by; empty: it is left out. monthly_budget_nusd: what its turns may cost in a
-    calendar month (UTC); spent_nusd: what those of spent_month have cost, reserved_nusd: the most
-    that running ones may cost yet.
+    calendar month (UTC); spent_nusd: what those of spent_month have cost. What
+    running ones may cost yet stands with them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -36,7 +36,6 @@ class Agent(models.Model):
     monthly_budget_nusd = models.BigIntegerField(null=True)
     spent_month = models.DateField(null=True)
     spent_nusd = models.BigIntegerField(default=0)
-    reserved_nusd = models.BigIntegerField(default=0)
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -4,12 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, Tag
 
-from agents.conversations.items import Metadata, Part
+from agents.conversations.items import NO_NUL, Metadata, Part
 from inference.chat.params import Cap, Effort
 from inference.inputs import one_of
 from inference.numbers import WHOLE
 
-NO_NUL = r"^[^\x00]*$"
 MAX_TOOLS = 64
 NO_PARAMETERS = {"type": "object", "properties": {}}
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]

@@ -118,7 +118,10 @@ def _budget(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return parse_usd(text)
+        budget = parse_usd(text)
+        if not 0 <= budget < 2**63:
+            raise ValueError("it must be between 0 and 9,000,000,000 dollars")
+        return budget
     except ValueError as exc:
         raise InvalidRequestError(
             f"Invalid value for 'monthly_budget': {exc}.",

@@ -1,8 +1,11 @@
 """A response that is asked for: its place in the history, its input, its run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from django.conf import settings
 
 from agentflare.connections import given_back
 from agentflare.errors import InsufficientScopeError, InvalidRequestError, NotFoundError
@@ -10,6 +13,7 @@ from agentflare.ids import uuid7
 from agents.conversations.items import ItemReference
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import item_uuid, uuid_of
+from agents.conversations.storage import size_of_items
 from agents.responses.objects import response_uuid
 from agents.responses.params import ResponseParams
 from agents.responses.requests import PARAM_NAMES, asked_of, chat_fields, check
@@ -88,7 +92,7 @@ def begin_response(
         return _run(params, call, fields, asked, state, before=known, items=items, log=None)
     code = call.caller.tenant_code
     with given_back(), tenant_schema(code):
-        items = _resolved(params)
+        items = _resolved(call.caller, params)
         if not is_kept:
             before = known or _history_of_previous(code, previous_id)
             return _run(params, call, fields, asked, state, before=before, items=items, log=None)
@@ -176,7 +180,7 @@ def _no_such_response(given: str | None) -> InvalidRequestError:
 def _finished(tenant_code: str, previous_id: UUID) -> Turn:
     """Raises InvalidRequestError for one that is not there, or not at its end."""
     given = f"resp_{previous_id.hex}"
-    turn = Turn.objects.filter(pk=previous_id, is_stored=True).first()
+    turn = Turn.objects.filter(pk=previous_id, is_stored=True, agent=None).first()
     if turn is None:
         raise _no_such_response(given)
     if heal_if_dead(tenant_code, turn).is_running:
@@ -239,27 +243,45 @@ def _has_references(params: ResponseParams) -> bool:
     )
 
 
-def _resolved(params: ResponseParams) -> Items:
-    """The same, with what it refers to. Raises NotFoundError."""
+def _resolved(record: KeyRecord, params: ResponseParams) -> Items:
+    """The same, with what it refers to. Raises NotFoundError or InvalidRequestError."""
     if not isinstance(params.input, list) or not _has_references(params):
         return _told(params)
+    named = [item.id for item in params.input if isinstance(item, ItemReference)]
+    found = _referred(record, named)
     return [
-        _referred(item) if isinstance(item, ItemReference) else item.told() for item in params.input
+        found[item.id] if isinstance(item, ItemReference) else item.told() for item in params.input
     ]
 
 
-def _referred(reference: ItemReference) -> dict[str, Any]:
-    number = item_uuid(reference.id)
-    item = Item.objects.filter(pk=number).first() if number else None
-    if item is None:
-        raise NotFoundError(
-            f"Item with id '{reference.id}' not found. Items are not persisted when `store` is "
-            "set to false. Try again with `store` set to true, or remove this item from your "
-            "input.",
-            param="input",
-            code="item_not_found",
+def _referred(record: KeyRecord, named: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Kept items by their ids: of responses, and of conversations where the key may read them;
+    never of an agent's. No more of them than a body could hold."""
+    numbers = {given: item_uuid(given) for given in named}
+    if len(numbers) < len(named):
+        raise InvalidRequestError("An item is referred to twice.", param="input")
+    wanted = [number for number in numbers.values() if number is not None]
+    items = Item.objects.filter(pk__in=wanted, conversation__agent=None)
+    if Scope.AGENTS not in record.scopes:
+        items = items.filter(conversation__is_hidden=True)
+    if size_of_items(items) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise InvalidRequestError(
+            "The items that are referred to are larger than a request may be.", param="input"
         )
-    return item.content
+    found = {item.pk: item.content for item in items}
+    for given, number in numbers.items():
+        if number not in found:
+            raise _no_such_item(given)
+    return {given: found[number] for given, number in numbers.items() if number is not None}
+
+
+def _no_such_item(given: str) -> NotFoundError:
+    return NotFoundError(
+        f"Item with id '{given}' not found. Items are not persisted when `store` is set to false. "
+        "Try again with `store` set to true, or remove this item from your input.",
+        param="input",
+        code="item_not_found",
+    )
 
 
 def _history_of_previous(tenant_code: str, previous_id: UUID | None) -> Items:

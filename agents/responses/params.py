@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-from agents.conversations.items import InputItem, ItemReference, Metadata, Part
+from agents.conversations.items import NO_NUL, InputItem, ItemReference, Metadata, Part
 from inference.chat.params import Cap, Effort
 from inference.numbers import WHOLE
 
@@ -115,7 +115,7 @@ def _item(value: Any) -> str:
 class ResponseParams(Part):
     """Null counts as absent for every parameter that OpenAI knows, as it does there."""
 
-    model: Annotated[str, StringConstraints(min_length=1)]
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
     input: (
         Annotated[
             Annotated[str, Tag(":text")]
@@ -162,7 +162,7 @@ class ResponseParams(Part):
     tools: Annotated[list[ResponseTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int, Field(ge=1), WHOLE] | None = None
+    max_tool_calls: Annotated[int, Field(ge=1, le=2**53), WHOLE] | None = None
     """Accepted: it counts calls of tools that OpenAI runs."""
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None

@@ -42,7 +42,8 @@ class ResponseListView(InferenceView):
             request_id=request_id(request),
             cache_ttl_s=cache_ttl_s(request, record),
             shrink_to_fit=shrinks_to_fit(request, record),
-            is_idempotent=has_idempotency_key(request._request),
+            # One in the background is charged for what it has told, whoever asks for it again.
+            is_idempotent=has_idempotency_key(request._request) and not params.background,
         )
         run = begin_response(call, params)
         run.admit()
@@ -148,4 +149,4 @@ def _find(response_id: str) -> Turn:
     number = response_uuid(response_id)
     if number is None:
         raise Turn.DoesNotExist
-    return Turn.objects.get(pk=number, is_stored=True)
+    return Turn.objects.get(pk=number, is_stored=True, agent=None)

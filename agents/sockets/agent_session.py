@@ -36,6 +36,7 @@ from agents.sockets.params import (
     SubmitToolOutputs,
     SubscribeTurn,
     read_command,
+    read_message,
     ref_of,
 )
 from agents.sockets.rate import Rate
@@ -83,18 +84,21 @@ class AgentSession:
         return not self._under_way and time.monotonic() - self._asked_at > IDLE_S
 
     def _take(self, text: str) -> None:
+        told: dict[str, Any] = {}
         try:
-            command = read_command(text)
+            told = read_message(text)
+            command = read_command(text, told)
             if isinstance(command, PingCommand):
                 self._send({"type": "pong", "ref": command.ref})
                 return
-            if self._under_way >= MAX_AT_ONCE:
+            # What ends one of them must not wait for the end of one.
+            if self._under_way >= MAX_AT_ONCE and not isinstance(command, CancelTurn):
                 raise InvalidRequestError(
                     f"At most {MAX_AT_ONCE} turns at once over one WebSocket.",
                     code="too_many_turns",
                 )
         except GatewayError as error:
-            self._refuse(error, ref_of(text))
+            self._refuse(error, ref_of(told))
             return
         self._under_way += 1
         threading.Thread(target=self._work, args=(command,), name="socket", daemon=True).start()

@@ -137,7 +137,7 @@ class Connection:
                 self._add(event)
 
     def _add(self, event: TextMessage) -> None:
-        self._size += len(event.data)
+        self._size += len(event.data.encode())
         if self._size > self._max_bytes:
             self.close(Code.TOO_BIG, f"a message has at most {self._max_bytes} bytes")
             raise SocketClosedError
@@ -147,17 +147,22 @@ class Connection:
             self._message, self._size = [], 0
 
     def _write(self, event: Any, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Frames of several greenlets come one after the other, each whole."""
-        with self._lock:
+        """Frames of several greenlets come one after the other, each whole. Whoever waits for its
+        turn waits no longer than it would for the network."""
+        if not self._lock.acquire(timeout=timeout_s):
+            self._end()
+            raise SocketClosedError
+        try:
             if not self.is_open:
                 raise SocketClosedError
-            try:
-                with Timeout(timeout_s, TimeoutError):
-                    self._socket.sendall(self._ws.send(event))
-            except (OSError, TimeoutError):
-                # Half a frame may have gone: nothing that follows could be understood.
-                self._end()
-                raise SocketClosedError from None
+            with Timeout(timeout_s, TimeoutError):
+                self._socket.sendall(self._ws.send(event))
+        except (OSError, TimeoutError):
+            # Half a frame may have gone: nothing that follows could be understood.
+            self._end()
+            raise SocketClosedError from None
+        finally:
+            self._lock.release()
 
     def _end_when_read(self) -> None:
         """Nothing more is sent. A client that does not answer is not waited for."""

@@ -42,7 +42,8 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
 
     Raises StopIteration afterwards: for gunicorn the connection is over then.
     """
-    logs.bind(request_id=uuid7().hex)
+    request_id = uuid7().hex
+    logs.bind(request_id=request_id)
     try:
         try:
             session = _opened(environ)
@@ -52,7 +53,7 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
         error = as_gateway_error(exc)
         if error is None:
             raise
-        return _refuse(error, start_response)
+        return _refuse(error, start_response, request_id=request_id)
     try:
         session.run()
     except SocketClosedError:
@@ -75,13 +76,15 @@ def _opened(environ: dict[str, Any]) -> AgentSession | ResponseSession:
     agent = _AGENT.fullmatch(path)
     if agent is None and not _RESPONSES.fullmatch(path):
         raise NotFoundError(f"Invalid URL (WebSocket {path})")
+    if environ["REQUEST_METHOD"] != "GET":
+        raise InvalidRequestError("A WebSocket is opened by a GET.")
     if "gunicorn.socket" not in environ:
         raise ServiceUnavailableError("This server speaks no WebSocket.")
     if open_sockets.count() >= open_sockets.MAX_OPEN:
         raise ServiceUnavailableError("Too many WebSockets are open here. Retry shortly.")
     try:
         connection = Connection(environ, max_message_bytes=MAX_MESSAGE_BYTES)
-    except (LocalProtocolError, RemoteProtocolError) as exc:
+    except (LocalProtocolError, RemoteProtocolError, UnicodeError) as exc:
         raise InvalidRequestError(f"This is no request for a WebSocket: {exc}.") from None
     scope = Scope.AGENTS if agent else Scope.INFERENCE
     visitor = let_in(environ, connection.offered, scope=scope)
@@ -98,8 +101,11 @@ def _opened(environ: dict[str, Any]) -> AgentSession | ResponseSession:
     return session
 
 
-def _refuse(error: GatewayError, start_response: StartResponse) -> Iterable[bytes]:
+def _refuse(
+    error: GatewayError, start_response: StartResponse, *, request_id: str
+) -> Iterable[bytes]:
     response = error_response(error)
+    response["x-request-id"] = f"req_{request_id}"
     status = f"{response.status_code} {response.reason_phrase}"
     start_response(status, [*response.items(), ("Connection", "close")])
     return [response.content]

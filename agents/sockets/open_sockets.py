@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any, Protocol
 
+import gevent
 from django.db import InterfaceError, OperationalError, connection
 
 from agentflare.background import ProcessThread
@@ -54,7 +55,12 @@ def count() -> int:
 
 def close_all(code: Code, reason: str) -> None:
     for session in list(_open):
-        session.connection.close(code, reason)
+        _close(session, code, reason)
+
+
+def _close(session: Session, code: Code, reason: str) -> None:
+    """Of one that does not read it takes a second, for which the others do not wait."""
+    gevent.spawn(session.connection.close, code, reason)
 
 
 def look() -> None:
@@ -68,9 +74,9 @@ def look() -> None:
         if error := standing[key]:
             suspended = isinstance(error, TenantSuspendedError)
             code = Code.SUSPENDED if suspended else Code.NOT_AUTHENTICATED
-            session.connection.close(code, error.message)
+            _close(session, code, error.message)
         elif session.is_idle():
-            session.connection.close(Code.IDLE, "nothing was asked for a long time")
+            _close(session, Code.IDLE, "nothing was asked for a long time")
 
 
 def _refusal(visitor: Visitor) -> GatewayError | None:

@@ -1,11 +1,12 @@
 """What clients send over the WebSocket of an agent."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from agentflare.api import invalid_params
+from agentflare.api import MAX_VALUES, check_values, validated
 from agentflare.errors import InvalidRequestError
 from agents.agent_conversations.params import (
     AgentConversationParams,
@@ -41,7 +42,7 @@ class SubscribeTurn(_Command):
     type: Literal["turn.subscribe"]
     conversation: Id
     turn: Id
-    after: Annotated[int, Field(ge=-1), WHOLE] = -1
+    after: Annotated[int, Field(ge=-1, le=999_999_999), WHOLE] = -1
     """The `sequence_number` of the last event that you have seen; -1: from the first one on."""
 
 
@@ -91,13 +92,20 @@ COMMANDS: dict[str, type[Command]] = {
 }
 
 
-def read_command(text: str) -> Command:
-    """Raises InvalidRequestError or UnknownParamError, naming the field."""
+def read_message(text: str) -> dict[str, Any]:
+    """Raises InvalidRequestError for what is no JSON, or has too much in it."""
+    body = text.encode()
+    check_values(body, MAX_VALUES)
     try:
-        told = orjson.loads(text)
+        told = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise InvalidRequestError(f"The message is no JSON: {exc}.") from None
-    kind = told.get("type") if isinstance(told, dict) else None
+    return told if isinstance(told, dict) else {}
+
+
+def read_command(text: str, told: Mapping[str, Any]) -> Command:
+    """told: the same, read. Raises InvalidRequestError or UnknownParamError, naming the field."""
+    kind = told.get("type")
     model = COMMANDS.get(kind) if isinstance(kind, str) else None
     if model is None:
         names = ", ".join(f"'{name}'" for name in COMMANDS)
@@ -106,17 +114,10 @@ def read_command(text: str) -> Command:
             param="type",
             code="invalid_value",
         )
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as exc:
-        raise invalid_params(exc) from None
+    return validated(model, text.encode())
 
 
-def ref_of(text: str) -> str | None:
+def ref_of(told: Mapping[str, Any]) -> str | None:
     """Of a message that is not understood otherwise."""
-    try:
-        told = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    ref = told.get("ref") if isinstance(told, dict) else None
+    ref = told.get("ref")
     return ref if isinstance(ref, str) else None

@@ -25,7 +25,10 @@ def refusal_of(exc: Exception, asked: Asked, record: KeyRecord | None) -> Gatewa
     error = as_gateway_error(exc)
     if error is None:
         logger.error("A message over a WebSocket broke us", exc_info=exc)
-        error = GatewayError("The server had an error while processing your message.")
+        error = GatewayError(
+            "The server had an error while processing your message. If it happens again, tell us "
+            f"that it was req_{asked.id.hex}."
+        )
     if record is not None:
         note_unless_admitted(asked, record, error)  # type: ignore[arg-type]
     return error

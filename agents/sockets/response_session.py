@@ -8,13 +8,12 @@ import logging
 import queue
 import threading
 import time
-from typing import Any
+from typing import Literal
 
 import orjson
 from django.db import connections
-from pydantic import ValidationError
 
-from agentflare.api import invalid_params
+from agentflare.api import validated
 from agentflare.errors import GatewayError, InvalidRequestError
 from agentflare.ids import uuid7
 from agents.conversations.objects import without_id
@@ -32,8 +31,6 @@ from tenants.keys.lookup import KeyRecord
 logger = logging.getLogger(__name__)
 MAX_WAITING = 32
 IDLE_S = 15 * 60.0
-# What has no meaning over a WebSocket.
-_ENVELOPE = ("type", "stream_id")
 
 
 class ResponseSession:
@@ -137,25 +134,17 @@ class ResponseSession:
         self.connection.send(orjson.dumps(error_message(error)).decode())
 
 
+class _Create(ResponseParams):
+    type: Literal["response.create"]
+    stream_id: str | None = None
+    """Without a meaning over a WebSocket."""
+    generate: bool | None = None
+
+
 def _params(text: str) -> ResponseParams:
     """Raises GatewayError."""
-    try:
-        told: Any = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidRequestError(f"The message is no JSON: {exc}.") from None
-    if not isinstance(told, dict) or told.get("type") != "response.create":
-        raise InvalidRequestError(
-            "Invalid value for 'type': it takes 'response.create'.",
-            param="type",
-            code="invalid_value",
-        )
-    fields = {name: value for name, value in told.items() if name not in _ENVELOPE}
-    try:
-        params = ResponseParams.model_validate_json(orjson.dumps({**fields, "stream": True}))
-    except ValidationError as exc:
-        raise invalid_params(exc) from None
-    if params.background:
-        raise InvalidRequestError(
-            "'background' is not supported over a WebSocket.", param="background"
-        )
-    return params
+    params = validated(_Create, text.encode())
+    for name, refused in (("background", True), ("generate", False)):
+        if getattr(params, name) is refused:
+            raise InvalidRequestError(f"'{name}' is not supported over a WebSocket.", param=name)
+    return params.model_copy(update={"stream": True})

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Sum
 
 from agentflare.errors import CreditError
 from agentflare.money import format_usd
 from agents.definitions.models import Agent
-from agents.turns.models import Turn
+from agents.turns.models import RUNNING, Turn, TurnLostError
 
 
 class AgentBudgetError(CreditError):
@@ -35,40 +35,44 @@ class AgentBudgetError(CreditError):
 def require_some(agent_id: UUID) -> None:
     """Before anything is asked for. Raises AgentBudgetError where nothing is left."""
     agent = Agent.objects.filter(pk=agent_id, monthly_budget_nusd__isnull=False).first()
-    if agent and _spent(agent) + agent.reserved_nusd >= (agent.monthly_budget_nusd or 0):
+    if agent and _spent(agent) + _reserved(agent) >= (agent.monthly_budget_nusd or 0):
         raise AgentBudgetError(agent, needed_nusd=1)
 
 
 @transaction.atomic
 def reserve(agent_id: UUID, turn_id: UUID, *, amount_nusd: int) -> bool:
-    """For a call of a turn. Whether it was; not where the agent has no budget.
+    """For a call of a running turn. Whether it was; not where the agent has no budget.
 
-    Raises AgentBudgetError.
+    Raises AgentBudgetError, or TurnLostError for a turn that was ended or deleted.
     """
+    # Turns are locked before their agents, by everybody.
+    turns = Turn.objects.select_for_update().filter(pk=turn_id, status__in=RUNNING)
+    if not turns.exists():
+        raise TurnLostError(turn_id.hex)
     agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
     if agent is None or agent.monthly_budget_nusd is None:
         return False
-    if _spent(agent) + agent.reserved_nusd + amount_nusd > agent.monthly_budget_nusd:
+    if _spent(agent) + _reserved(agent, but=turn_id) + amount_nusd > agent.monthly_budget_nusd:
         raise AgentBudgetError(agent, needed_nusd=amount_nusd)
-    agent.reserved_nusd += amount_nusd
-    agent.save(update_fields=["reserved_nusd"])
     Turn.objects.filter(pk=turn_id).update(reserved_nusd=amount_nusd)
     return True
 
 
-@transaction.atomic
-def spend(agent_id: UUID, turn_id: UUID, *, reserved_nusd: int, cost_nusd: int) -> None:
-    """Of what was reserved so much was spent."""
+def spend(agent_id: UUID, *, cost_nusd: int) -> None:
+    """In the transaction in which the turn's reservation ends, with the turn locked."""
     agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
-    if agent is None:
-        return
-    spent = _spent(agent) + cost_nusd
-    Agent.objects.filter(pk=agent_id).update(
-        reserved_nusd=F("reserved_nusd") - reserved_nusd,
-        spent_nusd=spent,
-        spent_month=_this_month(),
-    )
-    Turn.objects.filter(pk=turn_id).update(reserved_nusd=0)
+    if agent is not None:
+        spent = _spent(agent) + cost_nusd
+        Agent.objects.filter(pk=agent_id).update(spent_nusd=spent, spent_month=_this_month())
+
+
+def _reserved(agent: Agent, *, but: UUID | None = None) -> int:
+    """What its turns may cost yet. A turn that is deleted reserves nothing any more."""
+    turns = Turn.objects.filter(agent=agent, reserved_nusd__gt=0)
+    if but is not None:
+        turns = turns.exclude(pk=but)
+    total: int = turns.aggregate(total=Sum("reserved_nusd", default=0))["total"]
+    return total
 
 
 def _spent(agent: Agent) -> int:

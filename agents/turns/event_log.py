@@ -173,7 +173,7 @@ def add_entry(pipeline: Any, key: str, entry: Entry) -> None:
     """And how long they are all kept from now on."""
     fields = {"e": entry.body, "ends": entry.ends.value} if entry.ends else {"e": entry.body}
     pipeline.xadd(key, fields, id=f"{entry.number + 1}-0")
-    if entry.number == 0 or entry.ends:
+    if entry.number % _PAGE == 0 or entry.ends:
         is_over = entry.ends is Ends.ALL
         pipeline.expire(key, settings.TURN_EVENTS_S if is_over else settings.TURN_MOST_S)
 
@@ -208,7 +208,11 @@ def follow(tenant_code: str, turn_id: UUID, *, after: int = -1) -> Iterator[list
             wait_s = _SHORT_WAIT_S
             after = entries[-1].number
             yield entries
-            if entries[-1].is_last:
+            last = entries[-1]
+            # A turn that has paused may have gone on: what follows stands behind it.
+            if last.ends is Ends.ALL:
+                return
+            if last.ends is Ends.PAUSE and not _read(log, tenant_code, turn_id, after):
                 return
             continue
         if _has_ended(log, tenant_code, turn_id, after):

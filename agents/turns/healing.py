@@ -27,6 +27,7 @@ from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
+_WHOLE = {"response.output_item.added", "response.output_item.done"}
 _DELTAS = {
     "response.output_text.delta": "text",
     "response.reasoning_text.delta": "text",
@@ -63,8 +64,11 @@ def heal_all() -> int:
         if not Tenant.objects.filter(code=tenant_code).exists():
             leases.give_back(tenant_code, turn_id)
             continue
-        with tenant_schema(tenant_code):
-            count += heal(tenant_code, turn_id)
+        try:
+            with tenant_schema(tenant_code):
+                count += heal(tenant_code, turn_id)
+        except Exception:  # one that cannot be healed must not keep the others from it
+            logger.exception("Turn %s cannot be healed", turn_id.hex)
     return count
 
 
@@ -126,7 +130,9 @@ def _take_delivered(state: TurnState, entries: Iterable[Entry]) -> None:
 
 def _take(event: dict[str, Any], output: dict[int, dict[str, Any]]) -> None:
     kind = event["type"]
-    if kind in {"response.output_item.added", "response.output_item.done"}:
+    if "output_index" in event and kind not in _WHOLE and event["output_index"] not in output:
+        return  # its beginning is gone
+    if kind in _WHOLE:
         output[event["output_index"]] = event["item"]
     elif kind == "response.content_part.added":
         output[event["output_index"]]["content"].append(event["part"])

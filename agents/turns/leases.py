@@ -4,6 +4,9 @@
 in seconds since 1970. One that has ended was left by a process that died, or that stood still for
 so long that nobody waits for it: whoever notices ends the turn (`healing.py`). What such a process
 writes afterwards is refused by PostgreSQL, where the turn has ended.
+
+While Redis was away nobody could renew anything. Whoever renews or looks notes when it did so;
+after a gap nobody is taken for dead for as long as a lease lives.
 """
 
 import logging
@@ -54,16 +57,40 @@ def is_alive(tenant_code: str, turn_id: UUID) -> bool:
     if until is None:
         get_redis().zadd(key, {member: _end()}, nx=True)
         return True
-    return bool(float(until) > time.time())
+    return float(until) > time.time() or not _may_judge()
 
 
 def ended() -> list[Lease]:
     """Those that were left, of all tenants. Raises RedisDownError."""
+    if not _may_judge():
+        return []
     pipeline = get_redis().pipeline(transaction=False)
     now = time.time()
     for partition in range(PARTITIONS):
         pipeline.zrangebyscore(_key(partition), "-inf", now)
-    return [_lease(member) for members in pipeline.execute() for member in members]
+    left = [_lease(member) for members in pipeline.execute() for member in members]
+    return [lease for lease in left if lease not in _held]
+
+
+def _may_judge() -> bool:
+    """Whether Redis was there for a whole lease: before that, who is alive may not have said so."""
+    now = time.time()
+    gap_s = settings.TURN_LEASE_S * 2 / 3
+    since = get_redis().eval(_NOTE_LOOK, 1, _LOOKS, now, gap_s)
+    return now - float(since) > settings.TURN_LEASE_S
+
+
+# When somebody looked last, and since when nobody had to wait long for that.
+_LOOKS = "turns:looks"
+_NOTE_LOOK = """
+local now = tonumber(ARGV[1])
+local last = tonumber(redis.call('HGET', KEYS[1], 'last') or '0')
+if now - last > tonumber(ARGV[2]) then
+    redis.call('HSET', KEYS[1], 'since', ARGV[1])
+end
+redis.call('HSET', KEYS[1], 'last', ARGV[1])
+return redis.call('HGET', KEYS[1], 'since')
+"""
 
 
 def _renew(leases: list[Lease]) -> None:
@@ -84,6 +111,7 @@ def _keep() -> None:
         try:
             leases = list(_held)
             _renew(leases)
+            _may_judge()
             # Ended meanwhile: it must not stand there as if it had been left.
             for tenant_code, turn_id in set(leases) - _held:
                 give_back(tenant_code, turn_id)

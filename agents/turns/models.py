@@ -1,6 +1,6 @@
 """Turns, in the tenant's schema."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from django.db import models
@@ -8,6 +8,10 @@ from django.db import models
 from agentflare.ids import uuid7
 from agents.conversations.models import Conversation
 from agents.definitions.models import Agent
+
+
+class TurnLostError(Exception):
+    """It was ended by somebody else: its process had been taken for dead, or it was deleted."""
 
 
 class Turn(models.Model):
@@ -55,6 +59,16 @@ class Turn(models.Model):
     reserved_nusd = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            # What an agent's turns may cost yet.
+            models.Index(
+                fields=["agent"],
+                name="turns_that_may_cost",
+                condition=models.Q(reserved_nusd__gt=0),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.status} turn {self.pk.hex}"

@@ -3,16 +3,16 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
 
 from agentflare.api import invalid_params
-from agentflare.connections import given_back
-from agentflare.errors import GatewayError, ServiceUnavailableError
+from agentflare.connections import given_back, patiently
+from agentflare.errors import GatewayError, NotFoundError, ServiceUnavailableError
 from agentflare.ids import uuid7
 from agents.conversations.objects import new_item_id
 from agents.tools.toolbox import MAX_CALLS, Toolbox
@@ -21,7 +21,7 @@ from agents.turns.event_log import Ends, EventLog
 from agents.turns.faces import Face, lifecycle_event, number
 from agents.turns.history import ChatMessage, Item, history_of
 from agents.turns.images import fetch_images
-from agents.turns.models import Turn
+from agents.turns.models import Turn, TurnLostError
 from agents.turns.prompt import Cut, first_of_last, prepare_fitting
 from agents.turns.state import TurnState
 from agents.turns.writer import OutputWriter, TurnEvent
@@ -32,6 +32,7 @@ from inference.chat.prepare import prepare_chat
 from inference.chat.run import ChatCall
 from inference.chat.shape import gather
 from inference.pipeline import Admitted, Call, admit_call
+from tenants.keys.lookup import find_anew
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,11 @@ class TurnRun:
         """The first call's money is held. Raises GatewayError; then the turn is withdrawn."""
         try:
             self._chat = self._next_call(self.ask.call)
+        except TurnLostError:
+            self._withdraw()
+            raise NotFoundError(
+                "The conversation is not there any more.", code="conversation_not_found"
+            ) from None
         except BaseException:
             self._withdraw()
             raise
@@ -161,6 +167,8 @@ class TurnRun:
             yield from self._steps()
         except GatewayError as error:
             yield self._fail(error)
+        except TurnLostError:
+            yield self._lost()
         except Exception:
             logger.exception("Turn %s broke", self.state.id.hex)
             yield self._fail(ServiceUnavailableError("The turn broke off by a fault of ours."))
@@ -175,7 +183,7 @@ class TurnRun:
                 services.note_running(self.state.id)
 
     def _steps(self) -> Iterator[TurnEvent]:
-        for step in count(1):
+        while True:
             self._start_call()
             begin = len(self.state.output)
             yield from self._answer()
@@ -186,16 +194,30 @@ class TurnRun:
                 return
             ours = self.toolbox.ours(calls)
             yield from self._run_tools(ours)
+            self._require_time()
             if len(ours) < len(calls):
                 yield self._pause()
                 return
-            if step >= self.ask.max_steps:
+            if len(self.state.steps) >= self.ask.max_steps:
                 yield self._end(lambda: self.state.cut("max_steps"))
                 return
+            call = self._call_anew()
+            self.state.steps.append({"request_id": call.request_id.hex})
+            # Whoever heals the turn knows of the call then.
             self._save()
-            self._require_time()
-            call = replace(self.ask.call, request_id=uuid7(), is_idempotent=False)
-            self._chat, self._is_started = self._next_call(call), False
+            try:
+                self._chat, self._is_started = self._next_call(call), False
+            except BaseException:
+                self._forget_step(call)
+                raise
+
+    def _call_anew(self) -> Call:
+        """For another step, of whoever may still make it. Raises GatewayError."""
+        caller = self.ask.call.caller
+        with suppress(OperationalError, InterfaceError):
+            caller = patiently(lambda: find_anew(caller))
+        caller.require_usable()
+        return replace(self.ask.call, caller=caller, request_id=uuid7(), is_idempotent=False)
 
     def _sum_up(self) -> None:
         """The answer is there; what fell out of the history is summed up for the next turn."""
@@ -207,12 +229,16 @@ class TurnRun:
                 wanted = summaries.due(conversation_id, max_messages=self.ask.cut.max_messages)
             if wanted is None:
                 return
+            # The answer is not put at risk.
+            self._save()
             summary = self._ask_beside(self.ask.summary_model, wanted.messages)
             if summary:
                 with given_back(), tenant_schema(self.tenant_code):
                     summaries.keep(conversation_id, summary, until=wanted.until)
         except GatewayError as error:
             logger.warning("Turn %s has no summary: %s", self.state.id.hex, error.message)
+        except (OperationalError, InterfaceError) as exc:
+            logger.warning("Turn %s has no summary: %s", self.state.id.hex, exc)
 
     def _ask_beside(self, model: str, messages: list[ChatMessage]) -> str:
         """A call that is a step of this turn, and no part of its answer."""
@@ -222,13 +248,19 @@ class TurnRun:
         call = replace(
             self.ask.call, request_id=uuid7(), model=model, is_stream=False, is_idempotent=False
         )
-        self._chat = ChatCall(
-            admit_call(call, prepare=lambda offer: prepare_chat(params, offer, endpoint="agents"))
+        self.state.steps.append({"request_id": call.request_id.hex})
+        with given_back(), tenant_schema(self.tenant_code):
+            services.note_step(self.state.id, self.state.steps)
+        chat = self._admitted(
+            call, prepare=lambda offer: prepare_chat(params, offer, endpoint="agents")
         )
-        self._note_step(self._chat, call)
-        self._chat.start()
-        choices = gather(self._chat.whole())
-        self._take_cost()
+        self._chat = chat
+        try:
+            chat.start()
+            choices = gather(chat.whole())
+        finally:
+            chat.close()
+            self._take_cost()
         return "".join(choices[0].content).strip() if choices else ""
 
     def _run_tools(self, calls: Sequence[Item]) -> Iterator[TurnEvent]:
@@ -290,28 +322,48 @@ class TurnRun:
             )
 
         try:
-            admitted = admit_call(call, prepare=prepare, shrink=prepare)
+            return self._admitted(call, prepare=prepare, shrink=prepare)
         except GatewayError as error:
             raise self._in_clients_words(error) from None
-        chat = ChatCall(admitted)
-        self._note_step(chat, call)
-        return chat
 
-    def _note_step(self, chat: ChatCall, call: Call) -> None:
-        """Raises AgentBudgetError; then the call is given up."""
+    def _admitted(
+        self,
+        call: Call,
+        *,
+        prepare: Callable[[Offer], Prepared],
+        shrink: Callable[[Offer, int], Prepared] | None = None,
+    ) -> ChatCall:
+        """The call with its money held, and reserved of the agent's budget.
+
+        Raises GatewayError or TurnLostError; then it is no step of the turn.
+        """
         steps = self.state.steps
         if not steps or steps[-1]["request_id"] != call.request_id.hex:
             steps.append({"request_id": call.request_id.hex})
+        try:
+            chat = ChatCall(admit_call(call, prepare=prepare, shrink=shrink))
+            try:
+                self._reserve(chat)
+            except BaseException:
+                chat.close()
+                raise
+        except BaseException:
+            self._forget_step(call)
+            raise
+        return chat
+
+    def _forget_step(self, call: Call) -> None:
+        """The call was not made."""
+        number = call.request_id.hex
+        self.state.steps[:] = [step for step in self.state.steps if step["request_id"] != number]
+
+    def _reserve(self, chat: ChatCall) -> None:
         if self.state.agent_id is None:
             return
         amount_nusd = chat.meter.hold.event.estimated_nusd
-        try:
-            with given_back(), tenant_schema(self.tenant_code):
-                if budget.reserve(self.state.agent_id, self.state.id, amount_nusd=amount_nusd):
-                    self.state.reserved_nusd = amount_nusd
-        except BaseException:
-            chat.close()
-            raise
+        with given_back(), tenant_schema(self.tenant_code):
+            if budget.reserve(self.state.agent_id, self.state.id, amount_nusd=amount_nusd):
+                self.state.reserved_nusd = amount_nusd
 
     def _prepare(self, messages: list[ChatMessage], offer: Offer, *, cap: int | None) -> Prepared:
         try:
@@ -355,14 +407,17 @@ class TurnRun:
         self._take_cost()
 
     def _take_cost(self) -> None:
-        """After the capture, once for each call."""
+        """After the capture, once for each call. The agent's budget is told with the next save."""
         assert self._chat is not None
         captured = self._chat.meter.captured
-        step = self.state.steps[-1]
-        if captured is None or "cost_nusd" in step:
+        request_id = self._chat.admitted.call.request_id.hex
+        found = [step for step in self.state.steps if step["request_id"] == request_id]
+        if captured is None or not found or "cost_nusd" in found[0]:
             return
-        step["cost_nusd"] = captured.cost_nusd
-        self._spend(captured.cost_nusd)
+        found[0]["cost_nusd"] = captured.cost_nusd
+        if self.state.reserved_nusd:
+            self.state.unspent_nusd += captured.cost_nusd
+            self.state.reserved_nusd = 0
         self.state.cost_nusd += captured.cost_nusd
         self.state.told = self._chat.admitted.told()
         event = self._chat.meter.hold.event
@@ -373,18 +428,6 @@ class TurnRun:
             usage.completion_tokens = event.output_tokens
             usage.reasoning_tokens = event.reasoning_tokens
             self.state.add_usage(usage)
-
-    def _spend(self, cost_nusd: int) -> None:
-        reserved_nusd, self.state.reserved_nusd = self.state.reserved_nusd, 0
-        if not reserved_nusd or self.state.agent_id is None:
-            return
-        with given_back(), tenant_schema(self.tenant_code):
-            budget.spend(
-                self.state.agent_id,
-                self.state.id,
-                reserved_nusd=reserved_nusd,
-                cost_nusd=cost_nusd,
-            )
 
     def _require_time(self) -> None:
         if self.is_cancelled:
@@ -403,12 +446,12 @@ class TurnRun:
         return event
 
     def _pause(self) -> TurnEvent:
-        """Its client has calls to make. Nobody works at it meanwhile."""
+        """Its client has calls to make. Nobody works at it meanwhile. Raises TurnLostError."""
         self.state.status = Turn.Status.REQUIRES_ACTION
-        self._is_over = True
         told = lifecycle_event(self.face, self.state, "requires_action")
         event = number(told, self.face, self.state)
         self._save()
+        self._is_over = True
         self._log(event, Ends.PAUSE)
         self._let_go()
         return event
@@ -428,22 +471,50 @@ class TurnRun:
         change()
         self._is_over = True
         self.state.has_usage = self.state.has_usage or self.state.error is None
-        if self.is_kept:
-            self._save()
-        outcome = self.face.outcome(self.state)
-        told = self._tell(lifecycle_event(self.face, self.state, outcome), ends=Ends.ALL)
-        self._let_go()
-        return told
+        try:
+            if self.is_kept:
+                self._save()
+        except TurnLostError:
+            return self._lost()
+        except Exception:
+            # It heals: by what its events tell.
+            logger.exception("The end of turn %s cannot be kept", self.state.id.hex)
+            self.state.fail(ServiceUnavailableError("The turn's end could not be kept."))
+        return self._tell_end()
+
+    def _lost(self) -> TurnEvent:
+        """It was ended by somebody else, or deleted: nothing of it is made or kept any more."""
+        logger.warning("Turn %s was ended elsewhere", self.state.id.hex)
+        self._is_over = True
+        if self._chat is not None:
+            self._chat.close()
+            self._take_cost()
+        down = suppress(OperationalError, InterfaceError)
+        with down, given_back(), tenant_schema(self.tenant_code):
+            services.spend_of_deleted(self.state)
+        self.writer.break_off()
+        if self.is_cancelled:
+            self.state.end(Turn.Status.CANCELLED)
+        else:
+            self.state.fail(
+                ServiceUnavailableError("The turn was deleted while it ran, or ended elsewhere.")
+            )
+        return self._tell_end()
+
+    def _tell_end(self) -> TurnEvent:
+        try:
+            outcome = self.face.outcome(self.state)
+            return self._tell(lifecycle_event(self.face, self.state, outcome), ends=Ends.ALL)
+        finally:
+            self._let_go()
 
     def _save(self) -> None:
+        """Raises TurnLostError. While PostgreSQL is down nothing is kept: it heals."""
         for tries_left in reversed(range(_SAVE_TRIES)):
             try:
                 with given_back(), tenant_schema(self.tenant_code):
                     self._saved = services.save(self.state, saved=self._saved)
-                return
-            except services.TurnLostError:
-                logger.error("Turn %s was taken for dead", self.state.id.hex)
-                self.state.fail(ServiceUnavailableError("The turn was taken for dead."))
+                self.state.unspent_nusd = 0
                 return
             except (OperationalError, InterfaceError) as exc:
                 logger.warning("Turn %s cannot be saved yet: %s", self.state.id.hex, exc)

@@ -21,7 +21,7 @@ from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import item_uuid, without_id
 from agents.conversations.storage import ROW_BYTES, delete_items
 from agents.turns import budget
-from agents.turns.models import RUNNING, Turn
+from agents.turns.models import RUNNING, Turn, TurnLostError
 from agents.turns.state import TurnState
 from billing.usage.models import UsageRecord
 
@@ -40,10 +40,6 @@ class ConversationLockedError(GatewayError):
             headers={"retry-after": "1", "retry-after-ms": "500"},
         )
         self.active_turn = active_turn
-
-
-class TurnLostError(Exception):
-    """It was ended by somebody else: its process had been taken for dead."""
 
 
 class TurnNotLastError(GatewayError):
@@ -115,10 +111,12 @@ def begin(new: NewTurn) -> Turn:
 
 def _place_of(new: NewTurn) -> Conversation:
     if new.conversation_id is not None:
-        return Conversation.objects.select_for_update().get(pk=new.conversation_id)
+        return Conversation.objects.select_for_update().get(
+            pk=new.conversation_id, agent=new.agent_id
+        )
     if new.previous is None:
         return Conversation.objects.create(is_hidden=True, size_bytes=ROW_BYTES)
-    previous = Turn.objects.get(pk=new.previous)
+    previous = Turn.objects.get(pk=new.previous, agent=None)
     conversation = Conversation.objects.select_for_update().get(pk=previous.conversation_id)
     is_last = conversation.next_position == previous.end_position
     if conversation.is_hidden and is_last and conversation.active_turn is None:
@@ -174,10 +172,19 @@ def save(state: TurnState, *, saved: int) -> int:
     """
     turn = _active(state.id)
     _add_output(turn, state.output[saved:])
+    if state.unspent_nusd and turn.agent_id:
+        budget.spend(turn.agent_id, cost_nusd=state.unspent_nusd)
     _write(turn, state)
     if not turn.is_active:
         release(turn)
     return len(state.output)
+
+
+def spend_of_deleted(state: TurnState) -> None:
+    """What a turn has cost that was deleted while it ran."""
+    if state.unspent_nusd and state.agent_id and not Turn.objects.filter(pk=state.id).exists():
+        with transaction.atomic():
+            budget.spend(state.agent_id, cost_nusd=state.unspent_nusd)
 
 
 @transaction.atomic
@@ -264,25 +271,57 @@ def delete(turn_id: UUID) -> bool:
 def learn_costs(turn: Turn) -> None:
     """Of a turn whose process died nobody could write down what its last call cost: its usage
     record says it, once the call is settled. Once it is known nothing is asked."""
-    steps = orjson.loads(turn.steps)
-    unknown = {step["request_id"]: step for step in steps if "cost_nusd" not in step}
-    if not unknown or turn.is_running:
+    if turn.is_running or not _unknown_steps(orjson.loads(turn.steps)):
         return
+    with transaction.atomic():
+        # Several may learn it at once.
+        locked = Turn.objects.select_for_update().filter(pk=turn.pk).first()
+        if locked is None or locked.is_running:
+            return
+        _learn(locked)
+    for name in _LEARNT:
+        setattr(turn, name, getattr(locked, name))
+
+
+_LEARNT = (
+    *("steps", "cost_nusd", "input_tokens", "cached_tokens"),
+    *("output_tokens", "reasoning_tokens", "reserved_nusd"),
+)
+
+
+def _learn(turn: Turn) -> None:
+    """turn: locked."""
+    steps = orjson.loads(turn.steps)
+    unknown = _unknown_steps(steps)
     records = UsageRecord.objects.filter(request_id__in=[UUID(hex=each) for each in unknown])
+    learnt_nusd = 0
     for record in records:
         unknown[record.request_id.hex]["cost_nusd"] = record.cost_nusd
-        turn.cost_nusd += record.cost_nusd
+        learnt_nusd += record.cost_nusd
         turn.input_tokens += record.input_tokens + record.cached_input_tokens
         turn.cached_tokens += record.cached_input_tokens
         turn.output_tokens += record.output_tokens
         turn.reasoning_tokens += record.reasoning_tokens
-        turn.steps = orjson.dumps(steps).decode()
+    if not _unknown_steps(steps):
         if turn.agent_id and turn.reserved_nusd:
-            budget.spend(
-                turn.agent_id, turn.pk, reserved_nusd=turn.reserved_nusd, cost_nusd=record.cost_nusd
-            )
-            turn.reserved_nusd = 0
-        turn.save()
+            budget.spend(turn.agent_id, cost_nusd=learnt_nusd)
+        turn.reserved_nusd = 0
+    elif turn.agent_id and turn.reserved_nusd and learnt_nusd:
+        budget.spend(turn.agent_id, cost_nusd=learnt_nusd)
+    turn.cost_nusd += learnt_nusd
+    turn.steps = orjson.dumps(steps).decode()
+    turn.save(update_fields=_LEARNT)
+
+
+def _unknown_steps(steps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {step["request_id"]: step for step in steps if "cost_nusd" not in step}
+
+
+def note_step(turn_id: UUID, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Before the call is made: whoever heals the turn must know of it. Raises TurnLostError."""
+    told = orjson.dumps(list(steps)).decode()
+    if not Turn.objects.filter(pk=turn_id, status__in=RUNNING).update(steps=told):
+        raise TurnLostError(turn_id.hex)
 
 
 def release(turn: Turn) -> None:
@@ -310,6 +349,8 @@ def _active(turn_id: UUID) -> Turn:
 
 
 def _add_output(turn: Turn, items: Sequence[Mapping[str, Any]]) -> None:
+    if not items:
+        return
     rows = conversations.add_items(
         turn.conversation_id, [without_id(item) for item in items], turn_id=turn.pk, ids=_ids(items)
     )

@@ -20,7 +20,8 @@ class TurnState:
 
     error: {code, message}. told: money, of the last of its calls; cost_nusd: of all of them.
     steps: its calls: {request_id, cost_nusd}; without a cost where that is not known yet.
-    reserved_nusd: of its agent's budget. answered: calls whose results the client has sent.
+    reserved_nusd: of its agent's budget. unspent_nusd: what it has cost of that, and is not kept
+    yet. answered: calls whose results the client has sent.
     """
 
     id: UUID
@@ -39,6 +40,7 @@ class TurnState:
     agent_id: UUID | None = None
     next_event: int = 0
     reserved_nusd: int = 0
+    unspent_nusd: int = 0
     answered: set[str] = field(default_factory=set)
 
     @property

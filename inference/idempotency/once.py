@@ -18,18 +18,20 @@ def has_idempotency_key(request: HttpRequest) -> bool:
 
 
 def answer_once(
-    request: HttpRequest, *, tenant_code: str, run: Callable[[], HttpResponseBase]
+    request: HttpRequest, *, tenant_code: str, run: Callable[[], HttpResponseBase], space: str = ""
 ) -> HttpResponseBase:
     """`run` the request, unless its Idempotency-Key has been used: then its first answer.
 
     Only an answer of success is kept. After any other the key is free: OpenAI's clients
     repeat 429 and 5xx by themselves, and would get the same refusal for a day.
+
+    space: whose keys they are, where not the tenant's.
     Raises what `run` raises; InvalidRequestError, IdempotencyKeyInUseError,
     IdempotencyKeyReusedError, IdempotencyAnswerNotKeptError or RedisDownError before it runs.
     """
     taken = claim(
         tenant_code=tenant_code,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=space + _idempotency_key(request),
         fingerprint=fingerprint(request),
         request_id=request.id.hex,  # type: ignore[attr-defined]  # by RequestIdMiddleware
     )

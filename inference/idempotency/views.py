@@ -61,6 +61,10 @@ class InferenceView(LimitedView):
             require_credit(request.auth.tenant_code)
         return handler(request, *args, **kwargs)
 
+    def idempotency_space(self, request: Request) -> str:
+        """Whose idempotency keys the request's is among, where not the tenant's."""
+        return ""
+
     def _post_once(
         self,
         handler: Callable[..., HttpResponseBase],
@@ -73,4 +77,5 @@ class InferenceView(LimitedView):
             request._request,
             tenant_code=request.auth.tenant_code,
             run=partial(handler, request, *args, **kwargs),
+            space=self.idempotency_space(request),
         )

@@ -9,7 +9,7 @@ While Redis is down PostgreSQL is asked.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 from django.conf import settings
@@ -217,6 +217,23 @@ def find_by_parts(parts: KeyParts) -> KeyRecord | None:
     if not record.suspended:
         _remember(parts.digest, record, until=now + settings.API_KEY_MEMORY_S)
     return record
+
+
+def find_anew(record: KeyRecord) -> KeyRecord:
+    """As its rows say now, whatever is remembered: for work that goes on for long.
+
+    One that stands for no key (a member's own calls) keeps what it may do, as its tenant stands.
+    Raises InvalidApiKeyError where its tenant is deleted, or PostgreSQL's errors.
+    """
+    tenant = Tenant.objects.select_related("plan").filter(code=record.tenant_code).first()
+    if tenant is None:
+        raise errors.InvalidApiKeyError("This API key is not there any more.")
+    standing = status.standing_of(tenant)
+    with tenant_schema(tenant.code):
+        row = ApiKey.objects.filter(key_id=record.key_id).first()
+    if row is None:
+        return replace(record, suspended=standing.suspended, tenant_limits=standing.limits)
+    return KeyRecord.of(row, tenant.code, standing)
 
 
 def tombstone(*, tenant_code: str, row: ApiKey) -> None:
