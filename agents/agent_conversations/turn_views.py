@@ -1,5 +1,6 @@
 """/v1/agents/{agent_id}/conversations/{conversation_id}/turns."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.db import close_old_connections
@@ -31,6 +32,7 @@ from agents.turns.selectors import state_of, states_of
 from billing.account.queries import invalid, page_size
 from inference.idempotency.views import InferenceView
 from inference.views import STREAM_HEADERS, cache_ttl_s, caller, request_id, shrinks_to_fit
+from tenants.keys.authentication import ApiKeyAuthentication
 from tenants.keys.models import Scope
 from tenants.registry.schemas import tenant_schema
 
@@ -138,12 +140,21 @@ def event_stream(
     request: Request, turn_id: UUID, *, after: int, headers: dict[str, str] | None = None
 ) -> StreamingHttpResponse:
     """Raises EventsGoneError where its events are not kept any more."""
-    events = follow_turn(caller(request).tenant_code, turn_id, after=after)
+    code, check = caller(request).tenant_code, _still_let_in(request)
+    events = follow_turn(code, turn_id, after=after, check=check)
     return StreamingHttpResponse(
         events,
         content_type="text/event-stream; charset=utf-8",
         headers={**(headers or {}), **STREAM_HEADERS},
     )
+
+
+def _still_let_in(request: Request) -> Callable[[], object] | None:
+    """Whether a program or a browser may still read: keys are revoked, tokens' time is over."""
+    authenticator = request.successful_authenticator
+    if not isinstance(authenticator, ApiKeyAuthentication):
+        return None
+    return lambda: authenticator.authenticate(request)
 
 
 def _answer(

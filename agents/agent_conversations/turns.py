@@ -158,7 +158,12 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
         # Another client was faster.
         raise TurnNotWaitingError(Turn.Status.IN_PROGRESS) from None
     # Who was not the first must not hold it: it would never be taken for dead.
-    leases.take(code, turn.pk)
+    try:
+        leases.take(code, turn.pk)
+    except BaseException:
+        with given_back(), tenant_schema(code):
+            services.suspend_again(turn.pk, results=len(results))
+        raise
     _run(asker, agent, turn, state, toolbox, before=before, items=items, results=len(results))
 
 
@@ -172,8 +177,11 @@ def make_again(asker: Asker, agent: Agent, turn: Turn) -> UUID:
     if turn.is_active:
         raise TurnStillRunsError
     with given_back(), tenant_schema(code):
-        rows = items_of(turn, is_output=False).exclude(type="function_call_output")
-        items = [item.content for item in rows.order_by("position")]
+        rows = items_of(turn, is_output=False).order_by("position")
+        # What came after its first output were results of its tools.
+        if first := items_of(turn, is_output=True).order_by("position").first():
+            rows = rows.filter(position__lt=first.position)
+        items = [item.content for item in rows]
     return begin_turn(
         asker,
         agent,
@@ -198,17 +206,22 @@ def _run(
     """Admit it, and let it run alone. Raises GatewayError; then nothing has changed."""
     code = asker.record.tenant_code
     log = event_log.logs[turn.pk] = EventLog(code, turn.pk, last_number=state.next_event - 1)
-    run = TurnRun(
-        _ask(asker, agent, turn, toolbox.declarations()),
-        state=state,
-        face=AgentFace(turn.asked),
-        before=before,
-        items=items,
-        is_kept=True,
-        log=log,
-        toolbox=toolbox,
-        results=results,
-    )
+    try:
+        run = TurnRun(
+            _ask(asker, agent, turn, toolbox.declarations()),
+            state=state,
+            face=AgentFace(turn.asked),
+            before=before,
+            items=items,
+            is_kept=True,
+            log=log,
+            toolbox=toolbox,
+            results=results,
+        )
+    except BaseException:
+        event_log.logs.pop(turn.pk, None)
+        leases.give_back(code, turn.pk)
+        raise
     run.admit()
     run_in_background(run)
 

@@ -2,13 +2,36 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, F, Func, QuerySet
 
 from agents.conversations.models import Item
 
 
 def items_of_conversation(conversation_id: UUID) -> QuerySet[Item]:
     return Item.objects.filter(conversation=conversation_id, is_replaced=False)
+
+
+# Of items that are read at once.
+MOST_BYTES = 24 * 1024 * 1024
+
+
+def within(items: QuerySet[Item], *, most_bytes: int = MOST_BYTES) -> tuple[list[Item], bool]:
+    """The first of them that have no more bytes together, and one at the least; and whether that
+    is all of them. Their sizes are read first.
+
+    items: ordered, and cut to a number.
+    """
+    octets = Func(F("body"), function="octet_length", output_field=BigIntegerField())
+    sizes = list(items.annotate(octets=octets).values_list("pk", "octets"))
+    chosen: list[UUID] = []
+    total = 0
+    for pk, size in sizes:
+        total += size
+        if chosen and total > most_bytes:
+            break
+        chosen.append(pk)
+    by_id = Item.objects.in_bulk(chosen)
+    return [by_id[pk] for pk in chosen if pk in by_id], len(chosen) == len(sizes)
 
 
 def page_of(
@@ -22,5 +45,6 @@ def page_of(
         position = items.values_list("position", flat=True).get(pk=after)
         side = "position__lt" if newest_first else "position__gt"
         items = items.filter(**{side: position})
-    rows = list(items.order_by("-position" if newest_first else "position")[: limit + 1])
-    return rows[:limit], len(rows) > limit
+    ordered = items.order_by("-position" if newest_first else "position")
+    rows, is_all = within(ordered[: limit + 1])
+    return rows[:limit], not is_all or len(rows) > limit

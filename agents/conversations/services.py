@@ -12,6 +12,7 @@ from agentflare.ids import uuid7
 from agents.conversations.items import MAX_ITEM_BYTES
 from agents.conversations.models import Conversation, Item
 from agents.conversations.storage import ROW_BYTES, delete_items, require_room, size_of
+from agents.turns import cancels
 
 
 @transaction.atomic
@@ -81,8 +82,10 @@ def add_items(
 
 @transaction.atomic
 def delete_conversation(conversation_id: UUID) -> None:
-    """With its items. Raises Conversation.DoesNotExist; so does a repeat."""
+    """With its items; a turn that runs is ended. Raises Conversation.DoesNotExist; so does a
+    repeat."""
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    cancels.cancel_all([conversation.active_turn])
     conversation.delete()
 
 

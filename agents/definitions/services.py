@@ -20,6 +20,7 @@ from agents.definitions.params import (
     AgentTool,
     AgentUpdateParams,
 )
+from agents.turns import cancels
 from tenants.webhooks import signing
 
 PURPOSE = "agent-tools"
@@ -73,7 +74,11 @@ def new_tool_secret(agent_id: UUID) -> str:
 
 @transaction.atomic
 def delete_agent(agent_id: UUID) -> bool:
-    """With its conversations. Whether it was there. What it has cost stays in the ledger."""
+    """With its conversations; turns that run are ended. Whether it was there.
+
+    What it has cost stays in the ledger."""
+    active = Agent.objects.filter(pk=agent_id, conversation__active_turn__isnull=False)
+    cancels.cancel_all(active.values_list("conversation__active_turn", flat=True))
     count, _ = Agent.objects.filter(pk=agent_id).delete()
     return bool(count)
 

@@ -65,7 +65,7 @@ def post(
 ) -> Result:
     """To the public internet alone, never redirected. Never raises.
 
-    is_enough: told all that came of a stream of events so far: whether more need not be waited for.
+    is_enough: told each event of a stream of them: whether more need not be waited for.
     """
     deadline = Deadline(timeout_s)
     try:
@@ -77,7 +77,7 @@ def post(
             body=body,
             allowed=settings.WEBHOOK_ALLOWED_NETWORKS,
         ) as response:
-            content = _read(response, is_enough)
+            content = _read(response, is_enough, deadline)
             told = dict(response.headers.items())
             status = response.status
     except OutsideError as exc:
@@ -90,15 +90,23 @@ def post(
     return Result(status, content.decode(errors="replace"), lowered)
 
 
-def _read(response: HTTPResponse, is_enough: Callable[[bytes], bool] | None) -> bytes:
-    """Servers may leave a stream of events open after what was asked for."""
+def _read(
+    response: HTTPResponse, is_enough: Callable[[bytes], bool] | None, deadline: Deadline
+) -> bytes:
+    """Servers may leave a stream of events open after what was asked for. Raises OutsideError."""
     is_stream = response.headers.get_content_type() == "text/event-stream"
     if is_enough is None or not is_stream:
         return response.read(MAX_RESULT_BYTES + 1)
-    content = bytearray()
+    content, event = bytearray(), bytearray()
     while len(content) <= MAX_RESULT_BYTES:
         line = response.readline(MAX_RESULT_BYTES + 1)
         content += line
-        if not line or (not line.strip() and is_enough(bytes(content))):
+        if line.strip():
+            event += line
+            continue
+        if not line or (event and is_enough(bytes(event))):
             break
+        if event:
+            deadline.left_s()
+            event.clear()
     return bytes(content)

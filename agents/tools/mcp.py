@@ -56,7 +56,7 @@ class McpServer:
             # Perhaps it has other tools by now.
             mcp_listings.forget(self._key)
             raise
-        text = "\n".join(_text(part) for part in result.get("content") or [])
+        text = "\n".join(_text(part) for part in _as_list(result.get("content")))
         if not text and "structuredContent" in result:
             text = orjson.dumps(result["structuredContent"]).decode()
         return f"Error: {text}" if result.get("isError") else text
@@ -71,7 +71,7 @@ class McpServer:
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
             page = self._ask("tools/list", {"cursor": cursor} if cursor else {})
-            found += [told for told in page.get("tools") or [] if isinstance(told, dict)]
+            found += [told for told in _as_list(page.get("tools")) if isinstance(told, dict)]
             cursor = page.get("nextCursor")
             if not isinstance(cursor, str) or not cursor or len(found) >= _MAX_LISTED:
                 break
@@ -121,7 +121,7 @@ class McpServer:
             orjson.dumps(message),
             headers,
             timeout_s=self.timeout_s,
-            is_enough=lambda content: _has_answer(content.decode(errors="replace"), answer_to),
+            is_enough=lambda event: _has_answer(event.decode(errors="replace"), answer_to),
         )
         if answer.status is None:
             raise McpError(f"the server {self.label} cannot be reached: {answer.text}")
@@ -203,6 +203,10 @@ def _session(answer: Result) -> str:
     given = answer.headers.get("mcp-session-id", "")
     is_visible = given.isascii() and given.isprintable() and len(given) <= 512
     return given if is_visible else ""
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(part: Any) -> str:

@@ -47,7 +47,20 @@ def open_tools(agent: Agent, tools: Sequence[Mapping[str, Any]]) -> Toolbox:
             )
         else:
             ours += _tools_of_server(tool)
-    return Toolbox(clients, ours)
+    return Toolbox(clients, _each_name_once(clients, ours))
+
+
+def _each_name_once(
+    clients: Sequence[Mapping[str, Any]], ours: Sequence[ServerTool]
+) -> list[ServerTool]:
+    """Names that MCP servers have chosen may be others' already, once they are cleaned."""
+    taken = {tool["function"]["name"] for tool in clients}
+    found = []
+    for tool in ours:
+        if tool.name not in taken:
+            taken.add(tool.name)
+            found.append(tool)
+    return found
 
 
 def _tools_of_server(tool: Mapping[str, Any]) -> Sequence[ServerTool]:

@@ -1,5 +1,6 @@
 """The tools of an agent: which of them we run, and running them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 from agentflare import tracing
 from agentflare.concurrency import in_parallel
 
+logger = logging.getLogger(__name__)
 # Of one step: a model that calls more has lost its way.
 MAX_CALLS = 32
 _AT_ONCE = 8
@@ -48,18 +50,25 @@ class Toolbox:
         return [*self.declared, *(tool.declaration() for tool in self.server_tools)]
 
     def ours(self, calls: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Those of the calls that we run."""
-        return [call for call in calls if call["name"] in self._by_name]
+        """Those of the calls that we run, or that nobody can: no client waits for them."""
+        clients = {tool["function"]["name"] for tool in self.declared}
+        return [call for call in calls if call["name"] not in clients]
 
     def run(self, calls: Sequence[Mapping[str, Any]]) -> list[str]:
         """Results in the order of the calls, several at once."""
         return in_parallel([self._work(call) for call in calls], at_once=_AT_ONCE)
 
     def _work(self, call: Mapping[str, Any]) -> Callable[[], str]:
-        tool = self._by_name[call["name"]]
+        tool = self._by_name.get(call["name"])
 
         def work() -> str:
+            if tool is None:
+                return f"Error: there is no tool named {call['name']}."
             with tracing.span("execute_tool", gen_ai__tool__name=tool.name):
-                return tool.run(call)
+                try:
+                    return tool.run(call)
+                except Exception:  # one tool must not end the turn of all
+                    logger.exception("A tool broke")
+                    return "Error: the tool could not be run."
 
         return work

@@ -6,7 +6,8 @@ A short list in Redis, as the orders that end a tenant's streams (tenants/regist
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from agentflare.background import ProcessThread
@@ -42,6 +43,14 @@ def cancel(turn_id: UUID) -> None:
     pipeline.xadd(_KEY, {"turn": turn_id.hex}, maxlen=_MOST, approximate=True)
     pipeline.expire(_KEY, _KEPT_S)
     pipeline.execute()
+
+
+def cancel_all(turn_ids: Iterable[UUID | None]) -> None:
+    """Before they are deleted. Never raises: what runs on finds out when it is saved."""
+    with suppress(*RedisDownError):
+        for turn_id in turn_ids:
+            if turn_id is not None:
+                cancel(turn_id)
 
 
 def _look_out() -> None:

@@ -53,15 +53,16 @@ class History:
 def history_of(items: Iterable[Item], *, is_strict: bool) -> History:
     """items: as they are kept, the oldest first.
 
-    is_strict: a call without a result is refused, as OpenAI does; else the model reads that there
-    is none. Raises InvalidRequestError; also for a result without a call.
+    is_strict: a call without a result is refused, as OpenAI does, and a result without a call; else
+    the model reads that there is none, and nothing of the other. Raises InvalidRequestError.
     """
     items = list(items)
     gathering = _Gathering(items, is_strict=is_strict)
     for place, item in enumerate(items):
         gathering.add(place, item)
     gathering.close()
-    gathering.require_no_results_left()
+    if is_strict:
+        gathering.require_no_results_left()
     _forget_old_thoughts(gathering.history.groups)
     return gathering.history
 
@@ -132,7 +133,9 @@ class _Gathering:
         assert self._answer is not None
         self._newest = max(self._newest, place)
         call_id = item["call_id"]
-        function = {"name": item["name"], "arguments": item["arguments"]}
+        # Arguments that broke off are no JSON, which engines refuse.
+        is_whole = item.get("status") != "incomplete"
+        function = {"name": item["name"], "arguments": item["arguments"] if is_whole else "{}"}
         call = {"id": call_id, "type": "function", "function": function}
         self._answer.setdefault("tool_calls", []).append(call)
         self._told.append(

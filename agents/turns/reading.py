@@ -1,13 +1,15 @@
 """Reading a turn's events from any of them on, in any process, until the last one."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import orjson
+from django.db import InterfaceError, OperationalError, connection
 
 from agentflare.connections import given_back
 from agentflare.errors import GatewayError
+from agentflare.redis_store import RedisDownError
 from agents.turns import event_log
 from agents.turns.event_log import Entry
 from agents.turns.healing import heal_if_dead
@@ -18,6 +20,7 @@ from tenants.registry.schemas import tenant_schema
 # How long nothing comes before it is asked whether anybody still works at the turn.
 _LOOK_S = 3.0
 _KEEP_ALIVE_S = 15.0
+_CHECK_S = 1.0
 
 
 class EventsGoneError(GatewayError):
@@ -48,10 +51,17 @@ def entries_of(tenant_code: str, turn_id: UUID, *, after: int) -> Iterator[list[
         yield entries
 
 
-def follow_turn(tenant_code: str, turn_id: UUID, *, after: int) -> Iterator[bytes]:
-    """Server-sent events. Raises EventsGoneError before the first of them, or RedisDownError."""
+def follow_turn(
+    tenant_code: str, turn_id: UUID, *, after: int, check: Callable[[], object] | None = None
+) -> Iterator[bytes]:
+    """Server-sent events.
+
+    check: asked every second whether its reader is still let in; raises GatewayError where not,
+    which is the last event then. Raises EventsGoneError before the first of them, or
+    RedisDownError.
+    """
     require_events(tenant_code, turn_id)
-    return _stream(tenant_code, turn_id, after)
+    return _stream(tenant_code, turn_id, after, check)
 
 
 def require_events(tenant_code: str, turn_id: UUID) -> None:
@@ -66,9 +76,16 @@ def require_events(tenant_code: str, turn_id: UUID) -> None:
     raise EventsGoneError
 
 
-def _stream(tenant_code: str, turn_id: UUID, after: int) -> Iterator[bytes]:
-    told_at = time.monotonic()
+def _stream(
+    tenant_code: str, turn_id: UUID, after: int, check: Callable[[], object] | None
+) -> Iterator[bytes]:
+    told_at = checked_at = time.monotonic()
     for entries in entries_of(tenant_code, turn_id, after=after):
+        if check is not None and time.monotonic() - checked_at > _CHECK_S:
+            checked_at = time.monotonic()
+            if refusal := _refusal(check):
+                yield sse_of("error", None, orjson.dumps({"type": "error", **refusal.body()}))
+                return
         if entries:
             told_at = time.monotonic()
             yield b"".join(map(_sse, entries))
@@ -76,6 +93,20 @@ def _stream(tenant_code: str, turn_id: UUID, after: int) -> Iterator[bytes]:
             # A client that has left is noticed at a write.
             told_at = time.monotonic()
             yield KEEP_ALIVE
+
+
+def _refusal(check: Callable[[], object]) -> GatewayError | None:
+    try:
+        check()
+    except GatewayError as error:
+        return error
+    except (*RedisDownError, OperationalError, InterfaceError):
+        # Who was let in stays while nobody can say otherwise.
+        return None
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
+    return None
 
 
 def _sse(entry: Entry) -> bytes:

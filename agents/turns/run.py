@@ -366,8 +366,12 @@ class TurnRun:
                 self.state.reserved_nusd = amount_nusd
 
     def _prepare(self, messages: list[ChatMessage], offer: Offer, *, cap: int | None) -> Prepared:
+        fields = dict(self.ask.fields)
+        if len(self.state.steps) > 1 and fields.get("tool_choice") == "required":
+            # It has called one: else it could never answer.
+            fields["tool_choice"] = "auto"
         try:
-            params = ChatCompletionParams.model_validate({**self.ask.fields, "messages": messages})
+            params = ChatCompletionParams.model_validate({**fields, "messages": messages})
         except ValidationError as exc:
             raise invalid_params(exc) from None
         params.check()

@@ -5,9 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.db.models import Q
 
 from agents.conversations.models import Item
 from agents.conversations.objects import item_object
+from agents.conversations.selectors import within
 from agents.turns.models import Turn
 from agents.turns.state import TurnState
 from inference.chat.events import Usage
@@ -31,7 +33,7 @@ def states_of(turns: Sequence[Turn]) -> list[TurnState]:
         position__gte=min(turn.first_position for turn in turns),
         position__lt=max(turn.end_position for turn in turns),
         turn_id__in=list(items),
-    )
+    ).filter(Q(is_output=True) | Q(type="function_call_output"))
     for item in rows.order_by("position"):
         items[item.turn_id].append(item)
     return [_state(turn, items[turn.pk]) for turn in turns]
@@ -90,7 +92,8 @@ def all_items_of(turn: Turn) -> list[dict[str, Any]]:
 
 
 def last_items(conversation_id: UUID, *, until: int, most_messages: int) -> list[dict[str, Any]]:
-    """Items before a position, the oldest first: as many as make so many messages, and more.
+    """Items before a position, the oldest first: as many as make so many messages, and more; of
+    no more bytes than any model reads.
 
     A history of any length costs no more than that.
     """
@@ -102,12 +105,12 @@ def last_items(conversation_id: UUID, *, until: int, most_messages: int) -> list
         rows = Item.objects.filter(
             conversation=conversation_id, position__lt=until, is_replaced=False
         )
-        page = list(rows.order_by("-position")[:_PAGE])
+        page, is_all = within(rows.order_by("-position")[:_PAGE])
         for item in page:
             found.append(item.content)
             messages += item.type in {"message", "function_call_output"}
             until = item.position
-        if len(page) < _PAGE:
+        if len(page) < _PAGE or not is_all:
             break
     found.reverse()
     return _without_half_calls(found)

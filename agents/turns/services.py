@@ -243,6 +243,7 @@ def end_for_dead(state: TurnState) -> bool:
         turn = _active(state.id)
     except TurnLostError:
         return False
+    state.reserved_nusd, state.steps = turn.reserved_nusd, orjson.loads(turn.steps)
     there = set(
         Item.objects.filter(
             conversation=turn.conversation_id, turn_id=turn.pk, is_output=True

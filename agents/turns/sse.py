@@ -11,6 +11,8 @@ def sse(event: dict[str, Any]) -> bytes:
     return sse_of(event["type"], event["sequence_number"], orjson.dumps(event))
 
 
-def sse_of(kind: str, number: int, body: bytes) -> bytes:
-    """The number is what a client sends back as Last-Event-ID."""
+def sse_of(kind: str, number: int | None, body: bytes) -> bytes:
+    """The number is what a client sends back as Last-Event-ID; None: it is none of the turn's."""
+    if number is None:
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), body)
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, kind.encode(), body)

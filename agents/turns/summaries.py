@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from agents.conversations.models import Conversation, Item
+from agents.conversations.selectors import within
 from agents.turns.history import NO_RESULT
 
 # So many items at once, and so much of their text: a summary must fit into any window.
@@ -41,7 +42,7 @@ def due(conversation_id: UUID, *, max_messages: int) -> Due | None:
     if first_sent is None:
         return None
     fallen = items.filter(position__gte=conversation.summary_until, position__lt=first_sent)
-    rows = list(fallen.order_by("position")[:_MOST_ITEMS])
+    rows, _ = within(fallen.order_by("position")[:_MOST_ITEMS])
     if len(rows) < max(_LEAST_ITEMS, max_messages // 4):
         return None
     lines: list[str] = []

@@ -7,7 +7,7 @@ The names and the order of events are those of OpenAI's Responses API; so is wha
 from collections.abc import Iterator
 from typing import Any
 
-from agentflare.ids import uuid7
+from agentflare.ids import random_code, uuid7
 from agents.conversations.objects import new_item_id
 from inference.chat.blocks import AnswerBlocks, Block, Kind, Piece, Step
 from inference.chat.events import Event, Finish
@@ -76,7 +76,8 @@ class OutputWriter:
         kind = block.kind
         item: Item = {"id": new_item_id(_TYPES[kind], uuid7()), "type": _TYPES[kind]}
         if kind is Kind.CALL:
-            item |= {"call_id": block.call_id, "name": block.name, "arguments": ""}
+            # Upstream's may come again in the next step.
+            item |= {"call_id": f"call_{random_code(24)}", "name": block.name, "arguments": ""}
         elif kind is Kind.THINKING:
             item |= {"summary": [], "content": []}
         else:

@@ -297,7 +297,7 @@ def test_a_page_asks_as_much_however_long_the_history_is(
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE conversations_item")
         middle = Item.objects.get(conversation=made, position=1_500)
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             rows, has_more = page_of(
                 items_of_conversation(made.pk), after=middle.pk, limit=20, newest_first=True
             )
