@@ -11,6 +11,7 @@ from agentflare.money import format_usd
 from agents.agent_conversations.objects import turn_id
 from agents.conversations.models import Conversation, Item
 from agents.conversations.objects import conversation_object, item_object
+from agents.conversations.selectors import within
 from agents.definitions.models import Agent
 from agents.definitions.objects import agent_id, agent_object
 from agents.turns.models import Turn
@@ -51,14 +52,14 @@ def _conversations() -> Iterator[bytes]:
 def _items() -> Iterator[bytes]:
     """By conversation and position, whose index the pages follow."""
     rows = Item.objects.filter(is_replaced=False).order_by("conversation_id", "position")
-    page = list(rows[:_BATCH])
+    page, _ = within(rows[:_BATCH])
     while page:
         yield _lines({"conversation": _conversation_id(row), **item_object(row)} for row in page)
         last = page[-1]
         same = Q(conversation=last.conversation_id, position__gt=last.position)
-        page = list(rows.filter(same)[:_BATCH]) or list(
-            rows.filter(conversation__gt=last.conversation_id)[:_BATCH]
-        )
+        page, _ = within(rows.filter(same)[:_BATCH])
+        if not page:
+            page, _ = within(rows.filter(conversation__gt=last.conversation_id)[:_BATCH])
 
 
 def _turns() -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from agents.conversations.models import Conversation
 from agents.conversations.objects import item_object, list_object, uuid_of
 from agents.conversations.pages import items_page, require_item_uuid
 from agents.conversations.params import ConversationForkParams
-from agents.conversations.selectors import items_of_conversation, page_of
+from agents.conversations.selectors import items_of_conversation, within
 from agents.definitions.views import AgentsView
 from billing.account.queries import invalid, page_size
 from inference.views import caller
@@ -143,15 +143,16 @@ class ExportView(AgentConversationsView):
 
 def _lines(code: str, conversation_id: UUID, head: dict[str, Any]) -> Iterator[bytes]:
     yield orjson.dumps(head) + b"\n"
-    after: UUID | None = None
-    has_more = True
-    while has_more:
+    after, is_all = -1, False
+    while not is_all:
         with given_back(), tenant_schema(code):
-            items = items_of_conversation(conversation_id)
-            rows, has_more = page_of(items, after=after, limit=_EXPORT_PAGE, newest_first=False)
-        if rows:
-            after = rows[-1].pk
-            yield b"".join(orjson.dumps(item_object(row)) + b"\n" for row in rows)
+            items = items_of_conversation(conversation_id).filter(position__gt=after)
+            rows, has_all = within(items.order_by("position")[:_EXPORT_PAGE])
+        is_all = has_all and len(rows) < _EXPORT_PAGE
+        if not rows:
+            return
+        after = rows[-1].position
+        yield b"".join(orjson.dumps(item_object(row)) + b"\n" for row in rows)
 
 
 def reach_of(request: Request, agent_id: str) -> Reach:

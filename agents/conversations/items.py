@@ -4,6 +4,7 @@ What there is and which fields are needed: OpenAI's published schemas (`InputIte
 of tools that only OpenAI runs (file search, computer use, …) are refused by their name.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
@@ -15,6 +16,7 @@ from inference.inputs import one_of
 MAX_ITEMS = 20
 # Of one item, as JSON: a picture of three megabytes.
 MAX_ITEM_BYTES = 4 * 1024 * 1024
+_PICTURE = re.compile(r"(?i)https?://|data:")
 Status = Literal["in_progress", "completed", "incomplete"]
 # `metadata` of everything that has some.
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
@@ -224,6 +226,13 @@ def _check_part(part: Any, *, param: str) -> None:
             f"Missing required parameter: '{param}.image_url'.",
             param=f"{param}.image_url",
             code="missing_required_parameter",
+        )
+    if isinstance(part, InputImage) and not _PICTURE.match(part.image_url or ""):
+        raise InvalidRequestError(
+            f"Invalid value for '{param}.image_url': it must be an http:// or https:// URL, or a "
+            "data URL.",
+            param=f"{param}.image_url",
+            code="invalid_value",
         )
     if isinstance(part, InputFile):
         check_file(part, param=param)

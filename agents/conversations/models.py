@@ -39,6 +39,7 @@ class Conversation(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             # Pages of an agent's, the newest first: ids sort by time.
             models.Index(fields=["agent", "-id"], name="conversations_of_an_agent"),
+            models.Index(fields=["agent", "end_user", "-id"], name="conversations_of_a_user"),
         ]
 
     def __str__(self) -> str:

@@ -77,8 +77,13 @@ def delete_agent(agent_id: UUID) -> bool:
     """With its conversations; turns that run are ended. Whether it was there.
 
     What it has cost stays in the ledger."""
-    active = Agent.objects.filter(pk=agent_id, conversation__active_turn__isnull=False)
-    cancels.cancel_all(active.values_list("conversation__active_turn", flat=True))
+    agent = Agent.objects.filter(pk=agent_id).first()
+    if agent is None:
+        return False
+    # Conversations are locked before their turns, and those before their agent, by everybody.
+    locked = agent.conversation_set.select_for_update().order_by("pk")
+    cancels.cancel_all(list(locked.values_list("active_turn", flat=True)))
+    list(agent.turn_set.select_for_update().order_by("pk").values_list("pk", flat=True))
     count, _ = Agent.objects.filter(pk=agent_id).delete()
     return bool(count)
 

@@ -47,7 +47,7 @@ def reserve(agent_id: UUID, turn_id: UUID, *, amount_nusd: int) -> bool:
     """
     # Turns are locked before their agents, by everybody.
     turns = Turn.objects.select_for_update().filter(pk=turn_id, status__in=RUNNING)
-    if not turns.exists():
+    if turns.first() is None:
         raise TurnLostError(turn_id.hex)
     agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
     if agent is None or agent.monthly_budget_nusd is None:

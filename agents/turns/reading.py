@@ -47,7 +47,10 @@ def entries_of(tenant_code: str, turn_id: UUID, *, after: int) -> Iterator[list[
         elif now - looked_at > _LOOK_S:
             looked_at = now
             # Where it has ended, its last event is there, or was.
-            require_events(tenant_code, turn_id)
+            try:
+                require_events(tenant_code, turn_id)
+            except Turn.DoesNotExist:
+                return  # deleted meanwhile
         yield entries
 
 

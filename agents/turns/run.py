@@ -20,7 +20,7 @@ from agents.turns import budget, cancels, event_log, leases, services, summaries
 from agents.turns.event_log import Ends, EventLog
 from agents.turns.faces import Face, lifecycle_event, number
 from agents.turns.history import ChatMessage, Item, history_of
-from agents.turns.images import fetch_images
+from agents.turns.images import fetch_images, unseen
 from agents.turns.models import Turn, TurnLostError
 from agents.turns.prompt import Cut, first_of_last, prepare_fitting
 from agents.turns.state import TurnState
@@ -98,6 +98,7 @@ class TurnRun:
         self.has_lost_client = False
         self.is_cancelled = False
         self._chat: ChatCall | None = None
+        self._fetched: dict[str, str] = {}
         self._is_started = False
         self._is_over = False
         # A turn that goes on after a pause.
@@ -195,11 +196,11 @@ class TurnRun:
             ours = self.toolbox.ours(calls)
             yield from self._run_tools(ours)
             self._require_time()
-            if len(ours) < len(calls):
-                yield self._pause()
-                return
             if len(self.state.steps) >= self.ask.max_steps:
                 yield self._end(lambda: self.state.cut("max_steps"))
+                return
+            if len(ours) < len(calls):
+                yield self._pause()
                 return
             call = self._call_anew()
             self.state.steps.append({"request_id": call.request_id.hex})
@@ -308,15 +309,17 @@ class TurnRun:
         first_new, cut = history.first_since(len(self.before)), self.ask.cut
         first = first_of_last(history.groups, most=cut.max_messages, first_new=first_new)
         groups = history.groups[first:]
-        fetch_images(groups, tenant_code=self.tenant_code)
+        first_new -= first
+        fetch_images(groups, tenant_code=self.tenant_code, first_new=first_new, known=self._fetched)
         texts = [self.ask.instructions or "", *history.instructions]
         system = _system_message([text for text in texts if text])
 
         def prepare(offer: Offer, cap: int | None = None) -> Prepared:
+            before = groups[:first_new]
             return prepare_fitting(
-                groups,
+                groups if offer.can("vision") else [*unseen(before), *groups[first_new:]],
                 offer,
-                first_new=first_new - first,
+                first_new=first_new,
                 to_window=cut.to_window,
                 prepare=lambda messages: self._prepare([*system, *messages], offer, cap=cap),
             )

@@ -279,7 +279,8 @@ def learn_costs(turn: Turn) -> None:
         locked = Turn.objects.select_for_update().filter(pk=turn.pk).first()
         if locked is None or locked.is_running:
             return
-        _learn(locked)
+        if _unknown_steps(orjson.loads(locked.steps)):
+            _learn(locked)
     for name in _LEARNT:
         setattr(turn, name, getattr(locked, name))
 
