@@ -27,6 +27,7 @@ from agents.turns.selectors import all_items_of, items_of, last_items, state_of
 from agents.turns.services import ConversationLockedError, NewTurn
 from agents.turns.state import TurnState
 from agents.turns.summaries import HEADING
+from billing.admission.services import require_credit
 from inference import progress
 from inference.pipeline import Call
 from tenants.keys.lookup import KeyRecord
@@ -101,7 +102,7 @@ def begin_turn(
     """
     code = asker.record.tenant_code
     progress.note_asked(asker.request_id, agent.model)
-    toolbox = open_tools(agent, agent.tool_list)
+    toolbox = _opened(code, agent)
     state = TurnState(
         id=uuid7(), model=agent.model, conversation_id=conversation_id, agent_id=agent.pk
     )
@@ -142,7 +143,7 @@ def go_on(asker: Asker, agent: Agent, turn: Turn, outputs: Sequence[ToolOutput])
     if turn.status != Turn.Status.REQUIRES_ACTION:
         raise TurnNotWaitingError(turn.status)
     _check_outputs(state, outputs)
-    toolbox = open_tools(agent, agent.tool_list)
+    toolbox = _opened(code, agent)
     results = [output.item().told() for output in outputs]
     try:
         with given_back(), tenant_schema(code), transaction.atomic():
@@ -190,6 +191,14 @@ def make_again(asker: Asker, agent: Agent, turn: Turn) -> UUID:
         metadata=turn.asked.get("metadata") or {},
         replaces=turn.pk,
     )
+
+
+def _opened(code: str, agent: Agent) -> Toolbox:
+    """Raises GatewayError; nobody without credit makes us ask strangers' servers."""
+    tools = agent.tool_list
+    if any(tool["type"] == "mcp" for tool in tools):
+        require_credit(code)
+    return open_tools(agent, tools)
 
 
 def _run(

@@ -14,13 +14,16 @@ from inference.idempotency.answers import PackedStream, head_of
 from inference.idempotency.store import Claim
 
 logger = logging.getLogger(__name__)
-# The end of a chat, a response or a message, as server-sent events. JSON has no line breaks, so
+# The end of a chat, a response, a message or a turn, as server-sent events. JSON has no line breaks, so
 # no text of a model reads like these.
 _LAST_EVENTS = (
     b"\ndata: [DONE]",
     b"\nevent: response.completed",
     b"\nevent: response.incomplete",
     b"\nevent: message_stop",
+    b"\nevent: turn.completed",
+    b"\nevent: turn.incomplete",
+    b"\nevent: turn.requires_action",
 )
 _EVENT_STREAM = "text/event-stream"
 
