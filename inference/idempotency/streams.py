@@ -14,8 +14,8 @@ from inference.idempotency.answers import PackedStream, head_of
 from inference.idempotency.store import Claim
 
 logger = logging.getLogger(__name__)
-# The end of a chat, a response, a message or a turn, as server-sent events. JSON has no line breaks, so
-# no text of a model reads like these.
+# The end of a chat, a response, a message or a turn, as server-sent events. JSON has no line
+# breaks, so no text of a model reads like these.
 _LAST_EVENTS = (
     b"\ndata: [DONE]",
     b"\nevent: response.completed",
