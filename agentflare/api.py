@@ -118,9 +118,13 @@ def read_params(
 
 
 def validated(model: type[Params], body: bytes, *, max_values: int = MAX_VALUES) -> Params:
-    """A JSON document as a model. Raises InvalidRequestError or UnknownParamError."""
+    """A JSON document as a model. Raises InvalidRequestError or UnknownParamError.
+
+    A model whose `is_written_again` is true has only what JSON can be made of again.
+    """
     check_values(body, max_values)
-    check_numbers(body)
+    if getattr(model, "is_written_again", False):
+        check_numbers(body)
     try:
         if len(body) < _LARGE_BYTES:
             return model.model_validate_json(body)

@@ -5,7 +5,7 @@ of tools that only OpenAI runs (file search, computer use, …) are refused by t
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
@@ -33,6 +33,8 @@ Metadata = Annotated[
 class Part(BaseModel):
     """Null counts as absent; unknown ones are refused."""
 
+    # What is kept, or told again.
+    is_written_again: ClassVar[bool] = True
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
