@@ -4,10 +4,28 @@ import os
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+
+def _given(name: str) -> str | None:
+    """The variable, or what stands in the file that NAME_FILE names: how secrets are handed over
+    where an environment can be read by others.
+
+    Raises ImproperlyConfigured for a file that cannot be read, or where both are given.
+    """
+    value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if not path:
+        return value
+    if value:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {exc}.") from None
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -15,14 +33,14 @@ def text(name: str, default: str | None = None) -> str:
 
     Raises ImproperlyConfigured, naming the variable, when there is neither.
     """
-    value = os.environ.get(name) or default
+    value = _given(name) or default
     if value is None:
         raise ImproperlyConfigured(f"Set the environment variable {name}.")
     return value
 
 
 def integer(name: str, default: int) -> int:
-    value = os.environ.get(name)
+    value = _given(name)
     if not value:
         return default
     try:
@@ -55,7 +73,7 @@ def percent(name: str, default: str) -> Decimal:
 
 
 def flag(name: str, default: bool = False) -> bool:
-    value = os.environ.get(name, "").strip().lower()
+    value = (_given(name) or "").strip().lower()
     if not value:
         return default
     if value in {"1", "true", "yes", "on"}:
@@ -74,7 +92,7 @@ def choice(name: str, choices: Sequence[str], *, default: str) -> str:
 
 def words(name: str, default: list[str]) -> list[str]:
     """A comma-separated list."""
-    value = os.environ.get(name)
+    value = _given(name)
     if not value:
         return default
     return [word.strip() for word in value.split(",") if word.strip()]
@@ -112,7 +130,7 @@ def email(name: str) -> dict[str, Any]:
 
     Unset: mails are printed, not sent.
     """
-    url = os.environ.get(name)
+    url = _given(name)
     if not url:
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
     parts = urlsplit(url)
