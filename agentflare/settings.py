@@ -311,8 +311,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-# Of Django's checks before a release: the proxy sends people to https; other subdomains, and the list
-# that browsers carry with them, are the owner of the domain's to decide upon.
+# Of Django's checks before a release: the proxy sends people to https; other subdomains, and the
+# list that browsers carry with them, are the owner of the domain's to decide upon.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_SSL_REDIRECT = False  # the proxy's work; /v1 must answer an error, not a redirect
 X_FRAME_OPTIONS = "DENY"
