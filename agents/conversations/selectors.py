@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from django.db.models import BigIntegerField, F, Func, QuerySet
+from django.db.models import QuerySet
 
 from agents.conversations.models import Item
+from agents.conversations.storage import OCTETS
 
 
 def items_of_conversation(conversation_id: UUID) -> QuerySet[Item]:
@@ -21,8 +22,7 @@ def within(items: QuerySet[Item], *, most_bytes: int = MOST_BYTES) -> tuple[list
 
     items: ordered, and cut to a number.
     """
-    octets = Func(F("body"), function="octet_length", output_field=BigIntegerField())
-    sizes = list(items.annotate(octets=octets).values_list("pk", "octets"))
+    sizes = list(items.annotate(octets=OCTETS).values_list("pk", "octets"))
     chosen: list[UUID] = []
     total = 0
     for pk, size in sizes:

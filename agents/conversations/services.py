@@ -54,7 +54,7 @@ def add_items(
     that is too large, or StorageFullError for input.
     """
     is_output = bool(ids)
-    bodies = [orjson.dumps(item).decode() for item in items]
+    bodies = [orjson.dumps(item) for item in items]
     size = size_of(bodies)
     if not is_output:
         _require_small(bodies)
@@ -68,7 +68,7 @@ def add_items(
             conversation=conversation,
             position=first + number,
             type=item["type"],
-            body=body,
+            body=body.decode(),
             turn_id=turn_id,
             is_output=is_output,
         )
@@ -172,13 +172,12 @@ UPDATE conversations_conversation
 """
 
 
-def _require_small(bodies: Sequence[str]) -> None:
+def _require_small(bodies: Sequence[bytes]) -> None:
     for number, body in enumerate(bodies):
-        size = len(body.encode())
-        if size > MAX_ITEM_BYTES:
+        if len(body) > MAX_ITEM_BYTES:
             raise InvalidRequestError(
                 f"Invalid value for 'items[{number}]': an item has at most {MAX_ITEM_BYTES} bytes "
-                f"as JSON, this one {size}.",
+                f"as JSON, this one {len(body)}.",
                 param=f"items[{number}]",
                 code="string_above_max_length",
             )

@@ -10,12 +10,14 @@ from contextlib import suppress
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import F, Func, QuerySet, Sum
+from django.db.models import BigIntegerField, F, Func, QuerySet, Sum
 
 from agentflare.errors import GatewayError
 from agentflare.redis_store import RedisDownError
 from agents.conversations.models import Conversation, Item
 
+# Of an item's text, known without reading it.
+OCTETS = Func(F("body"), function="octet_length", output_field=BigIntegerField())
 # What a row takes beside its text.
 ROW_BYTES = 256
 _REMEMBERED_S = 60
@@ -36,9 +38,9 @@ class StorageFullError(GatewayError):
         )
 
 
-def size_of(bodies: Sequence[str]) -> int:
+def size_of(bodies: Sequence[bytes]) -> int:
     """Of so many items, in bytes."""
-    return sum(len(body.encode()) + ROW_BYTES for body in bodies)
+    return sum(len(body) + ROW_BYTES for body in bodies)
 
 
 def stored_bytes() -> int:
@@ -63,8 +65,7 @@ def require_room(size_bytes: int) -> None:
 
 def size_of_items(items: QuerySet[Item]) -> int:
     """Of their texts, in bytes, without reading them."""
-    octets = Func(F("body"), function="octet_length")
-    total: int = items.annotate(octets=octets).aggregate(total=Sum("octets", default=0))["total"]
+    total: int = items.annotate(octets=OCTETS).aggregate(total=Sum("octets", default=0))["total"]
     return total
 
 

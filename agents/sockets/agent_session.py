@@ -84,10 +84,11 @@ class AgentSession:
         return not self._under_way and time.monotonic() - self._asked_at > IDLE_S
 
     def _take(self, text: str) -> None:
+        body = text.encode()
         told: dict[str, Any] = {}
         try:
-            told = read_message(text)
-            command = read_command(text, told)
+            told = read_message(body)
+            command = read_command(body, told)
             if isinstance(command, PingCommand):
                 self._send({"type": "pong", "ref": command.ref})
                 return

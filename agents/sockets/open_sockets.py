@@ -7,15 +7,13 @@ closed; so are all when the process ends.
 import logging
 import threading
 import time
-from contextlib import suppress
 from typing import Any, Protocol
 
 import gevent
-from django.db import InterfaceError, OperationalError, connection
 
 from agentflare.background import ProcessThread
 from agentflare.errors import GatewayError, TenantSuspendedError
-from agentflare.redis_store import RedisDownError
+from agents.client_tokens.standing import refusal_by
 from agents.sockets.codes import Code
 from agents.sockets.connection import Connection
 from agents.sockets.door import Visitor
@@ -70,27 +68,13 @@ def look() -> None:
         visitor = session.visitor
         key = (visitor.parts, visitor.token)
         if key not in standing:
-            standing[key] = _refusal(visitor)
+            standing[key] = refusal_by(visitor.record)
         if error := standing[key]:
             suspended = isinstance(error, TenantSuspendedError)
             code = Code.SUSPENDED if suspended else Code.NOT_AUTHENTICATED
             _close(session, code, error.message)
         elif session.is_idle():
             _close(session, Code.IDLE, "nothing was asked for a long time")
-
-
-def _refusal(visitor: Visitor) -> GatewayError | None:
-    try:
-        visitor.record()
-    except GatewayError as exc:
-        return exc
-    except (*RedisDownError, OperationalError, InterfaceError):
-        # Who was let in stays while nobody can say otherwise.
-        return None
-    finally:
-        with suppress(Exception):
-            connection.close()
-    return None
 
 
 def _look_out() -> None:

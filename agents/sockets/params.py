@@ -92,9 +92,8 @@ COMMANDS: dict[str, type[Command]] = {
 }
 
 
-def read_message(text: str) -> dict[str, Any]:
+def read_message(body: bytes) -> dict[str, Any]:
     """Raises InvalidRequestError for what is no JSON, or has too much in it."""
-    body = text.encode()
     check_values(body, MAX_VALUES)
     try:
         told = orjson.loads(body)
@@ -103,7 +102,7 @@ def read_message(text: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def read_command(text: str, told: Mapping[str, Any]) -> Command:
+def read_command(body: bytes, told: Mapping[str, Any]) -> Command:
     """told: the same, read. Raises InvalidRequestError or UnknownParamError, naming the field."""
     kind = told.get("type")
     model = COMMANDS.get(kind) if isinstance(kind, str) else None
@@ -114,7 +113,7 @@ def read_command(text: str, told: Mapping[str, Any]) -> Command:
             param="type",
             code="invalid_value",
         )
-    return validated(model, text.encode())
+    return validated(model, body)
 
 
 def ref_of(told: Mapping[str, Any]) -> str | None:

@@ -47,11 +47,6 @@ class Entry(NamedTuple):
     body: str
     ends: Ends
 
-    @property
-    def is_last(self) -> bool:
-        """None follows, as far as anybody knows."""
-        return self.ends is not Ends.NOTHING
-
 
 class EventLog:
     """The writer's side, of one turn. last_number: of the event before, of a turn that goes on."""

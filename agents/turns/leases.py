@@ -74,10 +74,13 @@ def ended() -> list[Lease]:
 
 def _may_judge() -> bool:
     """Whether Redis was there for a whole lease: before that, who is alive may not have said so."""
-    now = time.time()
+    return time.time() - _note_look() > settings.TURN_LEASE_S
+
+
+def _note_look() -> float:
+    """Somebody looks. Since when nobody had to wait long for that, in seconds since 1970."""
     gap_s = settings.TURN_LEASE_S * 2 / 3
-    since = get_redis().eval(_NOTE_LOOK, 1, _LOOKS, now, gap_s)
-    return now - float(since) > settings.TURN_LEASE_S
+    return float(get_redis().eval(_NOTE_LOOK, 1, _LOOKS, time.time(), gap_s))
 
 
 # When somebody looked last, and since when nobody had to wait long for that.
@@ -111,7 +114,7 @@ def _keep() -> None:
         try:
             leases = list(_held)
             _renew(leases)
-            _may_judge()
+            _note_look()
             # Ended meanwhile: it must not stand there as if it had been left.
             for tenant_code, turn_id in set(leases) - _held:
                 give_back(tenant_code, turn_id)

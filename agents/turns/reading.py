@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import orjson
-from django.db import InterfaceError, OperationalError, connection
 
 from agentflare.connections import given_back
 from agentflare.errors import GatewayError
-from agentflare.redis_store import RedisDownError
+from agents.client_tokens.standing import refusal_by
 from agents.turns import event_log
 from agents.turns.event_log import Entry
 from agents.turns.healing import heal_if_dead
@@ -86,7 +85,7 @@ def _stream(
     for entries in entries_of(tenant_code, turn_id, after=after):
         if check is not None and time.monotonic() - checked_at > _CHECK_S:
             checked_at = time.monotonic()
-            if refusal := _refusal(check):
+            if refusal := refusal_by(check):
                 yield sse_of("error", None, orjson.dumps({"type": "error", **refusal.body()}))
                 return
         if entries:
@@ -96,20 +95,6 @@ def _stream(
             # A client that has left is noticed at a write.
             told_at = time.monotonic()
             yield KEEP_ALIVE
-
-
-def _refusal(check: Callable[[], object]) -> GatewayError | None:
-    try:
-        check()
-    except GatewayError as error:
-        return error
-    except (*RedisDownError, OperationalError, InterfaceError):
-        # Who was let in stays while nobody can say otherwise.
-        return None
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
-    return None
 
 
 def _sse(entry: Entry) -> bytes:

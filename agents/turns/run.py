@@ -170,7 +170,7 @@ class TurnRun:
             yield self._fail(error)
         except TurnLostError:
             yield self._lost()
-        except Exception:
+        except Exception:  # its readers are told an end, whatever it is
             logger.exception("Turn %s broke", self.state.id.hex)
             yield self._fail(ServiceUnavailableError("The turn broke off by a fault of ours."))
         finally:
@@ -483,8 +483,7 @@ class TurnRun:
                 self._save()
         except TurnLostError:
             return self._lost()
-        except Exception:
-            # It heals: by what its events tell.
+        except Exception:  # it heals: by what its events tell
             logger.exception("The end of turn %s cannot be kept", self.state.id.hex)
             self.state.fail(ServiceUnavailableError("The turn's end could not be kept."))
         return self._tell_end()

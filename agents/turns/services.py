@@ -304,12 +304,10 @@ def _learn(turn: Turn) -> None:
         turn.cached_tokens += record.cached_input_tokens
         turn.output_tokens += record.output_tokens
         turn.reasoning_tokens += record.reasoning_tokens
-    if not _unknown_steps(steps):
-        if turn.agent_id and turn.reserved_nusd:
-            budget.spend(turn.agent_id, cost_nusd=learnt_nusd)
-        turn.reserved_nusd = 0
-    elif turn.agent_id and turn.reserved_nusd and learnt_nusd:
+    if turn.agent_id and turn.reserved_nusd and learnt_nusd:
         budget.spend(turn.agent_id, cost_nusd=learnt_nusd)
+    if not _unknown_steps(steps):
+        turn.reserved_nusd = 0
     turn.cost_nusd += learnt_nusd
     turn.steps = orjson.dumps(steps).decode()
     turn.save(update_fields=_LEARNT)
