@@ -4,6 +4,7 @@
 `python -m bench settlement`: how fast captured calls get into the ledger; a minute.
 `python -m bench size`: one tenant with ten million usage records; five minutes.
 `python -m bench tenants`: two hundred tenants, as operators have to do with them; three minutes.
+`python -m bench peers`: LiteLLM and Portkey on the same cores; eight minutes, and two to install.
 `python -m bench agents`: long histories, idle WebSockets, resumed streams; two minutes.
 """
 
@@ -92,6 +93,10 @@ def main(arguments: list[str]) -> int:
         from bench.tenants.__main__ import main as tenants
 
         return tenants(arguments[1:])
+    if arguments[:1] == ["peers"]:
+        from bench.peers.__main__ import main as peers
+
+        return peers(arguments[1:])
     if arguments[:1] == ["agents"]:
         from bench.agents.__main__ import main as agents
 
@@ -113,7 +118,7 @@ def measure(plan: Plan) -> Findings:
     started = time.monotonic()
     allow_many_sockets()
     with running_stack() as stack:
-        bench = Bench(stack)
+        bench = Bench(stack, key=stack.key)
         latency = [
             measure_latency(
                 bench,

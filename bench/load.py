@@ -3,10 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bench.wire import head_and_length
+from bench.wire import head_and_length, is_whole
 
 _TOLD = re.compile(rb'"request_cost":"(\d+)\.(\d{9})"')
 # Room for the last chunks: usage with the cost, and [DONE].
@@ -25,11 +25,20 @@ class Target:
     request: bytes
 
     @classmethod
-    def of(cls, port: int, path: str, body: bytes, *, key: str = "") -> "Target":
+    def of(
+        cls,
+        port: int,
+        path: str,
+        body: bytes,
+        *,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> "Target":
+        own = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
             "User-Agent: bench\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"{own}Content-Length: {len(body)}\r\n\r\n"
         )
         return cls(port, head.encode() + body)
 
@@ -119,8 +128,7 @@ class WholeClient(Client):
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         self.received += data
-        head, length = head_and_length(self.received)
-        if head == 0 or len(self.received) < head + length:
+        if not is_whole(self.received):
             return
         if not self.received.startswith(b"HTTP/1.1 200"):
             self.fail(describe(self.received))
@@ -168,7 +176,7 @@ class Streams:
 
 class StreamClient(Client):
     streams: Streams
-    events: int
+    events: range
     measured: Callable[[], bool]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -220,7 +228,8 @@ class StreamClient(Client):
         self.last_at = now
 
     def finish(self) -> None:
-        if self.seen_events != self.events or b"data: [DONE]" not in self.end_of_body:
+        is_all = self.seen_events in self.events
+        if not is_all or b"data: [DONE]" not in self.end_of_body:
             self.fail(f"a stream had {self.seen_events} events, not {self.events}")
             return
         self.told.add(self.end_of_body)
@@ -228,11 +237,11 @@ class StreamClient(Client):
 
 
 async def keep_streams(
-    target: Target, *, streams: int, ramp_s: float, hold_s: float, events: int
+    target: Target, *, streams: int, ramp_s: float, hold_s: float, events: range
 ) -> Streams:
     """Open `streams` streams evenly over ramp_s, and a new one for each that ends in hold_s.
 
-    events: in a whole stream, `[DONE]` included.
+    events: how many a whole stream may have, `[DONE]` included.
     """
     seen = Streams(Told())
     all_open_at = time.perf_counter() + ramp_s

@@ -11,14 +11,14 @@ import orjson
 
 from bench import processes
 from bench.load import Calls, Streams, Target, Told, call_repeatedly, keep_streams
-from bench.stack import Stack
+from bench.stack import Served
 from bench.upstream import Pace
 
 # Of each form upstream answers in, one model.
 NATIVE_MODEL = ("llama-3.1-8b", "@cf/meta/llama-3.1-8b")
 OPENAI_MODEL = ("gpt-oss-20b", "@cf/openai/gpt-oss-20b")
 
-_MESSAGES = [
+MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant. Answer briefly."},
     {
         "role": "user",
@@ -27,17 +27,14 @@ _MESSAGES = [
         "the process that holds the reservation dies half-way through a long answer.",
     },
 ]
-# What the gateway adds around the pieces of text: finish, usage and [DONE], and at the
-# front the chunk with the role. Upstream's own: usage and [DONE], OpenAI's a finish too.
-_GATEWAY_EVENTS = 4
-_UPSTREAM_EVENTS = {NATIVE_MODEL: 2, OPENAI_MODEL: 3}
 
 
 @dataclass
 class Bench:
-    """A running stack, and what all calls through the gateway were told to cost."""
+    """A gateway that runs, and what all calls through it were told to cost."""
 
-    stack: Stack
+    stack: Served
+    key: str = ""
     told: Told = field(default_factory=Told)
     last_answer_at: float = 0.0
     fixed_work_ms: list[float] = field(default_factory=list)
@@ -48,18 +45,28 @@ class Bench:
         asyncio.run(set_pace(self.stack.upstream_port, pace))
 
     def gateway(self, model: tuple[str, str], *, stream: bool = False) -> Target:
-        body: dict[str, object] = {"model": model[0], "messages": _MESSAGES, "max_tokens": 500}
+        body: dict[str, object] = {"model": model[0], "messages": MESSAGES, "max_tokens": 500}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        key = self.stack.key
-        return Target.of(self.stack.web_port, "/v1/chat/completions", orjson.dumps(body), key=key)
+        port = self.stack.web_port
+        return Target.of(port, "/v1/chat/completions", orjson.dumps(body), key=self.key)
 
     def upstream(self, model: tuple[str, str], *, stream: bool = False) -> Target:
-        body: dict[str, object] = {"messages": _MESSAGES, "max_tokens": 500}
+        body: dict[str, object] = {"messages": MESSAGES, "max_tokens": 500}
         if stream:
             body["stream"] = True
         path = f"/client/v4/accounts/bench/ai/run/{model[1]}"
         return Target.of(self.stack.upstream_port, path, orjson.dumps(body))
+
+    def gateway_events(self, chunks: int) -> range:
+        """Around the pieces of text: finish, usage and [DONE], and at the front the chunk with
+        the role."""
+        return range(chunks + 4, chunks + 5)
+
+    def upstream_events(self, model: tuple[str, str], chunks: int) -> range:
+        """Usage and [DONE]; OpenAI's a finish too."""
+        extra = 2 if model == NATIVE_MODEL else 3
+        return range(chunks + extra, chunks + extra + 1)
 
     def calls(self, target: Target, *, connections: int, for_s: float) -> Calls:
         calls = asyncio.run(call_repeatedly(target, connections=connections, for_s=for_s))
@@ -67,7 +74,7 @@ class Bench:
         return calls
 
     def streams(
-        self, target: Target, *, streams: int, ramp_s: float, hold_s: float, events: int
+        self, target: Target, *, streams: int, ramp_s: float, hold_s: float, events: range
     ) -> Streams:
         seen = asyncio.run(
             keep_streams(target, streams=streams, ramp_s=ramp_s, hold_s=hold_s, events=events)
@@ -182,8 +189,9 @@ def measure_throughput(bench: Bench, *, connections: int, rounds: int, for_s: fl
                 calls_per_cpu_s=made / cpu["web"] if cpu["web"] else 0.0,
                 busy=cpu["web"] / calls.wall_s,
                 web_cpu_ms_per_call=per_call_ms["web"],
-                valkey_cpu_ms_per_call=per_call_ms["valkey"],
-                settlement_cpu_ms_per_call=per_call_ms["worker"] + per_call_ms["postgres"],
+                valkey_cpu_ms_per_call=per_call_ms.get("valkey", 0.0),
+                settlement_cpu_ms_per_call=per_call_ms.get("worker", 0.0)
+                + per_call_ms.get("postgres", 0.0),
                 p50_ms=percentile_ms(calls.seconds, 50),
                 p99_ms=percentile_ms(calls.seconds, 99),
             )
@@ -201,6 +209,8 @@ class StreamLoad:
 
     streams: int
     most_open: int
+    wall_s: float
+    chunks_per_s: float
     chunks_per_stream: int
     completed: int
     failed: int
@@ -236,7 +246,7 @@ def measure_streams(
         streams=streams,
         ramp_s=short * interval_s,
         hold_s=hold_s / 2,
-        events=short + _UPSTREAM_EVENTS[model],
+        events=bench.upstream_events(model, short),
     )
     bench.set_pace(Pace(chunks=chunks, interval_s=interval_s))
     memory_before_mb = processes.memory_mb(bench.stack.pids["web"])
@@ -247,12 +257,14 @@ def measure_streams(
             streams=streams,
             ramp_s=chunks * interval_s,
             hold_s=hold_s,
-            events=chunks + _GATEWAY_EVENTS,
+            events=bench.gateway_events(chunks),
         )
     wall_s = time.perf_counter() - started
     return StreamLoad(
         streams=streams,
         most_open=gateway.most_open,
+        wall_s=wall_s,
+        chunks_per_s=gateway.told.calls * chunks / wall_s,
         chunks_per_stream=chunks,
         completed=gateway.told.calls,
         failed=len(gateway.told.failures),
@@ -276,7 +288,7 @@ def measure_streams(
 
 
 @contextmanager
-def used(stack: Stack) -> Iterator[dict[str, float]]:
+def used(stack: Served) -> Iterator[dict[str, float]]:
     """Processor time of each process while it lasts, in seconds; filled in at its end."""
     before = {name: processes.cpu_s(pid) for name, pid in stack.pids.items()}
     result: dict[str, float] = {}

@@ -26,7 +26,7 @@ from sandbox.embedded.ports import HOST, free_port
 PROJECT = Path(__file__).resolve().parent.parent
 TENANT = "bench"
 GRANT_USD = 1_000_000
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 10.0
 
 
@@ -35,14 +35,33 @@ class BenchError(Exception):
 
 
 @dataclass
-class Stack:
-    """A running stack. pids: postgres, valkey, web (its one worker), worker, beat, upstream."""
+class Served:
+    """A gateway that runs, and its upstream. pids: web (its one worker), upstream, and others."""
 
     folder: Path
     environment: dict[str, str]
     upstream_port: int
     web_port: int
     pids: dict[str, int]
+
+    def start(self, name: str, command: Sequence[str]) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return spawn(
+                command,
+                cwd=PROJECT,
+                env=self.environment,
+                output=log,
+                death_signal=signal.SIGTERM,
+            )
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+
+@dataclass
+class Stack(Served):
+    """All of ours. pids: also postgres, valkey, worker, beat."""
+
     key: str = ""
 
     def manage(self, *arguments: str) -> str:
@@ -60,17 +79,7 @@ class Stack:
         return done.stdout
 
     def python(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        with (self.folder / f"{name}.log").open("ab") as log:
-            return spawn(
-                [sys.executable, "-m", *arguments],
-                cwd=PROJECT,
-                env=self.environment,
-                output=log,
-                death_signal=signal.SIGTERM,
-            )
-
-    def log(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        return self.start(name, [sys.executable, "-m", *arguments])
 
 
 @contextmanager
@@ -106,7 +115,7 @@ def running_stack() -> Iterator[Stack]:
         with processes.on_cores(own_core):
             web = stack.python("web", *web_command(web_port))
         exits.callback(stop, web)
-        wait_until_ready(stack, web)
+        wait_until_ready(stack, web, "/health/ready")
         # The arbiter only watches; what serves is its child.
         stack.pids["web"] = next(iter(processes.children(web.pid)), web.pid)
         yield stack
@@ -141,15 +150,16 @@ def web_command(port: int) -> Sequence[str]:
     return ["gunicorn", "agentflare.wsgi:application", *options]
 
 
-def wait_until_ready(stack: Stack, web: "subprocess.Popen[bytes]") -> None:
+def wait_until_ready(served: Served, web: "subprocess.Popen[bytes]", path: str) -> None:
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{stack.web_port}/health/ready"):
+            with urllib.request.urlopen(f"http://{HOST}:{served.web_port}{path}"):
                 return
         except OSError:
             if web.poll() is not None or time.monotonic() > deadline:
-                raise BenchError(f"the web server does not start: {stack.log('web')}") from None
+                log = served.log("web")[-4000:]
+                raise BenchError(f"the web server does not start: {log}") from None
         time.sleep(0.05)
 
 

@@ -2,13 +2,16 @@
 
 Just enough of `/client/v4/accounts/{id}/ai/run/{model}` to be called by the gateway, and so
 cheap that what is measured is the gateway. Models of `@cf/meta/` answer in Workers AI's own
-form, all others in OpenAI's. `PUT /pace` sets how slowly: see Pace.
+form, all others in OpenAI's. Peers call `/v1/chat/completions`, as OpenAI answers it.
+`PUT /pace` sets how slowly: see Pace.
 """
 
 import asyncio
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
+from enum import Enum
 from functools import cache
 
 from bench.wire import head_and_length
@@ -16,6 +19,21 @@ from bench.wire import head_and_length
 PROMPT_TOKENS = 64
 COMPLETION_TOKENS = 16
 NATIVE_MODELS = b"/@cf/meta/"
+OPENAI_PATH = b"/v1/chat/completions"
+
+
+class Form(Enum):
+    """NATIVE: Workers AI's own. WRAPPED: OpenAI's, as Workers AI wraps it. PLAIN: OpenAI's."""
+
+    NATIVE = "native"
+    WRAPPED = "wrapped"
+    PLAIN = "plain"
+
+    @classmethod
+    def of(cls, path: bytes) -> "Form":
+        if OPENAI_PATH in path:
+            return cls.PLAIN
+        return cls.NATIVE if NATIVE_MODELS in path else cls.WRAPPED
 
 
 @dataclass(frozen=True)
@@ -64,19 +82,19 @@ class Upstream(asyncio.Protocol):
             Upstream.pace = Pace(**json.loads(request[head:]))
             self.transport.write(NO_CONTENT)
             return
-        is_native = NATIVE_MODELS in path
-        is_stream = b'"stream":true' in request[head:]
+        form = Form.of(path)
+        is_stream = STREAMED.search(request, head) is not None
         if self.pace.delay_s:
             loop = asyncio.get_running_loop()
-            self.timer = loop.call_later(self.pace.delay_s, self.answer, is_native, is_stream)
+            self.timer = loop.call_later(self.pace.delay_s, self.answer, form, is_stream)
         else:
-            self.answer(is_native, is_stream)
+            self.answer(form, is_stream)
 
-    def answer(self, is_native: bool, is_stream: bool) -> None:
+    def answer(self, form: Form, is_stream: bool) -> None:
         if not is_stream:
-            self.transport.write(whole_answer(is_native))
+            self.transport.write(whole_answer(form))
             return
-        pieces = stream_pieces(is_native, self.pace.chunks)
+        pieces = stream_pieces(form, self.pace.chunks)
         self.transport.write(pieces[0])
         loop = asyncio.get_running_loop()
         self.send_later(pieces, 1, due=loop.time() + self.pace.interval_s)
@@ -94,6 +112,7 @@ class Upstream(asyncio.Protocol):
 
 # --- what it says -------------------------------------------------------------------
 
+STREAMED = re.compile(rb'"stream": ?true')
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
@@ -102,12 +121,12 @@ STREAM_HEAD = (
 
 
 @cache
-def whole_answer(is_native: bool) -> bytes:
+def whole_answer(form: Form) -> bytes:
     text = "word " * COMPLETION_TOKENS
-    result: dict[str, object] = {"response": text} if is_native else openai_completion(text)
+    result = {"response": text} if form is Form.NATIVE else openai_completion(text)
     result["usage"] = usage(COMPLETION_TOKENS)
     document: dict[str, object] = {"result": result, "success": True, "errors": [], "messages": []}
-    body = json.dumps(document).encode()
+    body = json.dumps(result if form is Form.PLAIN else document).encode()
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncf-ai-req-id: bench\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -116,16 +135,19 @@ def whole_answer(is_native: bool) -> bytes:
 
 
 @cache
-def stream_pieces(is_native: bool, chunks: int) -> list[bytes]:
+def stream_pieces(form: Form, chunks: int) -> list[bytes]:
     """What goes out at each moment: one frame with text, at the end also what closes it."""
-    text_frame: dict[str, object] = {"response": " word", "p": "abcdefghijklmnop"}
-    if not is_native:
-        text_frame = openai_chunk({"content": " word"}, None)
-    pieces = [frame(text_frame)] * chunks
+    texts: dict[Form, dict[str, object]] = {
+        Form.NATIVE: {"response": " word", "p": "abcdefghijklmnop"},
+        Form.WRAPPED: with_increment(openai_chunk(" word")),
+        Form.PLAIN: openai_chunk(" word"),
+    }
+    pieces = [frame(texts[form])] * chunks
     pieces[0] = STREAM_HEAD + pieces[0]
-    if not is_native:
-        pieces[-1] += frame(openai_chunk({}, "stop"))
-    pieces[-1] += frame({"response": "", "usage": usage(chunks)})
+    if form is not Form.NATIVE:
+        pieces[-1] += frame(openai_chunk("", finish_reason="stop"))
+    closing = {"response": ""} if form is not Form.PLAIN else openai_chunk("") | {"choices": []}
+    pieces[-1] += frame(closing | {"usage": usage(chunks)})
     pieces[-1] += http_chunk(b"data: [DONE]\n\n") + http_chunk(b"")
     return pieces
 
@@ -141,21 +163,31 @@ def http_chunk(data: bytes) -> bytes:
 def openai_completion(text: str) -> dict[str, object]:
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {"id": "bench", "object": "chat.completion", "created": 1, "choices": [choice]}
+    return {
+        "id": "bench",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "bench",
+        "choices": [choice],
+    }
 
 
-def openai_chunk(delta: dict[str, str], finish_reason: str | None) -> dict[str, object]:
-    """Usage on a chunk is an increment; the prompt's tokens are left to the last frame."""
+def openai_chunk(text: str, *, finish_reason: str | None = None) -> dict[str, object]:
+    delta = {"content": text} if text else {}
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    increment = {"prompt_tokens": 0, "completion_tokens": int("content" in delta)}
     return {
         "id": "bench",
         "object": "chat.completion.chunk",
         "created": 1,
+        "model": "bench",
         "choices": [choice],
-        "usage": increment,
-        "p": "abcdefghijklmnop",
     }
+
+
+def with_increment(chunk: dict[str, object]) -> dict[str, object]:
+    """Usage on a chunk is an increment; the prompt's tokens are left to the last frame."""
+    increment = {"prompt_tokens": 0, "completion_tokens": 1}
+    return chunk | {"usage": increment, "p": "abcdefghijklmnop"}
 
 
 def usage(completion_tokens: int) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Other gateways, measured as ours is: see `python -m bench peers --help`."""
