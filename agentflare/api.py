@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -84,6 +85,10 @@ class ApiView(APIView):
     permission_classes = ()
     metadata_class = None  # OPTIONS is refused like any other method
 
+    def get_authenticators(self) -> list[Any]:
+        """They have no state: one of each is enough."""
+        return _authenticators(tuple(self.authentication_classes))
+
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
         """Every answer is JSON or an event stream, whatever the client accepts."""
         return None, None
@@ -102,6 +107,11 @@ class ApiView(APIView):
             f"Method {request.method} is not allowed on {request.path}. "
             f"Use {' or '.join(m for m in self.allowed_methods if m != 'OPTIONS')}."
         )
+
+
+@cache
+def _authenticators(kinds: tuple[Any, ...]) -> list[Any]:
+    return [kind() for kind in kinds]
 
 
 def read_params(

@@ -1,6 +1,7 @@
 """Where a request comes from, as far as it can be believed."""
 
 import ipaddress
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -18,6 +19,11 @@ def client_ip(request: HttpRequest) -> str | None:
         if len(heard) < settings.TRUSTED_PROXIES:
             return None
         address = heard[-settings.TRUSTED_PROXIES].strip()
+    return _read(address)
+
+
+@lru_cache(maxsize=4096)
+def _read(address: str) -> str | None:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

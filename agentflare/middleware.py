@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from agentflare import api, degraded, envelopes, errors, logs, tracing
 from agentflare.client_ip import client_ip
 from agentflare.ids import uuid7
-from agentflare.metrics import RESPONSES
+from agentflare.metrics import RESPONSES, of
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("agentflare.access")
@@ -53,7 +53,7 @@ class RequestIdMiddleware:
             response["openai-processing-ms"] = str(max(1, round(elapsed_ms)))
             response["openai-version"] = "2020-10-01"
         if is_api(request):
-            RESPONSES.labels(str(response.status_code)).inc()
+            of(RESPONSES, str(response.status_code)).inc()
         if request.method == "HEAD":
             drop_body(response)
         begun_ms = (time.perf_counter() - started) * 1000

@@ -26,6 +26,8 @@ def price_nusd(*, quantities: Mapping[str, int | Decimal], rates: Mapping[str, D
     The sum is rounded up once to a whole nUSD: the only place where a Decimal
     becomes money. Raises KeyError for a quantity that has no rate.
     """
+    if not quantities:
+        return 0
     total = sum((units * rates[unit] for unit, units in quantities.items() if units), Decimal(0))
     return int(total.to_integral_value(rounding=ROUND_CEILING))
 

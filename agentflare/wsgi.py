@@ -9,6 +9,7 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
@@ -64,10 +65,12 @@ def _api_path(path: str) -> str:
 
 def _without_idle_duties() -> None:
     """Of Django's duties around each request one is left: at its end its connection goes back.
-    There are no saved queries, and the cache's connections are the process'."""
+    There are no saved queries, the cache's connections are the process', and every request sets
+    its URL conf anew."""
     request_started.disconnect(reset_queries)
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_caches)
+    request_finished.disconnect(reset_urlconf)
 
 
 def make_application() -> Application:

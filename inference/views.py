@@ -52,7 +52,7 @@ def call_of(
 
 def shrinks_to_fit(request: Request, record: KeyRecord) -> bool:
     """The request decides, else its tenant."""
-    wanted = request.headers.get(SHRINK_HEADER, "").strip().lower()
+    wanted = (_header(request, SHRINK_HEADER) or "").strip().lower()
     if wanted not in {"", "true", "false"}:
         raise InvalidRequestError(
             f"The header {SHRINK_HEADER} takes true or false.", param=SHRINK_HEADER
@@ -63,7 +63,7 @@ def shrinks_to_fit(request: Request, record: KeyRecord) -> bool:
 def cache_ttl_s(request: Request, record: KeyRecord) -> int:
     """How long this answer may be taken from the cache: the request decides, else its key, else
     its tenant."""
-    told = request.headers.get(CACHE_HEADER)
+    told = _header(request, CACHE_HEADER)
     if told is None:
         return record.cache_ttl_s
     wanted = told.strip()
@@ -76,6 +76,12 @@ def cache_ttl_s(request: Request, record: KeyRecord) -> int:
             param=CACHE_HEADER,
         )
     return int(wanted)
+
+
+def _header(request: Request, name: str) -> str | None:
+    """Past Django's `headers`, which are made of all that a request has."""
+    value: str | None = request._request.META.get(f"HTTP_{name.upper().replace('-', '_')}")
+    return value
 
 
 class Run(Protocol):

@@ -24,7 +24,7 @@ from bench.measures import (
     measure_streams,
     measure_throughput,
 )
-from bench.peers.gateways import PEERS, Peer
+from bench.peers.gateways import PEERS
 from bench.peers.stack import running_peer
 from bench.stack import BenchError, running_stack
 from sandbox.errors import SandboxError
@@ -146,7 +146,12 @@ def rows(found: list[Found]) -> list[_Row]:
     table: list[_Row] = [
         ("added to a call, p50", lambda x: x.latency[single].added_p50_ms, "{:.2f} ms", True),
         ("… p99", lambda x: x.latency[single].added_p99_ms, "{:.2f} ms", True),
-        ("32 calls at once of 100 ms, p50", lambda x: x.latency[many].added_p50_ms, "{:.1f} ms", True),
+        (
+            "32 calls at once of 100 ms, p50",
+            lambda x: x.latency[many].added_p50_ms,
+            "{:.1f} ms",
+            True,
+        ),
         ("… p99", lambda x: x.latency[many].added_p99_ms, "{:.1f} ms", True),
         ("calls a second, one process", lambda x: x.throughput.calls_per_s, "{:.0f}", False),
         ("… of its processor time", lambda x: x.throughput.calls_per_cpu_s, "{:.0f}", False),
@@ -167,7 +172,12 @@ def _stream_rows(index: int, streams: int) -> list[_Row]:
 
     per_cpu_s: Callable[[Found], float] = lambda x: 1e6 / x.streams[index].web_cpu_us_per_chunk  # noqa: E731
     return [
-        (f"{streams} streams: first token, added p50", of("added_first_token_p50_ms"), "{:.1f} ms", True),
+        (
+            f"{streams} streams: first token p50",
+            of("added_first_token_p50_ms"),
+            "{:.1f} ms",
+            True,
+        ),
         ("… p99", of("added_first_token_p99_ms"), "{:.1f} ms", True),
         ("… chunks a second", of("chunks_per_s"), "{:.0f}", False),
         ("… chunks a second of its processor time", per_cpu_s, "{:.0f}", False),
@@ -180,7 +190,7 @@ def _stream_rows(index: int, streams: int) -> list[_Row]:
 
 def as_text(found: list[Found]) -> str:
     """A table in Markdown. Ratios are how many times better the first one is."""
-    first, *others = found
+    others = found[1:]
     names = [x.name for x in found] + [f"× {x.name}" for x in others]
     lines = [
         " | ".join(["", "", *names, ""]).strip(),

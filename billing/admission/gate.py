@@ -9,8 +9,8 @@ atomic step, and each is idempotent by request id: sending it again after a lost
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +158,12 @@ def admit(
 
 def periods() -> tuple[str, str]:
     """The UTC day and month that it is: "20261125", "202611"."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%d}", f"{now:%Y%m}"
+    return _names_of(datetime.now(UTC).date())
+
+
+@lru_cache(maxsize=2)
+def _names_of(day: date) -> tuple[str, str]:
+    return f"{day:%Y%m%d}", f"{day:%Y%m}"
 
 
 def _or_empty(number: int | None) -> int | str:

@@ -96,10 +96,11 @@ class RoutePlan:
         """One offer by weight, then the other weighted ones, then the fallbacks."""
         left = list(self.weighted)
         ordered = []
-        while left:
+        while len(left) > 1:
             weights = [weight for _, weight in left]
             (chosen,) = random.choices(range(len(left)), weights)  # noqa: S311  # no secret
             ordered.append(left.pop(chosen)[0])
+        ordered += [offer for offer, _ in left]
         return ordered + list(self.fallbacks)
 
     def among(self, offers: Mapping[str, Offer]) -> "RoutePlan":

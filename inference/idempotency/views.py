@@ -56,7 +56,7 @@ class InferenceView(LimitedView):
     ) -> HttpResponseBase:
         """Reading a large body, and counting what is in it, is work: nobody without any credit
         makes us do it. Small ones are refused at their admission."""
-        if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGE_BYTES:
+        if int(request._request.META.get("CONTENT_LENGTH") or 0) > _LARGE_BYTES:
             assert isinstance(request.auth, KeyRecord)
             require_credit(request.auth.tenant_code)
         return handler(request, *args, **kwargs)

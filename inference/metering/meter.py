@@ -163,6 +163,8 @@ class Meter:
 
     def price(self, used: Measured, cached: Measured) -> int:
         """What the tenant pays, in nUSD. What came from the cache costs its share."""
+        if not cached.quantities and not cached.neurons:
+            return self._full(used)
         share = settings.CACHE_HIT_PERCENT / Decimal(100)
         of_cached = price_nusd(quantities={"price": self._full(cached)}, rates={"price": share})
         if cached is used:

@@ -12,6 +12,7 @@ import orjson
 import requests
 import urllib3.exceptions
 from django.conf import settings
+from urllib3.exceptions import NewConnectionError
 
 from agentflare import tracing
 from inference.upstreams import sse
@@ -31,8 +32,8 @@ _LEAST_SAID_BYTES = 1024
 # No answer is larger; more of it would fill our memory.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # What reading an answer may raise.
-BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-TIMED_OUT = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+BROKEN = (urllib3.exceptions.HTTPError, OSError)
+TIMED_OUT = (urllib3.exceptions.TimeoutError, TimeoutError)
 
 
 class Answer:
@@ -204,17 +205,19 @@ def send(
         **tracing.headers(),
         **provider.headers(account, context, url=url, body=body),
     }
-    timeout = (settings.UPSTREAM_CONNECT_TIMEOUT_S, settings.UPSTREAM_READ_TIMEOUT_S)
+    connect_s, read_s = settings.UPSTREAM_CONNECT_TIMEOUT_S, settings.UPSTREAM_READ_TIMEOUT_S
     # Headers that drip in keep to the time-out for silence, for ever.
-    longest = gevent.Timeout(sum(timeout) + settings.UPSTREAM_READ_TIMEOUT_S)
+    longest = gevent.Timeout(connect_s + 2 * read_s)
     try:
         with longest:
-            response = _adapter().send(request, stream=True, timeout=timeout)
+            response = _adapter().ask(request, connect_s=connect_s, read_s=read_s)
     except gevent.Timeout as exc:
         if exc is not longest:
             raise
         raise UpstreamCallError.timeout("the headers did not come to their end") from None
-    except requests.Timeout as exc:
+    except NewConnectionError as exc:  # to urllib3 it is a time-out too
+        raise UpstreamCallError.unreachable(str(exc)) from exc
+    except TIMED_OUT as exc:
         raise UpstreamCallError.timeout(str(exc)) from exc
     except BROKEN as exc:
         raise UpstreamCallError.unreachable(str(exc)) from exc

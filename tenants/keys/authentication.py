@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -22,7 +23,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     Anthropic's API send it. `request.auth` is the KeyRecord."""
 
     def authenticate(self, request: Request) -> tuple[None, KeyRecord]:
-        keys = set(_keys(request))
+        keys = set(_keys(request._request))
         if not keys:
             raise MissingApiKeyError
         if len(keys) > 1:
@@ -65,7 +66,7 @@ def is_within(ip: str | None, ranges: tuple[str, ...]) -> bool:
     return any(address in ipaddress.ip_network(cidr) for cidr in ranges)
 
 
-def _keys(request: Request) -> Iterator[str]:
+def _keys(request: HttpRequest) -> Iterator[str]:
     """Raises InvalidApiKeyError for an Authorization header of another scheme."""
     if header := request.META.get("HTTP_AUTHORIZATION", ""):
         scheme, _, key = header.partition(" ")
