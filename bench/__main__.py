@@ -5,6 +5,8 @@
 `python -m bench size`: one tenant with ten million usage records; five minutes.
 `python -m bench tenants`: two hundred tenants, as operators have to do with them; three minutes.
 `python -m bench peers`: LiteLLM and Portkey on the same cores; eight minutes, and two to install.
+`python -m bench crowd`: one tenant with all calls against sixteen that share them; a minute.
+`python -m bench soak`: whether memory stays, in half an hour of streams.
 `python -m bench agents`: long histories, idle WebSockets, resumed streams; two minutes.
 """
 
@@ -12,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -93,6 +94,14 @@ def main(arguments: list[str]) -> int:
         from bench.tenants.__main__ import main as tenants
 
         return tenants(arguments[1:])
+    if arguments[:1] == ["crowd"]:
+        from bench.crowd import main as crowd
+
+        return crowd(arguments[1:])
+    if arguments[:1] == ["soak"]:
+        from bench.soak import main as soak
+
+        return soak(arguments[1:])
     if arguments[:1] == ["peers"]:
         from bench.peers.__main__ import main as peers
 
@@ -116,7 +125,7 @@ def main(arguments: list[str]) -> int:
 
 def measure(plan: Plan) -> Findings:
     started = time.monotonic()
-    allow_many_sockets()
+    processes.allow_many_sockets()
     with running_stack() as stack:
         bench = Bench(stack, key=stack.key)
         latency = [
@@ -155,12 +164,6 @@ def measure(plan: Plan) -> Findings:
         books=books,
         took_s=time.monotonic() - started,
     )
-
-
-def allow_many_sockets() -> None:
-    """A thousand streams are two thousand sockets in the web worker; it inherits this."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536) if most > 0 else 65_536, most))
 
 
 def machine(fixed_work_ms: list[float]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.wire import head_and_length, is_whole
@@ -13,7 +13,7 @@ _TOLD = re.compile(rb'"request_cost":"(\d+)\.(\d{9})"')
 _END_BYTES = 2_000
 # Pieces come ten times a second; a client notices when one is this late.
 STALL_S = 1.0
-# No measurement lasts so long.
+# No answer takes so long.
 _PATIENCE_S = 60.0
 
 
@@ -138,19 +138,28 @@ class WholeClient(Client):
         self.send_next()
 
 
-async def call_repeatedly(target: Target, *, connections: int, for_s: float) -> Calls:
+async def call_repeatedly(
+    targets: Target | Sequence[Target], *, connections: int, for_s: float
+) -> Calls:
+    """Several targets are shared out among the connections, in turn."""
+    all_of_them = [targets] if isinstance(targets, Target) else targets
     calls = Calls(Told(), [], 0.0)
     started = time.perf_counter()
     until = started + for_s
 
-    def client(on_end: Callable[[], None]) -> Client:
-        made = WholeClient(
-            target, told=calls.told, more=lambda: time.perf_counter() < until, on_end=on_end
-        )
-        made.seconds = calls.seconds
-        return made
+    async def keep_calling(target: Target) -> None:
+        def client(on_end: Callable[[], None]) -> Client:
+            made = WholeClient(
+                target, told=calls.told, more=lambda: time.perf_counter() < until, on_end=on_end
+            )
+            made.seconds = calls.seconds
+            return made
 
-    await asyncio.gather(*(run(target, client) for _ in range(connections)))
+        await run(target, client, for_s=for_s)
+
+    await asyncio.gather(
+        *(keep_calling(all_of_them[at % len(all_of_them)]) for at in range(connections))
+    )
     calls.wall_s = time.perf_counter() - started
     return calls
 
@@ -258,7 +267,7 @@ async def keep_streams(
 
     async def start_later(wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        await run(target, client)
+        await run(target, client, for_s=ramp_s + hold_s)
 
     await asyncio.gather(*(start_later(ramp_s * number / streams) for number in range(streams)))
     return seen
@@ -273,8 +282,10 @@ def describe(answer: bytes) -> str:
     return b" ".join([head.partition(b"\r\n")[0], body[:200]]).decode(errors="replace")
 
 
-async def run(target: Target, make_client: Callable[[Callable[[], None]], Client]) -> None:
-    """Connect one client and wait until it has ended."""
+async def run(
+    target: Target, make_client: Callable[[Callable[[], None]], Client], *, for_s: float
+) -> None:
+    """Connect one client and wait until it has ended. for_s: how long it goes on asking."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     client = make_client(ended.set)
@@ -284,6 +295,6 @@ async def run(target: Target, make_client: Callable[[Callable[[], None]], Client
         client.told.failures.append(f"no connection: {exc}")
         return
     try:
-        await asyncio.wait_for(ended.wait(), _PATIENCE_S)
+        await asyncio.wait_for(ended.wait(), for_s + _PATIENCE_S)
     except TimeoutError:
         client.fail("no end in sight")
