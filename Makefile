@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run models test test-fast test-chaos check bench clean
+.PHONY: help run models pictures test test-fast test-chaos check bench clean
 
 help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
@@ -26,6 +26,7 @@ help: ## Show this
 	@echo 'make test-chaos load while everything is killed and stopped, then the sums; SEED, SECONDS'
 	@echo 'make check      lint, format, types, imports, migrations'
 	@echo 'make bench      measure: latency, throughput, streams; some minutes'
+	@echo 'make pictures   the pictures of README, taken anew from a sandbox'
 	@echo 'make clean      remove what make has installed; data in .sandbox stays'
 	@echo 'PYTHON=python3.12 chooses the Python for .venv. More: sandbox/README.md'
 
@@ -48,6 +49,9 @@ test-fast: $(VENV)/.installed-dev
 test-chaos: $(VENV)/.installed-dev
 	@CHAOS_SEED=$(or $(SEED),$$(date +%s)) CHAOS_SECONDS=$(or $(SECONDS),90) \
 		$(PY) -m pytest -q -p no:cacheprovider inference/tests/chaos
+
+pictures: $(VENV)/.installed-dev
+	@exec $(PY) docs/images/take.py
 
 bench: $(VENV)/.installed-dev
 	@exec $(PY) -m bench
