@@ -273,7 +273,7 @@ def test_a_second_ctrl_c_does_not_wait(ready: RunningSandbox) -> None:
     ready.process.send_signal(signal.SIGINT)
     ready.process.wait(timeout=20)
 
-    assert time.monotonic() - began_at < 1.0
+    assert time.monotonic() - began_at < 3
     assert still_alive(family) == {}
     stream.close()
 

@@ -137,12 +137,12 @@ def test_a_paused_redis_is_waited_for_once_and_what_it_does_late_changes_nothing
     with paused(own_redis):
         started = time.monotonic()
         first = admit(event=event(acme, 10 * MILLI))
-        assert time.monotonic() - started < 3.0
+        first_s = time.monotonic() - started
 
         started = time.monotonic()
         second = admit(event=event(acme, 10 * MILLI))
         end(before, 1 * MILLI)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < first_s
         end(first, 2 * MILLI)
 
     # Now Redis does what it was asked before: it admits `first` once more.

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -408,7 +409,7 @@ def test_a_slow_server_is_left_at_the_deadline(server: Server, page: Any, settin
 
     started = time.monotonic()
     assert "took too long" in refusal(server.url("/x"))
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10  # it would go on for ever
 
 
 def test_a_server_that_never_shakes_hands_is_left_at_the_deadline(
@@ -425,14 +426,19 @@ def test_a_name_that_takes_its_time_is_left_at_the_deadline(
 ) -> None:
     settings.REMOTE_IMAGE_TIMEOUT_S = 0.3
 
+    may_answer, has_answered = threading.Event(), threading.Event()
+
     def look_up(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(1.5)
+        may_answer.wait(20)
+        has_answered.set()
         raise OSError
 
     monkeypatch.setattr(resolve.socket, "getaddrinfo", look_up)
-    started = time.monotonic()
-    assert "took too long" in refusal("http://slow.test/")
-    assert time.monotonic() - started < 1
+    try:
+        assert "took too long" in refusal("http://slow.test/")
+        assert not has_answered.is_set()
+    finally:
+        may_answer.set()
 
 
 def test_nobody_listens(server: Server) -> None:
@@ -447,20 +453,25 @@ def test_nobody_listens(server: Server) -> None:
 def test_images_of_one_request_are_fetched_at_once_and_kept_in_order(server: Server) -> None:
     contents = [PNG, JPEG, GIF, WEBP, PNG + b"2", PNG + b"3", PNG + b"4", PNG + b"5"]
 
+    running: list[int] = []
+    at_once: list[int] = []
+
     def late(content: bytes) -> Any:
         def behave(connection: socket.socket) -> None:
+            running.append(1)
             time.sleep(0.3)
+            at_once.append(len(running))
+            running.pop()
             answer(content)(connection)
 
         return behave
 
     for number, content in enumerate(contents):
         server.pages[f"/{number}"] = late(content)
-    started = time.monotonic()
     images = fetch_images([(server.url(f"/{number}"), "p") for number in range(8)])
 
     assert [image.content for image in images] == contents
-    assert time.monotonic() - started < 1.5
+    assert max(at_once) >= 4
 
 
 def test_the_one_that_fails_is_named(server: Server) -> None:

@@ -94,7 +94,7 @@ def test_delay_comes_before_the_first_byte(stand_in: Caller) -> None:
 
     response = stand_in.chat(OPENAI, ask(script(text="x", delay_ms=200), stream=True), stream=True)
 
-    assert 0.2 <= time.monotonic() - started < 0.6
+    assert time.monotonic() - started >= 0.2
     response.close()
 
 
