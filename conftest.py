@@ -23,6 +23,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
+from sandbox.embedded.cluster import ValkeyCluster
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.stripe.tests import stand_in
 from sandbox.stripe.tests.stand_in import StandIn
@@ -52,7 +53,7 @@ class Cast:
 
 
 # Whoever has one of these stops servers, and waits until they are missed and found again.
-HURT = {"own_redis", "own_sandbox", "own_stores"}
+HURT = {"own_redis", "own_cluster", "own_sandbox", "own_stores"}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -231,6 +232,24 @@ def own_redis(tmp_path: Path, settings: Any) -> Iterator[Valkey]:
     forget_redis()
 
 
+@pytest.fixture
+def own_cluster(_valkey_cluster: ValkeyCluster, settings: Any) -> Iterator[ValkeyCluster]:
+    """A cluster of three nodes, and no replicas, as the gate of this process. A test may kill its
+    nodes, and move its slots; the next one has it whole."""
+    from billing.admission import live_holds
+
+    _valkey_cluster.make_whole()
+    settings.REDIS_URL = _valkey_cluster.url
+    live_holds.forget_all()
+    forget_redis()
+    yield _valkey_cluster
+    _valkey_cluster.make_whole()
+    forget_nodes()
+    live_holds.forget_all()
+    settings.REDIS_URL = os.environ["REDIS_URL"]
+    forget_redis()
+
+
 def gateway_redis_url() -> str:
     return f"{os.environ['REDIS_URL'].rpartition('/')[0]}/4"
 
@@ -254,8 +273,15 @@ def gateway(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Gateway
     forget_redis()
 
 
+def forget_nodes() -> None:
+    from agentflare.redis_store import get_redis
+
+    for node in get_redis().masters():
+        node.breaker.ask()
+
+
 def forget_redis() -> None:
-    from agentflare.redis_store import breaker, get_redis
+    from agentflare.redis_store import breaker, get_redis, is_clustered
     from billing.admission import outage
     from billing.admission.gate import script
     from tenants.keys.lookup import forget_all
@@ -263,5 +289,6 @@ def forget_redis() -> None:
     get_redis.cache_clear()
     script.cache_clear()
     forget_all()
-    breaker.ask()
     outage.forget()
+    if not is_clustered():
+        breaker.ask()

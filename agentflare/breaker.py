@@ -18,7 +18,8 @@ class Breaker:
     """Of one store, in one process.
 
     probe: asks the store, with a short time-out of its own; raises one of `errors` when it is
-    down. failures: in a row, to open. pause_s: between two probes.
+    down. failures: in a row, to open. pause_s: between two probes. cause: which of several of one
+    store it is.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Breaker:
         errors: tuple[type[Exception], ...],
         failures: int = 3,
         pause_s: float = 1.0,
+        cause: str = "breaker",
     ) -> None:
         self.name = name
+        self._cause = cause
         self.is_open = False
         self._probe = probe
         self._errors = errors
@@ -58,9 +61,9 @@ class Breaker:
     def open(self) -> None:
         self._probe_at = time.monotonic() + self._pause_s
         if not self.is_open:
-            logger.warning("%s is down: calls fail at once", self.name)
+            logger.warning("%s is down (%s): calls fail at once", self.name, self._cause)
             self.is_open = True
-            degraded.enter(self.name, cause="breaker")
+            degraded.enter(self.name, cause=self._cause)
 
     def ask(self) -> bool:
         """Probe now, whatever is known; many at once probe once. Returns whether it answers."""
@@ -86,7 +89,7 @@ class Breaker:
             self._probed_at = time.monotonic()
         self._failures = 0
         if self.is_open:
-            logger.warning("%s is back", self.name)
+            logger.warning("%s is back (%s)", self.name, self._cause)
             self.is_open = False
-            degraded.leave(self.name, cause="breaker")
+            degraded.leave(self.name, cause=self._cause)
         return True

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agentflare.redis_cluster import is_cluster, node_urls
+
 
 def _given(name: str) -> str | None:
     """The variable, or what stands in the file that NAME_FILE names: how secrets are handed over
@@ -149,8 +151,26 @@ def email(name: str) -> dict[str, Any]:
     }
 
 
+def redis(name: str) -> str:
+    """`redis://…`, `rediss://…`, `unix://…`, or a cluster: `redis+cluster://host:port,host:port`."""
+    url = text(name)
+    if is_cluster(url):
+        try:
+            node_urls(url)
+        except ValueError as exc:
+            raise ImproperlyConfigured(f"{name} {exc}.") from None
+    return url
+
+
 def redis_database(url: str, number: int) -> str:
-    """The same Redis server, database `number`."""
+    """The same Redis server, database `number`.
+
+    Raises ImproperlyConfigured for a cluster: it has no second one.
+    """
+    if is_cluster(url):
+        raise ImproperlyConfigured(
+            "Set CELERY_BROKER_URL to a Redis of its own: a cluster cannot be Celery's broker."
+        )
     parts = urlsplit(url)
     if parts.scheme == "unix":
         query = f"{parts.query}&" if parts.query else ""

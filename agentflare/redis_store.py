@@ -1,10 +1,11 @@
 """The connection to Redis: gate, holds, outbox and the cache of API keys.
 
-Celery's broker is another database, perhaps another server: see settings.
+One server, or a cluster of them: see redis_cluster.py. Celery's broker is another database,
+perhaps another server: see settings.
 """
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from redis.connection import DefaultParser
 from redis.retry import Retry
 
 from agentflare.breaker import Breaker
+from agentflare.redis_cluster import Address, Cluster, Node, is_cluster
 
 Result = TypeVar("Result")
 
@@ -39,6 +41,8 @@ RedisDownError = (
     exceptions.ReadOnlyError,
     exceptions.MasterDownError,
     exceptions.ClusterDownError,
+    # Its slot is on its way to another node, and neither has all of it.
+    exceptions.TryAgainError,
     exceptions.NoScriptError,
     RedisRefusesError,
 )
@@ -54,9 +58,9 @@ _Parser = type(
 _NO_ANSWER = (exceptions.ConnectionError, exceptions.TimeoutError)
 
 
-def _probe() -> None:
+def _probe(url: str = "") -> None:
     client: Any = redis.Redis.from_url(
-        settings.REDIS_URL,
+        url or settings.REDIS_URL,
         socket_timeout=settings.REDIS_PROBE_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_PROBE_TIMEOUT_S,
         retry=None,
@@ -67,10 +71,62 @@ def _probe() -> None:
         client.close()
 
 
+# Of the one server; the nodes of a cluster have their own.
 breaker = Breaker("redis", probe=_probe, errors=(exceptions.RedisError,))
+_breakers: dict[Address, Breaker] = {}
 
 
-def _guarded(call: Callable[..., Result], *args: Any, **options: Any) -> Result:
+def _breaker_of(address: Address, url: str) -> Breaker:
+    """Of a node; its clients in this process share it."""
+    cause = f"breaker of {address[0]}:{address[1]}"
+    return _breakers.setdefault(
+        address,
+        Breaker("redis", probe=partial(_probe, url), errors=(exceptions.RedisError,), cause=cause),
+    )
+
+
+def is_clustered() -> bool:
+    return isinstance(get_redis(), Cluster)
+
+
+def unanswered(keys: Iterable[str]) -> set[str]:
+    """Those whose server does not answer: asked now, whatever is known."""
+    client = get_redis()
+    if isinstance(client, Cluster):
+        return client.unanswered(keys)
+    return set() if breaker.ask() else set(keys)
+
+
+def execute_where_it_answers(pipeline: Any) -> list[Any]:
+    """A pipeline's answers; None in the place of those of a cluster's nodes that are away.
+
+    Raises RedisDownError where nobody answers.
+    """
+    told = pipeline.execute(raise_on_error=False)
+    faults = [answer for answer in told if isinstance(answer, Exception)]
+    for fault in faults:
+        if not isinstance(fault, RedisDownError) or len(faults) == len(told):
+            raise fault
+    return [None if isinstance(answer, Exception) else answer for answer in told]
+
+
+def answers(key: str) -> bool:
+    """Whether its server does, asked now."""
+    return not unanswered([key])
+
+
+def is_known_down(key: str) -> bool:
+    """Whether a call for the key would fail at once. Asks where it is time to."""
+    client = get_redis()
+    if not isinstance(client, Cluster):
+        return breaker.refuses()
+    try:
+        return client.node_of(key).breaker.refuses()
+    except exceptions.ConnectionError:
+        return True
+
+
+def _guarded(breaker: Breaker, call: Callable[..., Result], *args: Any, **options: Any) -> Result:
     """Raises ConnectionError at once while Redis is known to be down."""
     if breaker.is_open and breaker.refuses():
         raise exceptions.ConnectionError("Redis is down: not asked")
@@ -84,9 +140,11 @@ def _guarded(call: Callable[..., Result], *args: Any, **options: Any) -> Result:
 
 
 class _GuardedPipeline(Pipeline):
+    breaker: Breaker
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         try:
-            return _guarded(super().execute, raise_on_error=raise_on_error)
+            return _guarded(self.breaker, super().execute, raise_on_error=raise_on_error)
         except BaseException:
             self.reset()
             raise
@@ -126,8 +184,10 @@ class _Pool(redis.BlockingConnectionPool):
 
 
 class _GuardedRedis(redis.Redis):
+    breaker: Breaker
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        return _guarded(self._ask, *args, **options)
+        return _guarded(self.breaker, self._ask, *args, **options)
 
     def _ask(self, *args: Any, **options: Any) -> Any:
         """One command, there and back; what is out of the ordinary is redis-py's to handle."""
@@ -146,17 +206,23 @@ class _GuardedRedis(redis.Redis):
         return as_usual(*args)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
-        return _GuardedPipeline(
+        pipeline = _GuardedPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
+        pipeline.breaker = self.breaker
+        return pipeline
 
 
 class _GuardedQueue(LifoQueue[Any]):
     """The pool's free connections. Who waited for one must not find out anew that Redis is down."""
 
+    def __init__(self, breaker: Breaker, size: int) -> None:
+        super().__init__(size)
+        self._breaker = breaker
+
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         connection = super().get(block, timeout)
-        if breaker.is_open:
+        if self._breaker.is_open:
             self.put_nowait(connection)
             raise Empty
         return connection
@@ -164,7 +230,7 @@ class _GuardedQueue(LifoQueue[Any]):
 
 @cache
 def get_redis() -> Any:
-    """This process' client, a redis.Redis that answers in str.
+    """This process' client, a redis.Redis (or the same commands of a cluster) that answers in str.
 
     Typed Any: redis-py's stubs answer bytes, str and awaitables at once. Made at first use,
     hence after gunicorn or Celery has forked.
@@ -173,12 +239,29 @@ def get_redis() -> Any:
     idempotent by request id, and everything else is a read. One that was not answered in time
     is not: its caller has waited long enough.
     """
+    if is_cluster(settings.REDIS_URL):
+        return get_cluster()
+    return _connect(settings.REDIS_URL, breaker)
+
+
+def get_cluster(*, decode_responses: bool = True) -> Cluster:
+    """Another client of the cluster; its nodes' breakers are the same. A cluster has no databases:
+    whoever wants one of its own begins the names of its keys otherwise."""
+
+    def make_node(address: Address, url: str) -> Node:
+        own = _breaker_of(address, url)
+        return Node(address, _connect(url, own, decode_responses=decode_responses), own)
+
+    return Cluster(settings.REDIS_URL, make_node)
+
+
+def _connect(url: str, breaker: Breaker, *, decode_responses: bool = True) -> _GuardedRedis:
     pool = _Pool.from_url(
-        settings.REDIS_URL,
+        url,
         max_connections=settings.REDIS_MAX_CONNECTIONS,
         # For a connection of ours to be free: a burst of calls waits, and is not refused.
         timeout=settings.REDIS_POOL_TIMEOUT_S,
-        queue_class=_GuardedQueue,
+        queue_class=partial(_GuardedQueue, breaker),
         parser_class=_Parser,
         socket_timeout=settings.REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.REDIS_TIMEOUT_S,
@@ -187,9 +270,11 @@ def get_redis() -> Any:
             retries=2,
             supported_errors=(exceptions.ConnectionError,),
         ),
-        decode_responses=True,
+        decode_responses=decode_responses,
     )
-    return _GuardedRedis(connection_pool=pool)
+    client = _GuardedRedis(connection_pool=pool)
+    client.breaker = breaker
+    return client
 
 
 def moment_of(entry_id: str) -> float:

@@ -10,6 +10,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from agentflare import env, logs
+from agentflare.redis_cluster import is_cluster
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -60,7 +61,7 @@ DATABASE_POOL_TIMEOUT_S = 6
 DATABASE_PATIENCE_S = 5
 
 # Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
-REDIS_URL = env.text("REDIS_URL")
+REDIS_URL = env.redis("REDIS_URL")
 # How long a command may take; it is not sent again after that (agentflare/redis_store.py).
 REDIS_TIMEOUT_S = 1.0
 # How long it may take to find out whether a Redis that was down is back.
@@ -293,7 +294,9 @@ MFA_FORMS = {
 INVITATIONS_PER_HOUR = env.integer("INVITATIONS_PER_HOUR", 20)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "agentflare.cache.ClusterCache"
+        if is_cluster(REDIS_URL)
+        else "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "cache",
         "OPTIONS": {
@@ -506,7 +509,7 @@ DEFAULT_MAX_REASONING_OUTPUT_TOKENS = 16_384
 
 # --- Celery ---------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", env.redis_database(REDIS_URL, 1))
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "") or env.redis_database(REDIS_URL, 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

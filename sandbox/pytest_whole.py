@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from sandbox.embedded.cluster import ValkeyCluster, start_valkey_cluster
 from sandbox.embedded.postgres import Postgres, start_postgres
 from sandbox.embedded.valkey import Valkey, start_valkey
 from sandbox.supervisor.ready import status_of
@@ -69,6 +70,15 @@ def _own_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStores]
 def own_stores(_own_stores: OwnStores) -> OwnStores:
     wait_until_whole(_own_stores.sandbox)
     return _own_stores
+
+
+@pytest.fixture(scope="session")
+def _valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
+    cluster = start_valkey_cluster(tmp_path_factory.mktemp("cluster"), durable=False)
+    try:
+        yield cluster
+    finally:
+        cluster.stop_quickly()
 
 
 def wait_until_whole(sandbox: RunningSandbox) -> None:

@@ -144,19 +144,28 @@ class _Writer:
                 self._has_some.set()
 
     def _write(self, logs: list[EventLog]) -> None:
-        taken = [(log, log.take()) for log in logs]
-        pipeline = get_redis().pipeline(transaction=False)
-        for log, entries in taken:
+        """What a node of a cluster does not take keeps back its own turns alone."""
+        pipeline, taken = get_redis().pipeline(transaction=False), []
+        for log in logs:
+            begin, entries = len(pipeline), log.take()
             for entry in entries:
                 add_entry(pipeline, log.key, entry)
-        if not any(entries for _, entries in taken):
+            taken.append((log, entries, slice(begin, len(pipeline))))
+        if not any(entries for _, entries, _ in taken):
             return
-        for answer in pipeline.execute(raise_on_error=False):
-            is_there = isinstance(answer, exceptions.ResponseError)
-            if isinstance(answer, Exception) and not (is_there and _THERE_ALREADY in str(answer)):
-                raise answer
-        for log, entries in taken:
-            log.note_written(entries)
+        answers, fault = pipeline.execute(raise_on_error=False), None
+        for log, entries, own in taken:
+            if faults := [answer for answer in answers[own] if _is_fault(answer)]:
+                fault = faults[0]
+            else:
+                log.note_written(entries)
+        if fault:
+            raise fault
+
+
+def _is_fault(answer: object) -> bool:
+    is_there = isinstance(answer, exceptions.ResponseError) and _THERE_ALREADY in str(answer)
+    return isinstance(answer, Exception) and not is_there
 
 
 _writer = _Writer()

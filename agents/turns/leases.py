@@ -12,13 +12,14 @@ after a gap nobody is taken for dead for as long as a lease lives.
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.conf import settings
 
 from agentflare.background import ProcessThread
 from agentflare.partitions import PARTITIONS, partition_key, partition_of
-from agentflare.redis_store import RedisDownError, get_redis
+from agentflare.redis_store import RedisDownError, execute_where_it_answers, get_redis
 
 logger = logging.getLogger(__name__)
 Lease = tuple[str, UUID]
@@ -57,34 +58,46 @@ def is_alive(tenant_code: str, turn_id: UUID) -> bool:
     if until is None:
         get_redis().zadd(key, {member: _end()}, nx=True)
         return True
-    return float(until) > time.time() or not _may_judge()
+    partition = partition_of(tenant_code)
+    return float(until) > time.time() or partition not in _may_judge([partition])
 
 
 def ended() -> list[Lease]:
-    """Those that were left, of all tenants. Raises RedisDownError."""
-    if not _may_judge():
-        return []
+    """Those that were left, of all tenants whose Redis answers. Raises RedisDownError."""
+    judged = _may_judge(range(PARTITIONS))
     pipeline = get_redis().pipeline(transaction=False)
     now = time.time()
-    for partition in range(PARTITIONS):
+    for partition in judged:
         pipeline.zrangebyscore(_key(partition), "-inf", now)
-    left = [_lease(member) for members in pipeline.execute() for member in members]
+    told = execute_where_it_answers(pipeline)
+    left = [_lease(member) for members in told for member in members or ()]
     return [lease for lease in left if lease not in _held]
 
 
-def _may_judge() -> bool:
-    """Whether Redis was there for a whole lease: before that, who is alive may not have said so."""
-    return time.time() - _note_look() > settings.TURN_LEASE_S
+def _may_judge(partitions: Iterable[int]) -> list[int]:
+    """Those whose Redis was there for a whole lease: before that, who is alive may not have said
+    so."""
+    since = _note_look(partitions)
+    now = time.time()
+    return [each for each, moment in since.items() if now - moment > settings.TURN_LEASE_S]
 
 
-def _note_look() -> float:
-    """Somebody looks. Since when nobody had to wait long for that, in seconds since 1970."""
-    gap_s = settings.TURN_LEASE_S * 2 / 3
-    return float(get_redis().eval(_NOTE_LOOK, 1, _LOOKS, time.time(), gap_s))
+def _note_look(partitions: Iterable[int]) -> dict[int, float]:
+    """Somebody looks. Since when nobody had to wait long for that, in seconds since 1970, by
+    partition; those whose node is away are left out."""
+    partitions, gap_s = list(partitions), settings.TURN_LEASE_S * 2 / 3
+    pipeline = get_redis().pipeline(transaction=False)
+    for partition in partitions:
+        pipeline.eval(_NOTE_LOOK, 1, looks_key(partition), time.time(), gap_s)
+    told = zip(partitions, execute_where_it_answers(pipeline), strict=True)
+    return {partition: float(since) for partition, since in told if since is not None}
 
 
-# When somebody looked last, and since when nobody had to wait long for that.
-_LOOKS = "turns:looks"
+def looks_key(partition: int) -> str:
+    """Hash: when somebody looked last, and since when nobody had to wait long for that."""
+    return partition_key(partition, "turns:looks")
+
+
 _NOTE_LOOK = """
 local now = tonumber(ARGV[1])
 local last = tonumber(redis.call('HGET', KEYS[1], 'last') or '0')
@@ -114,7 +127,7 @@ def _keep() -> None:
         try:
             leases = list(_held)
             _renew(leases)
-            _note_look()
+            _note_look({partition_of(tenant_code) for tenant_code, _ in leases})
             # Ended meanwhile: it must not stand there as if it had been left.
             for tenant_code, turn_id in set(leases) - _held:
                 give_back(tenant_code, turn_id)

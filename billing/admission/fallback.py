@@ -86,10 +86,12 @@ class _Sums:
     admitted: int
 
 
-def open_outage() -> None:
+def open_outage(*parts: int) -> None:
     """PostgreSQL admits from now on. Repeats change nothing."""
-    peers.note_down()
-    outage.note_told()
+    parts = parts or (outage.WHOLE,)
+    peers.note_down(parts)
+    for part in parts:
+        outage.note_told(part)
 
 
 def admit(*, event: UsageEvent, tokens: int, rules: Rules) -> int:
@@ -99,11 +101,12 @@ def admit(*, event: UsageEvent, tokens: int, rules: Rules) -> int:
     Raises as `services.admit`; ServiceUnavailableError beyond the allowance; OutageOverError.
     """
     with tenant_schema(event.tenant_code), transaction.atomic():
-        down_for_s = _down_for_s()
+        part = outage.part_of(event.tenant_code)
+        down_for_s = _down_for_s(part)
         credit = lock_accounts([AccountCode.CREDIT])[AccountCode.CREDIT]
         if FallbackHold.objects.filter(pk=event.request_id).exists():
             return credit.balance_nusd - _sums(event).held
-        all_is_told = peers.all_have_told(down_for_s=down_for_s)
+        all_is_told = peers.all_have_told(down_for_s=down_for_s, part=part)
         wait_s = 0 if all_is_told else max(1, settings.FALLBACK_GRACE_S - down_for_s)
         _check_limits(event, tokens, rules, wait_s=wait_s)
         sums = _sums(event)
@@ -164,10 +167,10 @@ def book_early(events: Iterable[UsageEvent]) -> None:
             )
 
 
-def _down_for_s() -> float:
+def _down_for_s(part: int) -> float:
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [outage.redis_name()])
-        cursor.execute(_DOWN_FOR, [outage.redis_name()])
+        cursor.execute(_LOCK, [outage.redis_name(part)])
+        cursor.execute(_DOWN_FOR, [outage.redis_name(part)])
         row = cursor.fetchone()
     if row is None or row[0] is None:
         raise OutageOverError
@@ -180,9 +183,13 @@ def _sums(event: UsageEvent) -> _Sums:
         return _Sums(*(int(value) for value in cursor.fetchone()))
 
 
+def _gate_of(event: UsageEvent) -> str:
+    return outage.redis_name(outage.part_of(event.tenant_code))
+
+
 def _names(event: UsageEvent) -> dict[str, str]:
     return {
-        "redis": outage.redis_name(),
+        "redis": _gate_of(event),
         "tenant": event.tenant_code,
         "line": event.spender,
         "model": event.asked_model[:120],
@@ -196,7 +203,8 @@ def _check_limits(event: UsageEvent, tokens: int, rules: Rules, *, wait_s: float
     with connection.cursor() as cursor:
         cursor.execute(_WINDOWS, {**_names(event), "window": WINDOW_S})
         rows = cursor.fetchall()
-    is_in_doubt = wait_s > 0 and peers.others_are_silent()
+    part = outage.part_of(event.tenant_code)
+    is_in_doubt = wait_s > 0 and peers.others_are_silent(part)
     windows = gate.window_keys(event.tenant_code, event.spender, event.asked_model)
     for number, (limits, key, counts) in enumerate(
         zip(rules.limits, windows, rows, strict=True), start=1
@@ -306,7 +314,7 @@ def _row(
 ) -> tuple[object, ...]:
     return (
         UUID(event.request_id),
-        outage.redis_name(),
+        _gate_of(event),
         event.tenant_code,
         event.spender,
         event.asked_model[:120],

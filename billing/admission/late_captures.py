@@ -13,7 +13,7 @@ def take_in_spool() -> int:
 
 
 def _deliver(event: UsageEvent) -> None:
-    if not outage.is_on():
+    if not outage.is_on(outage.part_of(event.tenant_code)):
         try:
             gate.capture_event(event)
             return

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from redis import exceptions
 
 from agentflare.background import ProcessThread
 from agentflare.connections import patiently
-from agentflare.redis_store import RedisDownError, breaker, get_redis, moment_of
+from agentflare.redis_store import RedisDownError, get_redis, moment_of, unanswered
 from billing.admission import fallback, gate, outage, peers, recent, recovery, told
 from billing.admission.late_captures import take_in_spool
-from billing.admission.marks import has_marks
+from billing.admission.marks import has_marks, look, marked
 from billing.admission.rules import NOT_COUNTED, Count, Place
 from billing.usage.events import UsageEvent
 
@@ -58,13 +59,19 @@ class Hold:
     def request_id(self) -> str:
         return self.event.request_id
 
+    @property
+    def part(self) -> int:
+        """Of the gate."""
+        return outage.part_of(self.event.tenant_code)
+
 
 _holds: dict[str, Hold] = {}
 # Captures that Redis has, and the ledger perhaps not yet.
 _sent: deque[Hold] = deque(maxlen=10_000)
 # Asked for while Redis did not answer, and refused then: it may hold them all the same.
 _unwanted: deque[UsageEvent] = deque(maxlen=10_000)
-_redis_run_id = ""
+# By part of the gate.
+_redis_run_ids: dict[int, str] = {}
 _seen_at = 0.0
 # While Redis is down: how often it is asked, and PostgreSQL told how far our calls are.
 _OUTAGE_TICK_S = 1.0
@@ -104,17 +111,19 @@ def correct(hold: Hold) -> None:
 
 def forget_all() -> None:
     """As a process that has just started."""
-    global _redis_run_id, _seen_at
+    global _seen_at
     _holds.clear()
     _sent.clear()
     _unwanted.clear()
     recent.forget_all()
-    _redis_run_id, _seen_at = "", 0.0
+    _redis_run_ids.clear()
+    _seen_at = 0.0
 
 
-def unsettled_captures() -> list[UsageEvent]:
-    """What is lost with Redis if this process is lost too."""
-    return [hold.event for hold in list(_sent)]
+def unsettled_captures(parts: Iterable[int] = (outage.WHOLE,)) -> list[UsageEvent]:
+    """What is lost with those parts of Redis if this process is lost too."""
+    wanted = set(parts)
+    return [hold.event for hold in list(_sent) if hold.part in wanted]
 
 
 def send_capture(hold: Hold) -> tuple[int, int]:
@@ -138,17 +147,18 @@ def start_keeper() -> None:
 
 def _keep() -> None:
     while True:
-        outage.woken.wait(_OUTAGE_TICK_S if outage.is_on() else settings.HOLD_RENEW_S)
+        outage.woken.wait(_OUTAGE_TICK_S if outage.parts_on() else settings.HOLD_RENEW_S)
         outage.woken.clear()
         # Each by itself: whatever goes wrong in one, the holds must be renewed.
         in_order = (renew_all, look_at_redis, end_unwanted, live)
-        duties = (live_without_redis,) if outage.is_on() else in_order
+        duties: list[Callable[[], object]] = [live_without_redis] if outage.parts_on() else []
+        if len(outage.parts_on()) < len(outage.parts()):
+            duties += in_order
         for duty in (*duties, forget_old_captures, recent.forget_old, take_in_spool):
             try:
                 duty()
             except RedisDownError as exc:
-                if not outage.is_on() and not breaker.ask():
-                    outage.enter(exc)
+                _enter_where_silent(exc)
             except (OperationalError, InterfaceError) as exc:
                 logger.warning("PostgreSQL is down: %s (%s)", duty.__name__, exc)
             except Exception:
@@ -157,40 +167,66 @@ def _keep() -> None:
         connection.close()
 
 
+def _enter_where_silent(reason: object) -> None:
+    asked = _asked_by({part for part in outage.parts() if not outage.is_on(part)})
+    for key in unanswered(asked):
+        outage.enter(reason, asked[key])
+
+
+def _asked_by(parts: Iterable[int]) -> dict[str, int]:
+    """A key by which it is seen whether a part of the gate answers."""
+    return {gate.mark_key(outage.partitions_of(part)[0]): part for part in parts}
+
+
 def live_without_redis() -> None:
     """Tell PostgreSQL what our calls hold; tell Redis all when it is back.
 
     Raises OperationalError, RedisDownError.
     """
-    is_back = breaker.ask()
+    parts = outage.parts_on()
+    asked = _asked_by(parts)
+    back = sorted(set(parts) - {asked[key] for key in unanswered(asked)})
+    over, fault = [], None
     try:
-        _tell_postgresql(is_back=is_back)
-        if not is_back or not patiently(recovery.recover):
-            return
+        _tell_postgresql(parts, back=back)
+        for part in back:
+            try:
+                if patiently(lambda part=part: recovery.recover(part)):  # type: ignore[misc]
+                    over.append(part)
+            except RedisDownError as exc:
+                fault = exc
     except (OperationalError, InterfaceError):
         # Where PostgreSQL knows nothing of it, Redis has missed nothing.
-        if outage.is_told() or not is_back or not has_marks():
+        over = [part for part in back if not outage.is_told(part) and has_marks(part)]
+        if not over:
             raise
-    outage.leave()
-    renew_all()
-    repeat_captures()
+    for part in over:
+        outage.leave(part)
+    if over:
+        renew_all()
+        repeat_captures(over)
+    if fault:
+        raise fault
 
 
-def _tell_postgresql(*, is_back: bool) -> None:
+def _tell_postgresql(parts: Sequence[int], *, back: Sequence[int]) -> None:
     """The holds of our calls at each tick; once, what Redis has captured last."""
-    if not is_back or not outage.is_told():
-        patiently(fallback.open_outage)
+    if opened := [part for part in parts if part not in back or not outage.is_told(part)]:
+        patiently(lambda: fallback.open_outage(*opened))
     # Before that a call may still get its hold, or its capture, from Redis.
-    is_settled = outage.is_settled()
-    running = [(_event_so_far(hold), hold.place) for hold in list(_holds.values())]
+    settled = [part for part in parts if outage.is_settled(part)]
+    holds = [hold for hold in list(_holds.values()) if hold.part in parts]
+    running = [(_event_so_far(hold), hold.place) for hold in holds]
     patiently(lambda: fallback.carry_over(running))
-    if not outage.has_told_all():
-        captured = unsettled_captures()
+    if untold := [part for part in parts if not outage.has_told_all(part)]:
+        captured = unsettled_captures(untold)
         patiently(lambda: fallback.book_early(captured))
-    patiently(told.tell)
-    if is_settled:
-        outage.note_told_all()
-        patiently(lambda: peers.note_alive(has_told=True))
+    for part in parts:
+        patiently(lambda part=part: told.tell(part))  # type: ignore[misc]
+    if settled:
+        for part in settled:
+            outage.note_told_all(part)
+        patiently(lambda: peers.note_alive(told=settled))
 
 
 def end_unwanted() -> None:
@@ -199,16 +235,23 @@ def end_unwanted() -> None:
 
     Raises RedisDownError; then it is tried again.
     """
-    events = list(_unwanted)
+    events: list[UsageEvent] = []
+    later: list[UsageEvent] = []
+    for event in [_unwanted.popleft() for _ in range(len(_unwanted))]:
+        is_away = outage.is_on(outage.part_of(event.tenant_code))
+        (later if is_away else events).append(event)
+    _unwanted.extend(later)
     if not events:
         return
     pipeline = get_redis().pipeline(transaction=False)
     for event in events:
         keys = gate.HoldKeys.of(event)
         gate.conclude(keys, request_id=event.request_id, cost_nusd=0, tokens=0, client=pipeline)
-    pipeline.execute()
-    for _ in events:
-        _unwanted.popleft()
+    try:
+        pipeline.execute()
+    except RedisDownError:
+        _unwanted.extend(events)
+        raise
 
 
 def live() -> None:
@@ -234,8 +277,8 @@ def is_lost(hold: Hold) -> bool:
 
 
 def renew_all() -> None:
-    """Renew every hold of this process in one round trip."""
-    _renew(list(_holds.values()))
+    """Renew every hold of this process in one round trip; of a cluster, one for each node."""
+    _renew([hold for hold in list(_holds.values()) if not outage.is_on(hold.part)])
 
 
 def _renew(holds: Sequence[Hold]) -> None:
@@ -254,10 +297,11 @@ def _renew(holds: Sequence[Hold]) -> None:
             place=hold.place,
             client=pipeline,
         )
+    fault = None
     for hold, alive in zip(holds, pipeline.execute(raise_on_error=False), strict=True):
         if isinstance(alive, RedisDownError):
-            raise alive
-        if isinstance(alive, Exception):
+            fault = alive
+        elif isinstance(alive, Exception):
             logger.error("The hold of %s was not renewed: %s", hold.request_id, alive)
         elif alive:
             hold.renewed_at = time.monotonic()
@@ -265,6 +309,8 @@ def _renew(holds: Sequence[Hold]) -> None:
             logger.error("The hold of %s was taken for dead", hold.request_id)
             hold.lost = True
             remove(hold)
+    if fault:
+        raise fault
 
 
 def _event_so_far(hold: Hold) -> UsageEvent:
@@ -280,21 +326,28 @@ def _event_so_far(hold: Hold) -> UsageEvent:
 
 def look_at_redis() -> None:
     """Has it restarted, or been emptied?"""
-    global _redis_run_id
-    if not has_marks() and not patiently(recovery.is_new_redis):
-        outage.enter("Redis has been emptied, or started anew")
-        return
-    run_id = get_redis().info("server")["run_id"]
-    if _redis_run_id and run_id != _redis_run_id:
-        logger.warning("Redis has restarted: repeating %d captures", len(_sent))
-        repeat_captures()
-    _redis_run_id = run_id
+    parts = [part for part in outage.parts() if not outage.is_on(part)]
+    for part, is_marked in marked(parts).items():
+        if not is_marked and not patiently(lambda part=part: recovery.is_new_redis(part)):  # type: ignore[misc]
+            outage.enter("Redis has been emptied, or started anew", part)
+    parts = [part for part in parts if not outage.is_on(part)]
+    looks = look(parts) if parts else {}
+    known = _redis_run_ids.copy()
+    others = [part for part, each in looks.items() if known.get(part, each.run) != each.run]
+    if others:
+        logger.warning("Redis has restarted, or has moved: repeating captures")
+        repeat_captures(others)
+    _redis_run_ids.update({part: each.run for part, each in looks.items()})
+    if len(looks) < len(parts):
+        raise exceptions.ConnectionError("A node of the cluster does not answer.")
 
 
-def repeat_captures() -> None:
+def repeat_captures(parts: Iterable[int] = (outage.WHOLE,)) -> None:
     """Send what is not settled yet once more; captures that stand change nothing."""
+    wanted = set(parts)
     for hold in list(_sent):
-        _capture(hold)
+        if hold.part in wanted:
+            _capture(hold)
 
 
 def forget_old_captures() -> None:
@@ -303,21 +356,25 @@ def forget_old_captures() -> None:
 
     Raises RedisDownError.
     """
-    if not _sent or outage.is_on():
+    parts = {hold.part for hold in list(_sent)} - set(outage.parts_on())
+    if not parts:
         return
-    waiting_s = _waiting_s({hold.keys.outbox for hold in list(_sent)})
+    waiting_s = _waiting_s({hold.keys.outbox for hold in list(_sent) if hold.part in parts})
     # An outbox that has just been emptied with all the rest is not one that was settled.
-    if not has_marks():
-        return
+    sound = {part for part, is_marked in marked(parts).items() if is_marked}
     now = time.monotonic()
     for _ in range(len(_sent)):
         hold = _sent.popleft()
-        if now - hold.ended_at < settings.CAPTURE_REPLAY_S + waiting_s.get(hold.keys.outbox, 0):
+        kept_s = settings.CAPTURE_REPLAY_S + waiting_s.get(hold.keys.outbox, 0)
+        if hold.part not in sound or now - hold.ended_at < kept_s:
             _sent.append(hold)
 
 
 def _waiting_s(outboxes: Iterable[str]) -> dict[str, float]:
-    """How long the oldest event of each has been there; those that are empty are left out."""
+    """How long the oldest event of each has been there; those that are empty are left out.
+
+    Raises RedisDownError.
+    """
     names = list(outboxes)
     pipeline = get_redis().pipeline(transaction=False)
     for name in names:

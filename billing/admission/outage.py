@@ -1,22 +1,39 @@
-"""Whether this process does without Redis at the gate, and what it still knows of it."""
+"""Whether this process does without Redis at the gate, and what it still knows of it.
+
+A gate on one Redis is in an outage as a whole. On a cluster each partition is a part that may be
+in one by itself: tenants whose node is well must not notice that another one is away.
+"""
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from agentflare import degraded
+from agentflare.partitions import PARTITIONS, partition_of
+from agentflare.redis_cluster import node_urls
+from agentflare.redis_store import is_clustered
 
 logger = logging.getLogger(__name__)
 _MEMORY_SIZE = 20_000
+# Of a gate on one Redis there is one part. On a cluster: the first of its partitions.
+WHOLE = 0
 
-_is_on = False
-_is_told = False
-_has_told_all = False
-_entered_at = 0.0
+
+@dataclass(slots=True)
+class _Outage:
+    """Of one part. is_told: PostgreSQL knows of it from us; has_told_all: and of what we hold."""
+
+    entered_at: float
+    is_told: bool = False
+    has_told_all: bool = False
+
+
+_outages: dict[int, _Outage] = {}
 _has_joined = False
 # Wakes the thread that keeps this process' holds.
 woken = threading.Event()
@@ -26,28 +43,64 @@ _known_nusd: dict[str, int] = {}
 on_enter: list[Callable[[], None]] = []
 
 
-def is_on() -> bool:
+# --- the parts of the gate ----------------------------------------------------------
+
+
+def part_of(tenant_code: str) -> int:
+    return partition_of(tenant_code) if is_clustered() else WHOLE
+
+
+def parts() -> Sequence[int]:
+    return range(PARTITIONS) if is_clustered() else (WHOLE,)
+
+
+def partitions_of(part: int) -> Sequence[int]:
+    return (part,) if is_clustered() else range(PARTITIONS)
+
+
+def parts_on() -> list[int]:
+    """Those in an outage."""
+    return sorted(_outages)
+
+
+def redis_name(part: int = WHOLE) -> str:
+    """Whose gate this is, in PostgreSQL; without its password."""
+    return f"{gate_name()}#p{part}" if is_clustered() else gate_name()
+
+
+def gate_name() -> str:
+    """Of all its parts. A cluster has that of the node that REDIS_URL names first."""
+    if is_clustered():
+        (host, port), *_ = node_urls(settings.REDIS_URL)
+        return f"{host}:{port}/cluster"[:180]
+    url = urlsplit(settings.REDIS_URL)
+    return f"{url.hostname or ''}:{url.port or ''}{url.path}"[:200]
+
+
+# --- its outages --------------------------------------------------------------------
+
+
+def is_on(part: int = WHOLE) -> bool:
     """Whether PostgreSQL admits in Redis' place. Outlasts Redis' return until all is told."""
-    return _is_on
+    return part in _outages
 
 
-def enter(reason: object) -> None:
+def enter(reason: object, part: int = WHOLE) -> None:
     """From here on Redis is not asked to admit or capture. Repeats change nothing."""
-    global _is_on, _entered_at
-    if _is_on:
+    if part in _outages:
         return
-    _is_on = True
-    _entered_at = time.monotonic()
-    degraded.enter("redis", cause="gate")
-    logger.warning("PostgreSQL admits in Redis' place: %s", reason)
+    _outages[part] = _Outage(entered_at=time.monotonic())
+    degraded.enter("redis", cause=f"gate {part}")
+    logger.warning("PostgreSQL admits in Redis' place at %s: %s", redis_name(part), reason)
     for call in on_enter:
         call()
     woken.set()
 
 
-def is_settled() -> bool:
+def is_settled(part: int = WHOLE) -> bool:
     """Whether what was under way to Redis when it began has come back, well or not."""
-    return time.monotonic() - _entered_at > 2 * settings.REDIS_TIMEOUT_S
+    outage, most_s = _outages.get(part), 2 * settings.REDIS_TIMEOUT_S
+    return outage is not None and time.monotonic() - outage.entered_at > most_s
 
 
 def has_joined() -> bool:
@@ -60,33 +113,32 @@ def note_joined() -> None:
     _has_joined = True
 
 
-def note_told() -> None:
+def note_told(part: int = WHOLE) -> None:
     """PostgreSQL knows of this outage from us: it cannot be left without PostgreSQL."""
-    global _is_told
-    _is_told = True
+    if outage := _outages.get(part):
+        outage.is_told = True
 
 
-def is_told() -> bool:
-    return _is_told
+def is_told(part: int = WHOLE) -> bool:
+    outage = _outages.get(part)
+    return outage is not None and outage.is_told
 
 
-def note_told_all() -> None:
-    global _has_told_all
-    _has_told_all = True
+def note_told_all(part: int = WHOLE) -> None:
+    if outage := _outages.get(part):
+        outage.has_told_all = True
 
 
-def has_told_all() -> bool:
+def has_told_all(part: int = WHOLE) -> bool:
     """Whether PostgreSQL knows all that this process' calls held when it began."""
-    return _has_told_all
+    outage = _outages.get(part)
+    return outage is not None and outage.has_told_all
 
 
-def leave() -> None:
-    global _is_on, _is_told, _has_told_all
-    _is_told = _has_told_all = False
-    if _is_on:
-        _is_on = False
-        logger.warning("Redis admits again")
-    degraded.leave("redis", cause="gate")
+def leave(part: int = WHOLE) -> None:
+    if _outages.pop(part, None):
+        logger.warning("Redis admits again at %s", redis_name(part))
+    degraded.leave("redis", cause=f"gate {part}")
 
 
 def note_available(tenant_code: str, nusd: int) -> None:
@@ -103,12 +155,7 @@ def last_available(tenant_code: str) -> int | None:
 def forget() -> None:
     """As a new process."""
     global _has_joined
-    leave()
+    for part in [*parts_on(), WHOLE]:
+        leave(part)
     _has_joined = False
     _known_nusd.clear()
-
-
-def redis_name() -> str:
-    """Whose gate this is, without its password."""
-    url = urlsplit(settings.REDIS_URL)
-    return f"{url.hostname or ''}:{url.port or ''}{url.path}"[:200]

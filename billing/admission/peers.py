@@ -7,6 +7,8 @@ moments are of PostgreSQL's clock.
 
 import os
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -19,50 +21,56 @@ _ALIVE_S = 90
 
 _SEEN = """
 INSERT INTO admission_gateprocess AS process (name, redis, seen_at, told_at)
-VALUES (%(name)s, %(redis)s, clock_timestamp(),
-        CASE WHEN %(told)s THEN clock_timestamp() END)
+SELECT %(own)s || '@' || redis, redis, clock_timestamp(),
+       CASE WHEN %(told)s THEN clock_timestamp() END
+  FROM unnest(%(gates)s::text[]) AS gate (redis)
 ON CONFLICT (name) DO UPDATE
    SET seen_at = excluded.seen_at, told_at = coalesce(excluded.told_at, process.told_at)
 """
 # Twice as long: an outage's first seconds must find who was alive when it began.
 _FORGET_ENDED = """
 DELETE FROM admission_gateprocess
- WHERE redis = %(redis)s AND seen_at < clock_timestamp() - 2 * make_interval(secs => %(alive)s)
+ WHERE redis = ANY(%(all)s) AND seen_at < clock_timestamp() - 2 * make_interval(secs => %(alive)s)
 """
+# Of one part of a cluster's gate a process says in another row that it has told all.
 _SILENT = """
 SELECT count(*) FROM admission_gateprocess process
-  JOIN admission_gatestanding standing USING (redis)
- WHERE redis = %(redis)s AND seen_at > down_since - make_interval(secs => %(alive)s)
-   AND (told_at IS NULL OR told_at < down_since) AND name <> %(but)s
+  JOIN admission_gatestanding standing ON standing.redis = %(part)s
+ WHERE process.redis = %(redis)s AND process.name <> %(but)s
+   AND process.seen_at > down_since - make_interval(secs => %(alive)s)
+   AND NOT EXISTS (SELECT FROM admission_gateprocess told
+                    WHERE told.redis = %(part)s AND told.told_at >= down_since
+                      AND split_part(told.name, '@', 1) = split_part(process.name, '@', 1))
 """
 _OPEN = """
-INSERT INTO admission_gatestanding AS standing (redis, down_since) VALUES (%s, clock_timestamp())
+INSERT INTO admission_gatestanding AS standing (redis, down_since)
+SELECT unnest(%s::text[]), clock_timestamp()
 ON CONFLICT (redis) DO UPDATE
    SET down_since = coalesce(standing.down_since, clock_timestamp())
 """
 _own: tuple[int, str] = (0, "")
 
 
-def note_down() -> None:
+def note_down(parts: Iterable[int] = (outage.WHOLE,)) -> None:
     """An outage begins, for all processes, if there is none. Repeats change nothing."""
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [outage.redis_name()])
+        cursor.execute(_OPEN, [[outage.redis_name(part) for part in parts]])
 
 
-def note_alive(*, has_told: bool = False) -> None:
-    """This process may hold credit. has_told: PostgreSQL knows of all of it."""
-    facts: dict[str, str | int] = {
-        "name": own_name(),
-        "redis": outage.redis_name(),
-        "told": has_told,
-        "alive": _ALIVE_S,
-    }
+def note_alive(*, told: Iterable[int] = ()) -> None:
+    """This process may hold credit. told: the parts of which PostgreSQL knows all of it."""
+    gate = outage.gate_name()
+    parts = [outage.redis_name(part) for part in told]
+    facts: dict[str, Any] = {"own": _own_id(), "alive": _ALIVE_S, "all": [gate, *parts]}
     with connection.cursor() as cursor:
-        cursor.execute(_SEEN, facts)
+        if gate not in parts:
+            cursor.execute(_SEEN, {**facts, "gates": [gate], "told": False})
+        if parts:
+            cursor.execute(_SEEN, {**facts, "gates": parts, "told": True})
         cursor.execute(_FORGET_ENDED, facts)
 
 
-def all_have_told(*, down_for_s: float) -> bool:
+def all_have_told(*, down_for_s: float, part: int = outage.WHOLE) -> bool:
     """Whether all that is held is known.
 
     Not at first: some have not noticed yet, and one may not have been able to say that it
@@ -72,25 +80,35 @@ def all_have_told(*, down_for_s: float) -> bool:
         return False
     if down_for_s >= settings.FALLBACK_GRACE_S + settings.HOLD_TTL_S:
         return True
-    return _silent() == 0
+    return _silent(part) == 0
 
 
-def others_are_silent() -> bool:
+def others_are_silent(part: int = outage.WHOLE) -> bool:
     """Whether another living process has not told."""
-    return _silent(but=own_name()) > 0
+    return _silent(part, but=own_name()) > 0
 
 
-def _silent(*, but: str = "") -> int:
+def _silent(part: int, *, but: str = "") -> int:
+    facts: dict[str, str | int] = {
+        "redis": outage.gate_name(),
+        "part": outage.redis_name(part),
+        "alive": _ALIVE_S,
+        "but": but,
+    }
     with connection.cursor() as cursor:
-        facts: dict[str, str | int] = {"redis": outage.redis_name(), "alive": _ALIVE_S, "but": but}
         cursor.execute(_SILENT, facts)
         (silent,) = cursor.fetchone()
     return int(silent)
 
 
 def own_name() -> str:
-    """Of this process at this gate; a forked process is another."""
+    """Of this process at this gate."""
+    return f"{_own_id()}@{outage.gate_name()}"
+
+
+def _own_id() -> str:
+    """A forked process is another."""
     global _own
     if _own[0] != os.getpid():
         _own = os.getpid(), uuid.uuid4().hex
-    return f"{_own[1]}@{outage.redis_name()}"
+    return _own[1]

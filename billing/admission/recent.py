@@ -7,8 +7,10 @@ memory as a minute has different calls, and is forgotten as the seconds go by.
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
+from billing.admission import outage
 from billing.admission.rules import WINDOW_S, Count
 from billing.usage.events import UsageEvent
 from tenants.limits import NO_LIMITS
@@ -23,7 +25,8 @@ Counted = list[int]
 _MEMORY_SIZE = 20_000
 _lock = threading.Lock()
 _seconds: dict[int, dict[Calls, Counted]] = {}
-_version = 0
+# Of what was noted, by part of the gate.
+_versions: defaultdict[int, int] = defaultdict(int)
 
 
 _EMPTY = Count(NO_LIMITS, requests=0, tokens=0)
@@ -33,7 +36,6 @@ _fills: dict[str, tuple[float, Count]] = {}
 
 def note(event: UsageEvent, *, second: int, tokens: int) -> Counted:
     """A call was admitted. Returns what it is counted in, for `correct`."""
-    global _version
     with _lock:
         of_second = _seconds.get(second)
         if of_second is None:
@@ -45,7 +47,7 @@ def note(event: UsageEvent, *, second: int, tokens: int) -> Counted:
             counted = of_second[calls] = [0, 0]
         counted[0] += 1
         counted[1] += tokens
-        _version += 1
+        _versions[outage.part_of(event.tenant_code)] += 1
     return counted
 
 
@@ -54,19 +56,20 @@ def correct(counted: Counted, *, by_tokens: int) -> None:
         counted[1] += by_tokens
 
 
-def version() -> int:
+def version(part: int = outage.WHOLE) -> int:
     """Another one: more has been noted."""
-    return _version
+    return _versions[part]
 
 
-def snapshot() -> list[Row]:
-    """All that it remembers."""
+def snapshot(part: int = outage.WHOLE) -> list[Row]:
+    """All that it remembers of a part."""
     with _lock:
         _forget_before(int(time.time()) - WINDOW_S)
         return [
             (*calls, second, counted[0], counted[1])
             for second, of_second in _seconds.items()
             for calls, counted in of_second.items()
+            if outage.part_of(calls[0]) == part
         ]
 
 
@@ -106,11 +109,11 @@ def forget_old() -> None:
 
 def forget_all() -> None:
     """As a process that has just started."""
-    global _lock, _version
+    global _lock
     _lock = threading.Lock()
     _seconds.clear()
     _fills.clear()
-    _version = 0
+    _versions.clear()
 
 
 def _forget_before(oldest: int) -> None:

@@ -6,13 +6,13 @@ the gate never has more than there is.
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import connection, transaction
 
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import RedisDownError, get_redis
 from billing.admission import gate, outage, peers, told
-from billing.admission.marks import has_marks, set_marks
+from billing.admission.marks import has_marks, marked, set_marks
 from billing.admission.models import FallbackHold, GateStanding
 from billing.admission.rules import Place
 from billing.admission.warmth import warm_up
@@ -33,16 +33,41 @@ SELECT extract(epoch FROM clock_timestamp() - down_since)
 """
 
 
-def is_needed() -> bool:
+def is_needed(part: int = outage.WHOLE) -> bool:
     """Whether PostgreSQL has anything to tell."""
-    name = outage.redis_name()
-    return (
-        GateStanding.objects.filter(redis=name, down_since__isnull=False).exists()
-        or FallbackHold.objects.filter(redis=name).exists()
-    )
+    return bool(needed([part]))
 
 
-def recover() -> bool:
+def needed(parts: Iterable[int]) -> set[int]:
+    """Those parts of the gate of which PostgreSQL has anything to tell."""
+    by_name = {outage.redis_name(part): part for part in parts}
+    down = GateStanding.objects.filter(redis__in=by_name, down_since__isnull=False)
+    held = FallbackHold.objects.filter(redis__in=by_name)
+    names = down.values_list("redis").union(held.values_list("redis"))
+    return {by_name[name] for (name,) in names}
+
+
+def recovered(parts: Iterable[int]) -> list[int]:
+    """Those that admit by themselves, told all that they had missed; nodes of a cluster that are
+    away are left out. Raises as `recover`, where none is to be had."""
+    parts = list(parts)
+    marks, to_tell = marked(parts), needed(parts)
+    found = []
+    for part in parts:
+        if marks.get(part) and part not in to_tell:
+            found.append(part)
+        elif part in marks:
+            try:
+                if recover(part):
+                    found.append(part)
+            except RedisDownError as exc:
+                if len(parts) == 1:
+                    raise
+                logger.info("%s is away: %s", outage.redis_name(part), exc)
+    return found
+
+
+def recover(part: int = outage.WHOLE) -> bool:
     """Tell Redis all that it has missed; admission is its own again. False: not yet.
 
     A Redis that has lost everything, or may have lost something, is told only when all
@@ -50,32 +75,32 @@ def recover() -> bool:
     any time, and by several at once.
     Raises RedisDownError or OperationalError; then PostgreSQL goes on.
     """
-    if not is_needed() and (has_marks() or is_new_redis()):
+    if not is_needed(part) and (has_marks(part) or is_new_redis(part)):
         return True
-    name = outage.redis_name()
+    name = outage.redis_name(part)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_LOCK, [name])
             cursor.execute(_DOWN_FOR, [name])
             (down_for_s,) = cursor.fetchone() or (None,)
         # Locked: somebody else may have just told it.
-        if not has_marks():
+        if not has_marks(part):
             if down_for_s is None:
                 # Also where no process admits any more: else nobody would ever tell it.
-                peers.note_down()
+                peers.note_down([part])
                 return False
-            if not peers.all_have_told(down_for_s=float(down_for_s)):
+            if not peers.all_have_told(down_for_s=float(down_for_s), part=part):
                 return False
         # An end that comes now waits, and makes a row of its own after this one.
         rows = list(FallbackHold.objects.select_for_update().filter(redis=name).order_by("pk"))
         by_tenant = defaultdict(list)
         for row in rows:
             by_tenant[row.tenant_code].append(row)
-        told.take_over_fallback()
-        _count_again(told.all_windows())
+        told.take_over_fallback(part)
+        _count_again(told.all_windows(part))
         for tenant_code, own in by_tenant.items():
             _tell(tenant_code, own)
-        set_marks()
+        set_marks(part)
         FallbackHold.objects.filter(pk__in=[row.pk for row in rows]).delete()
         GateStanding.objects.filter(redis=name).update(down_since=None)
     if rows:
@@ -83,13 +108,13 @@ def recover() -> bool:
     return True
 
 
-def is_new_redis() -> bool:
+def is_new_redis(part: int = outage.WHOLE) -> bool:
     """Whether this Redis has never been a gate, hence lost nothing. Then it is one from now on."""
     with connection.cursor() as cursor:
-        cursor.execute(_FIRST_SEEN, [outage.redis_name()])
+        cursor.execute(_FIRST_SEEN, [outage.redis_name(part)])
         is_new: bool = cursor.rowcount == 1
     if is_new:
-        set_marks()
+        set_marks(part)
     return is_new
 
 

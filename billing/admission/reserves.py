@@ -28,10 +28,11 @@ def reserve(*, tenant_code: str, reserve_id: UUID, amount_nusd: int, purpose: st
     purpose: what lists of holds say. Raises NotAvailableError, RedisDownError, and
     ServiceUnavailableError while the gate is not the one that decides.
     """
-    if outage.is_on():
+    part = outage.part_of(tenant_code)
+    if outage.is_on(part):
         raise errors.ServiceUnavailableError("Credit cannot be held now. Try again in a minute.")
     verdict = _ask(tenant_code, reserve_id, amount_nusd, purpose)
-    if verdict[0] == "lost" and recovery.is_new_redis():
+    if verdict[0] == "lost" and recovery.is_new_redis(part):
         verdict = _ask(tenant_code, reserve_id, amount_nusd, purpose)
     if verdict[0] == "cold":
         warm_up(tenant_code)

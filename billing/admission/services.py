@@ -14,11 +14,12 @@ from django.db import InterfaceError, OperationalError
 
 from agentflare import errors
 from agentflare.connections import patiently
-from agentflare.redis_store import RedisDownError, breaker
+from agentflare.redis_store import RedisDownError, answers, is_clustered, is_known_down
 from billing import spool
 from billing.admission import fallback, gate, live_holds, outage, peers, recent, recovery, told
 from billing.admission.gate import Gate
 from billing.admission.live_holds import Hold
+from billing.admission.marks import has_marks
 from billing.admission.refusals import refusal_of
 from billing.admission.rules import NO_RULES, Place, Rules, counts_of
 from billing.admission.warmth import warm_up
@@ -65,23 +66,23 @@ def admit(*, event: UsageEvent, tokens: int = 0, rules: Rules = NO_RULES) -> Hol
     """
     if not outage.has_joined():
         _join()
-    has_failed = False
+    has_failed, part = False, outage.part_of(event.tenant_code)
     try:
         # An outage may begin and end under a call.
         for _ in range(_TRIES):
             try:
-                admits = _admit_in_postgresql if outage.is_on() else _admit_in_redis
+                admits = _admit_in_postgresql if outage.is_on(part) else _admit_in_redis
                 hold = admits(event, tokens, rules)
                 _uncertain.discard(event.request_id)
                 return hold
             except fallback.OutageOverError:
                 continue
             except _RedisLostError as exc:
-                outage.enter(exc)
+                outage.enter(exc, part)
             except RedisDownError as exc:
                 # Slow for once, or down?
-                if has_failed or not breaker.ask():
-                    outage.enter(exc)
+                if has_failed or not answers(gate.gate_key(event.tenant_code)):
+                    outage.enter(exc, part)
                 has_failed = True
         raise errors.ServiceUnavailableError
     except Exception:
@@ -112,20 +113,24 @@ def _join() -> None:
         if outage.has_joined():
             return
         try:
-            if patiently(_is_outage):
-                outage.enter("another process did without Redis")
-            patiently(lambda: peers.note_alive(has_told=outage.is_on()))
+            for part in patiently(_parts_in_outage):
+                outage.enter("another process did without Redis", part)
+            patiently(lambda: peers.note_alive(told=outage.parts_on()))
         except (OperationalError, InterfaceError):
             logger.warning("PostgreSQL is down: not known whether there is an outage of Redis")
         live_holds.start_keeper()
         outage.note_joined()
 
 
-def _is_outage() -> bool:
+def _parts_in_outage() -> list[int]:
+    return [part for part in recovery.needed(outage.parts()) if not _recovers(part)]
+
+
+def _recovers(part: int) -> bool:
     try:
-        return recovery.is_needed() and not recovery.recover()
+        return recovery.recover(part)
     except RedisDownError:
-        return True
+        return False
 
 
 def _admit_in_redis(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
@@ -189,16 +194,18 @@ def _soon(lock: threading.Semaphore) -> Iterator[None]:
 
 def _admit_by_ledger(event: UsageEvent, tokens: int, rules: Rules) -> Hold:
     """Raises OutageOverError when it must be seen anew who admits."""
+    part = outage.part_of(event.tenant_code)
     try:
         # What we know ourselves is known, at least.
-        patiently(told.tell)
+        patiently(lambda: told.tell(part))
         available_nusd = patiently(lambda: fallback.admit(event=event, tokens=tokens, rules=rules))
     except fallback.OutageOverError:
         # Either nobody has told PostgreSQL yet, or somebody has told Redis all.
-        if outage.is_told() and not breaker.refuses() and patiently(recovery.recover):
-            outage.leave()
-        elif outage.is_on():
-            patiently(fallback.open_outage)
+        is_away = is_known_down(gate.gate_key(event.tenant_code))
+        if outage.is_told(part) and not is_away and patiently(lambda: recovery.recover(part)):
+            outage.leave(part)
+        elif outage.is_on(part):
+            patiently(lambda: fallback.open_outage(part))
         raise
     hold = Hold(
         keys=gate.HoldKeys.of(event),
@@ -221,7 +228,7 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
     hold.event = event
     live_holds.remove(hold)
     live_holds.correct(hold)
-    if not outage.is_on():
+    if not outage.is_on(outage.part_of(event.tenant_code)):
         try:
             cost_nusd, available_nusd = live_holds.send_capture(hold)
         except RedisDownError as exc:
@@ -306,7 +313,10 @@ def _ask_gate(keys: gate.HoldKeys, event: UsageEvent, tokens: int, rules: Rules)
         rules=rules,
     )
     if verdict[0] == "lost":
-        if not patiently(recovery.is_new_redis):
+        part = outage.part_of(event.tenant_code)
+        # Moved to another node of a cluster, whole: its books are asked of the ledger again.
+        came_whole = is_clustered() and has_marks(part)
+        if not came_whole and not patiently(lambda: recovery.is_new_redis(part)):
             raise _RedisLostError("Redis has been emptied, or started anew")
         return ("cold",)
     return tuple(verdict)

@@ -50,64 +50,64 @@ SELECT tenant_code, line_id, asked_model, second, process = %(postgresql)s,
 """
 _FORGET = """
 DELETE FROM admission_countedsecond
- WHERE redis = %(redis)s
+ WHERE redis = ANY(%(all)s)
    AND second < floor(extract(epoch FROM clock_timestamp())) - 2 * %(window)s
 """
 # Window's key → second → requests and tokens of the processes, and of PostgreSQL.
 Windows = dict[str, dict[int, list[int]]]
-# Of whom, and the version of what this process has told.
-_told: tuple[str, int] = ("", 0)
+# By part: of whom, and the version of what this process has told.
+_told: dict[int, tuple[str, int]] = {}
 # Who comes while another of this process tells waits for that.
 _telling = threading.Lock()
 _COLUMNS = ("tenants", "lines", "models", "seconds", "requests", "tokens")
 
 
-def tell() -> None:
+def tell(part: int = outage.WHOLE) -> None:
     """PostgreSQL knows what this process has admitted by Redis. Repeats cost nothing."""
-    global _told
-    if not _news():
+    if not _news(part):
         return
     with _telling:
-        if news := _news():
-            _write(news[0], recent.snapshot())
-            _told = news
+        if news := _news(part):
+            _write(part, news[0], recent.snapshot(part))
+            _told[part] = news
 
 
-def _news() -> tuple[str, int] | None:
+def _news(part: int) -> tuple[str, int] | None:
     """Whose, and which version, if it has not been told."""
-    news = (peers.own_name(), recent.version())
-    return None if news in {_told, (news[0], 0)} else news
+    news = (peers.own_name(), recent.version(part))
+    return None if news in {_told.get(part), (news[0], 0)} else news
 
 
-def _write(process: str, rows: Sequence[recent.Row]) -> None:
+def _write(part: int, process: str, rows: Sequence[recent.Row]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * len(_COLUMNS)
     facts: dict[str, Any] = dict(zip(_COLUMNS, columns, strict=True))
     facts["models"] = [model[:120] for model in facts["models"]]
     with connection.cursor() as cursor:
-        cursor.execute(_TELL, {"redis": outage.redis_name(), "process": process, **facts})
+        cursor.execute(_TELL, {"redis": outage.redis_name(part), "process": process, **facts})
 
 
-def take_over_fallback() -> None:
+def take_over_fallback(part: int = outage.WHOLE) -> None:
     """What PostgreSQL has admitted in this outage outlasts it. Its rows must go with it."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_TAKE_OVER, _names())
+        cursor.execute(_TAKE_OVER, _names(part))
 
 
-def all_windows() -> Windows:
+def all_windows(part: int = outage.WHOLE) -> Windows:
     """What is known of the last minute, of every tenant."""
     with connection.cursor() as cursor:
-        cursor.execute(_ALL, _names())
+        cursor.execute(_ALL, _names(part))
         rows = cursor.fetchall()
     return _by_window(rows)
 
 
 def forget_old() -> None:
+    names = [outage.redis_name(part) for part in outage.parts()]
     with connection.cursor() as cursor:
-        cursor.execute(_FORGET, _names())
+        cursor.execute(_FORGET, {"all": names, "window": WINDOW_S})
 
 
-def _names() -> dict[str, str | int]:
-    return {"redis": outage.redis_name(), "postgresql": _POSTGRESQL, "window": WINDOW_S}
+def _names(part: int) -> dict[str, str | int]:
+    return {"redis": outage.redis_name(part), "postgresql": _POSTGRESQL, "window": WINDOW_S}
 
 
 def _by_window(rows: Iterable[tuple[str, str, str, int, bool, int, int]]) -> Windows:

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 import orjson
 
 from agentflare.partitions import PARTITIONS, partition_key
-from agentflare.redis_store import RedisDownError, get_redis
+from agentflare.redis_store import RedisDownError, execute_where_it_answers, get_redis
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, Truth
 
@@ -84,7 +84,7 @@ def partitions_with_facts() -> list[int]:
     pipeline = get_redis().pipeline(transaction=False)
     for partition in range(PARTITIONS):
         pipeline.exists(_key(partition))
-    return [number for number, found in enumerate(pipeline.execute()) if found]
+    return [number for number, found in enumerate(execute_where_it_answers(pipeline)) if found]
 
 
 def _key(partition: int) -> str:

@@ -20,7 +20,7 @@ from django.db import DataError, IntegrityError, ProgrammingError, connection, t
 
 from agentflare import tracing
 from agentflare.partitions import PARTITIONS, partition_of
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import execute_where_it_answers, get_redis
 from billing.admission import gate
 from billing.admission.gate import Spent
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
@@ -72,11 +72,11 @@ class Delivery:
 
 
 def busy_partitions() -> list[int]:
-    """Partitions whose outbox holds anything."""
+    """Partitions whose outbox holds anything. Raises RedisDownError."""
     pipeline = get_redis().pipeline(transaction=False)
     for partition in range(PARTITIONS):
         pipeline.xlen(gate.outbox_key(partition))
-    return [number for number, length in enumerate(pipeline.execute()) if length]
+    return [number for number, length in enumerate(execute_where_it_answers(pipeline)) if length]
 
 
 def settle_partition(*, partition: int) -> int:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from celery import shared_task
 
 from agentflare.partitions import PARTITIONS
+from agentflare.redis_store import RedisDownError
 from billing.usage.alerts import tell_alerts
 from billing.usage.closed_days import tell_day
 from billing.usage.refusals import save_refusals
@@ -21,7 +22,15 @@ def tell_alerts_task(tenant_code: str) -> int:
 @shared_task
 def save_refusals_task() -> int:
     """Take the counts of refused calls from Redis to the tenants' sums. Returns how many calls."""
-    return sum(save_refusals(partition) for partition in range(PARTITIONS))
+    saved, down = 0, None
+    for partition in range(PARTITIONS):
+        try:
+            saved += save_refusals(partition)
+        except RedisDownError as exc:  # of a cluster another node may answer
+            down = exc
+    if down:
+        raise down
+    return saved
 
 
 @shared_task

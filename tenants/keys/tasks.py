@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from agentflare.partitions import PARTITIONS
-from agentflare.redis_store import get_redis
+from agentflare.redis_store import RedisDownError, get_redis
 from tenants.keys import lookup
 from tenants.keys.models import ApiKey
 from tenants.registry.schemas import tenant_schema
@@ -21,10 +21,14 @@ return notes
 @shared_task
 def save_last_used_task() -> int:
     """Take when and from where keys were last used from Redis to their rows. Returns how many."""
-    saved = 0
+    saved, down = 0, None
     redis = get_redis()
     for partition in range(PARTITIONS):
-        notes = redis.eval(_TAKE, 1, lookup.last_used_key(partition))
+        try:
+            notes = redis.eval(_TAKE, 1, lookup.last_used_key(partition))
+        except RedisDownError as exc:  # of a cluster another node may answer
+            down = exc
+            continue
         for noted, use in zip(notes[::2], notes[1::2], strict=True):
             tenant_code, _, key_id = noted.partition(":")
             used_at, _, ip = use.partition(" ")
@@ -34,4 +38,6 @@ def save_last_used_task() -> int:
                     last_used_ip=ip or None,
                 )
             saved += 1
+    if down:
+        raise down
     return saved

@@ -302,7 +302,7 @@ def record(turn: Turn, monkeypatch: pytest.MonkeyPatch, *, step: int = 0) -> Non
 def test_one_that_cannot_be_healed_keeps_no_other_from_it(
     acme: Any, globex: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "_may_judge", lambda: True)
+    monkeypatch.setattr(leases, "_may_judge", list)
     left = []
     for cast in (acme, globex):
         with tenant_schema(cast.code):
@@ -335,7 +335,8 @@ def test_nobody_is_taken_for_dead_just_after_redis_was_away(acme: Any, settings:
     key, member = leases._key(partition_of(acme.code)), leases._member((acme.code, turn.pk))
     get_redis().zadd(key, {member: time.time() - 1})
     # Nobody has looked for long: as after an outage.
-    get_redis().hset("turns:looks", mapping={"last": time.time() - 60, "since": 0})
+    looks = leases.looks_key(partition_of(acme.code))
+    get_redis().hset(looks, mapping={"last": time.time() - 60, "since": 0})
     assert leases.is_alive(acme.code, turn.pk)
     assert (acme.code, turn.pk) not in leases.ended()
     for _ in range(8):

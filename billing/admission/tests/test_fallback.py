@@ -218,7 +218,7 @@ def test_an_outage_that_somebody_ends_just_after_it_was_opened_is_seen_anew(
     outage.enter("slow for once")
     opened = []
 
-    def open_and_end() -> None:
+    def open_and_end(*parts: int) -> None:
         opened.append(True)
         outage.leave()
 
