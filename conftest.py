@@ -53,7 +53,7 @@ class Cast:
 
 
 # Whoever has one of these stops servers, and waits until they are missed and found again.
-HURT = {"own_redis", "own_cluster", "own_sandbox", "own_stores"}
+HURT = {"own_redis", "own_cluster", "own_sandbox", "own_stores", "two_hosts"}
 
 
 @pytest.hookimpl(optionalhook=True)

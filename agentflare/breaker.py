@@ -65,6 +65,13 @@ class Breaker:
             self.is_open = True
             degraded.enter(self.name, cause=self._cause)
 
+    def close(self) -> None:
+        """Nobody asks this store any more: another has taken its place."""
+        self._failures = 0
+        if self.is_open:
+            self.is_open = False
+            degraded.leave(self.name, cause=self._cause)
+
     def ask(self) -> bool:
         """Probe now, whatever is known; many at once probe once. Returns whether it answers."""
         asked_at = time.monotonic()

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from agentflare import degraded
 from agentflare.api import JsonResponse
 from agentflare.connections import patiently
+from agentflare.redis_cluster import Cluster
 from agentflare.redis_store import get_redis
 
 
@@ -18,12 +19,13 @@ def ready(request: HttpRequest) -> JsonResponse:
     """200 when calls can be served: also, within bounds, without one of the stores.
 
     `{"status": "ready"|"degraded"|"unready", "checks": {"postgresql": "ok"|"down", "redis": …}}`.
-    503 with neither store, or where the tables are not there.
+    503 with neither store, or where the tables are not there. Of a cluster that lacks a node
+    "partly down" is told: the others serve.
     """
     checks = {"postgresql": check_postgresql(), "redis": check_redis()}
     if all(state == "ok" for state in checks.values()) and not degraded.stores():
         status = "ready"
-    elif "ok" in checks.values() and "not migrated" not in checks.values():
+    elif {"ok", "partly down"} & set(checks.values()) and "not migrated" not in checks.values():
         status = "degraded"
     else:
         status = "unready"
@@ -49,7 +51,9 @@ def _has_tables() -> bool:
 
 def check_redis() -> str:
     try:
-        get_redis().ping()
+        client = get_redis()
+        client.ping()
+        is_whole = not isinstance(client, Cluster) or client.is_whole()
     except Exception:  # as above
         return "down"
-    return "ok"
+    return "ok" if is_whole else "partly down"

@@ -110,6 +110,11 @@ class Cluster(CoreCommands):
         """Raises ConnectionError where no node answers, or nobody has the slot."""
         return self._owner(key_slot(key.encode()))
 
+    def is_whole(self) -> bool:
+        """Whether every slot has a node, and each of them answers."""
+        nodes = self.masters()
+        return None not in self._owners and all(_answers(node) for node in nodes)
+
     def unanswered(self, keys: Iterable[str]) -> set[str]:
         """Those whose nodes do not answer, asked now; they may be others by now."""
         asked: dict[Node, bool] = {}
@@ -185,6 +190,8 @@ class Cluster(CoreCommands):
             node = self._node((found[0] or asked[0], found[1]))
             owners[first : last + 1] = [node] * (last - first + 1)
         self._owners = owners
+        for node in set(self._nodes.values()) - set(owners):
+            node.breaker.close()
 
     # --- one command ----------------------------------------------------------------
 
@@ -437,6 +444,14 @@ def _ranges(slots: Any) -> Iterable[tuple[tuple[int, int], tuple[str, int]]]:
     for first, last, master, *_ in slots:
         host = master[0].decode() if isinstance(master[0], bytes) else master[0]
         yield (int(first), int(last)), (host, int(master[1]))
+
+
+def _answers(node: Node) -> bool:
+    try:
+        node.client.ping()
+    except exceptions.RedisError:
+        return False
+    return True
 
 
 def _plainly(node: Node, args: Sequence[Any], options: dict[str, Any]) -> Any:

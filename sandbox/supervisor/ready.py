@@ -67,6 +67,7 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "OPENAI_API_KEY": state.api_key,
         "DATABASE_URL": environment["DATABASE_URL"],
         "REDIS_URL": environment["REDIS_URL"],
+        "CELERY_BROKER_URL": environment.get("CELERY_BROKER_URL", ""),
         "CLOUDFLARE_BASE_URL": environment.get("CLOUDFLARE_BASE_URL", ""),
         **{name: environment.get(name, "") for name in _ACCOUNT if name not in choices.environment},
         "EMAIL_URL": environment.get("EMAIL_URL", ""),
