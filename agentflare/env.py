@@ -108,6 +108,14 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(f"{name} must be a list of networks: {exc}.") from None
 
 
+def postgres_url(name: str) -> str:
+    """`postgresql://…`, for libpq; empty when it is unset."""
+    url = text(name, "")
+    if url and urlsplit(url).scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"{name} must start with postgresql://")
+    return url
+
+
 def postgres(name: str) -> dict[str, object]:
     """`postgresql://user:password@host:port/database?sslmode=…` as Django's DATABASES entry.
 

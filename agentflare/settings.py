@@ -60,7 +60,10 @@ DATABASE_POOL_TIMEOUT_S = 6
 # How long a call waits for PostgreSQL, where it could go another way.
 DATABASE_PATIENCE_S = 5
 
-# Gate, holds, outbox, cache of API keys. May be a Redis Cluster's address later.
+# Where heavy reads of settled usage go, while it keeps up; empty: to the primary.
+DATABASE_REPLICA_URL = env.postgres_url("DATABASE_REPLICA_URL")
+
+# Gate, holds, outbox, cache of API keys: one Redis, or a Redis Cluster.
 REDIS_URL = env.redis("REDIS_URL")
 # How long a command may take; it is not sent again after that (agentflare/redis_store.py).
 REDIS_TIMEOUT_S = 1.0
@@ -510,6 +513,8 @@ DEFAULT_MAX_REASONING_OUTPUT_TOKENS = 16_384
 # --- Celery ---------------------------------------------------------------------
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "") or env.redis_database(REDIS_URL, 1)
+# So many queues `settle.0`, `settle.1` … have the partitions between them; 0: the common one has.
+SETTLE_QUEUES = env.integer("SETTLE_QUEUES", 0)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from redis import exceptions
 
+from agentflare.cache import ClusterCache
+from agentflare.health import check_redis
 from agentflare.partitions import PARTITIONS, partition_key
 from agentflare.redis_cluster import node_urls
 from agentflare.redis_store import (
@@ -173,10 +175,26 @@ def test_what_is_not_on_a_dead_node_goes_on_and_the_rest_when_it_is_back(
         with pytest.raises(RedisDownError):
             redis.get(key)
 
+    assert check_redis() == "partly down"
+
     dead.start_again()
     # It answers before the others take it for one of them: CLUSTERDOWN until then.
     wait_until(lambda: not unanswered(keys("n")) and answers_all(redis))
     assert redis.mget(keys("n")) == [*map(str, range(PARTITIONS))]
+    assert check_redis() == "ok"
+
+
+def test_djangos_cache_is_spread_over_the_nodes(redis: Any, own_cluster: ValkeyCluster) -> None:
+    cache = ClusterCache(own_cluster.url, {"KEY_PREFIX": "cache"})
+    names = [f"name{number}" for number in range(20)]
+    cache.set_many({name: {"name": name} for name in names}, 60)
+    assert cache.get_many([*names, "none"]) == {name: {"name": name} for name in names}
+    assert not cache.add("name1", 1, 60)
+    assert (cache.add("count", 1, 60), cache.incr("count", 2)) == (True, 3)
+    cache.delete_many(names)
+    assert cache.get_many(names) == {}
+    with pytest.raises(NotImplementedError):
+        cache.clear()
 
 
 def test_bytes_stay_bytes_for_who_asks_so(redis: Any) -> None:

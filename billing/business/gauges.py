@@ -36,11 +36,13 @@ def gauges() -> Iterator[Gauge]:
 
 
 def _tasks() -> float:
-    """Celery's list in the broker, which may be another Redis than ours."""
+    """Celery's lists in the broker, which may be another Redis than ours."""
+    names = [current_app.conf.task_default_queue]
+    names += [f"settle.{number}" for number in range(settings.SETTLE_QUEUES)]
     broker = redis.Redis.from_url(
         settings.CELERY_BROKER_URL,
         socket_timeout=_BROKER_TIMEOUT_S,
         socket_connect_timeout=_BROKER_TIMEOUT_S,
     )
     with closing(broker):
-        return float(broker.llen(current_app.conf.task_default_queue))
+        return float(sum(broker.llen(name) for name in names))

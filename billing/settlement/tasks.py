@@ -1,6 +1,7 @@
 """Celery's side of settlement. Safe to run at any time, any number of times."""
 
 from celery import shared_task
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from billing.settlement import services, sweeper
@@ -11,8 +12,19 @@ def settle_task() -> int:
     """Start settlement of every partition that has anything to settle. Returns how many."""
     partitions = services.busy_partitions()
     for partition in partitions:
-        settle_partition_task.apply_async(kwargs={"partition": partition}, expires=5)
+        settle_partition_task.apply_async(
+            kwargs={"partition": partition}, expires=5, queue=queue_of(partition)
+        )
     return len(partitions)
+
+
+def queue_of(partition: int) -> str | None:
+    """Where a partition is settled; None: with all other tasks.
+
+    A worker that sees only some partitions keeps the tables of only their tenants in mind.
+    """
+    queues = settings.SETTLE_QUEUES
+    return f"settle.{partition % queues}" if queues else None
 
 
 @shared_task(

@@ -15,6 +15,7 @@ from django.db import connection
 
 from agentflare.ids import first_uuid7
 from billing.usage.models import Status
+from tenants.postgresql import replica
 
 # As many records one query looks at.
 WINDOW = 10_000
@@ -88,7 +89,8 @@ def find_records(
     find = f"""
         SELECT * FROM (SELECT {columns} {window} LIMIT {WINDOW}) AS looked_at{_where(rest)}
          ORDER BY request_id {order} LIMIT {limit + 1}"""  # noqa: S608  # names of ours alone
-    with connection.cursor() as cursor:
+
+    def read(cursor: Any) -> Page:
         cursor.execute(find, [value for _, values in index + rest for value in values])
         records = [Record(*row) for row in cursor.fetchall()]
         if len(records) > limit:
@@ -97,7 +99,9 @@ def find_records(
         last = f"SELECT request_id {window} OFFSET {WINDOW - 1} LIMIT 1"
         cursor.execute(last, [value for _, values in index for value in values])
         row = cursor.fetchone()
-    return Page(records, row[0] if row else None)
+        return Page(records, row[0] if row else None)
+
+    return replica.read(read)
 
 
 def find_record(request_id: UUID) -> Record | None:

@@ -4,9 +4,8 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from billing.usage.models import UsageRecord
+from tenants.postgresql import replica
 
 
 def recent_calls(*, limit: int) -> list[UsageRecord]:
@@ -62,9 +61,12 @@ def usage_buckets(
         f"FROM ({' UNION ALL '.join(parts)}) AS rows{wanted} "
         f"GROUP BY {keys} ORDER BY {keys}"
     )
-    with connection.cursor() as cursor:
+
+    def read(cursor: Any) -> list[Bucket]:
         cursor.execute(query, values + more)
         return [Bucket._make(row) for row in cursor.fetchall()]
+
+    return replica.read(read)
 
 
 class EndBucket(NamedTuple):
@@ -101,9 +103,12 @@ def end_buckets(
                sum(calls)::bigint, sum(cost_nusd)::bigint
           FROM ({" UNION ALL ".join(parts)}) AS rows{wanted}
          GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608  # names of ours alone
-    with connection.cursor() as cursor:
+
+    def read(cursor: Any) -> list[EndBucket]:
         cursor.execute(query, [width, *values, *more])
         return [EndBucket._make(row) for row in cursor.fetchall()]
+
+    return replica.read(read)
 
 
 def _wanted(key_ids: Collection[str] | None, ai_model: str) -> tuple[str, list[Any]]:

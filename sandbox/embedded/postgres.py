@@ -11,9 +11,11 @@ import signal
 import socket
 import struct
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from sandbox.embedded import children
 from sandbox.embedded.ports import HOST, free_port
@@ -99,13 +101,20 @@ class Postgres(Server):
         sql = f"CREATE DATABASE {DATABASE};\n"
         self.run("postgres", "--single", "-D", str(folder), "postgres", cwd=folder, typed=sql)
 
-    def run(self, program: str, *arguments: str, cwd: Path, typed: str = "") -> None:
+    def run(
+        self,
+        program: str,
+        *arguments: str,
+        cwd: Path,
+        typed: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """Run one of PostgreSQL's programs to its end. Raises SandboxError."""
         with self.log.open("ab") as log:
             process = children.spawn(
                 [self.programs.bin / program, *arguments],
                 cwd=cwd,
-                env=server_environment(),
+                env=server_environment() | dict(env or {}),
                 stdin=subprocess.PIPE,
                 output=log,
                 account=self.account,
@@ -179,6 +188,37 @@ def check_version(folder: Path) -> None:
         raise SandboxError(
             f"{folder} holds data of PostgreSQL {theirs[:20]!r}, and this is {ours}: {remedy}"
         )
+
+
+class PostgresReplica(Postgres):
+    """A hot standby of a primary on this machine. primary_url: of a role that may replicate, as our
+    own may."""
+
+    name = "replica"
+
+    def __init__(self, folder: Path, *, primary_url: str, log: Path) -> None:
+        parts = urlsplit(primary_url)
+        super().__init__(
+            folder, password=parts.password or "", port=free_port(), log=log, durable=False
+        )
+        self.primary_port = parts.port or 5432
+
+    def initialise(self, folder: Path) -> None:
+        options = ["-h", HOST, "-p", str(self.primary_port), "-U", ROLE, "--no-sync"]
+        # -R: and follow it from then on.
+        options += ["-D", str(folder), "-R", "--checkpoint=fast", "--no-password"]
+        self.run("pg_basebackup", *options, cwd=folder, env={"PGPASSWORD": self.password})
+
+
+def start_replica(folder: Path, *, primary_url: str) -> PostgresReplica:
+    """The caller stops it; it dies with us. Raises SandboxError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = PostgresReplica(
+        folder / "replica", primary_url=primary_url, log=folder / "replica.log"
+    )
+    server.prepare()
+    server.start()
+    return server
 
 
 def start_postgres(

@@ -14,7 +14,7 @@ from billing.admission.gate import Gate
 from billing.admission.services import admit, books, capture
 from billing.admission.tests.test_admission import event
 from billing.ledger.models import JournalEntry
-from billing.settlement import services
+from billing.settlement import services, tasks
 from billing.settlement.services import settle_partition
 from billing.usage.models import HourlyUsage, UsageRecord
 from tenants.registry.schemas import tenant_schema
@@ -240,3 +240,22 @@ def test_the_audit_sees_a_single_nano_dollar(acme: Any, table: str, change: str)
     assert violations(acme) != []
     with tenant_schema(acme.code), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} {change.replace('+ 1', '- 1')}")
+
+
+def test_partitions_are_shared_out_among_workers_where_that_is_wanted(
+    acme: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = admit(event=event(acme, 10))
+    capture(hold, hold.event.with_(cost_nusd=1, status="completed"))
+    partition = partition_of(acme.code)
+    sent: dict[int, str | None] = {}
+
+    def send(*, kwargs: dict[str, int], queue: str | None, **_: Any) -> None:
+        sent[kwargs["partition"]] = queue
+
+    monkeypatch.setattr(tasks.settle_partition_task, "apply_async", send)
+    tasks.settle_task()
+    assert sent[partition] is None
+    settings.SETTLE_QUEUES = 4
+    tasks.settle_task()
+    assert sent[partition] == f"settle.{partition % 4}"
