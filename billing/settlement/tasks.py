@@ -1,5 +1,7 @@
 """Celery's side of settlement. Safe to run at any time, any number of times."""
 
+from typing import Any
+
 from celery import shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -13,18 +15,18 @@ def settle_task() -> int:
     partitions = services.busy_partitions()
     for partition in partitions:
         settle_partition_task.apply_async(
-            kwargs={"partition": partition}, expires=5, queue=queue_of(partition)
+            kwargs={"partition": partition}, expires=5, **_queue_of(partition)
         )
     return len(partitions)
 
 
-def queue_of(partition: int) -> str | None:
-    """Where a partition is settled; None: with all other tasks.
+def _queue_of(partition: int) -> dict[str, Any]:
+    """Where a partition is settled; empty: with all other tasks.
 
     A worker that sees only some partitions keeps the tables of only their tenants in mind.
     """
     queues = settings.SETTLE_QUEUES
-    return f"settle.{partition % queues}" if queues else None
+    return {"queue": f"settle.{partition % queues}"} if queues else {}
 
 
 @shared_task(

@@ -250,7 +250,7 @@ def test_partitions_are_shared_out_among_workers_where_that_is_wanted(
     partition = partition_of(acme.code)
     sent: dict[int, str | None] = {}
 
-    def send(*, kwargs: dict[str, int], queue: str | None, **_: Any) -> None:
+    def send(*, kwargs: dict[str, int], queue: str | None = None, **_: Any) -> None:
         sent[kwargs["partition"]] = queue
 
     monkeypatch.setattr(tasks.settle_partition_task, "apply_async", send)
