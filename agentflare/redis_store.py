@@ -4,7 +4,8 @@ One server, or a cluster of them: see redis_cluster.py. Celery's broker is anoth
 perhaps another server: see settings.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
@@ -14,12 +15,14 @@ from django.conf import settings
 from redis import exceptions
 from redis.backoff import ExponentialBackoff
 from redis.client import Pipeline
+from redis.commands.core import Script
 from redis.connection import DefaultParser
 from redis.retry import Retry
 
 from agentflare.breaker import Breaker
 from agentflare.redis_cluster import Address, Cluster, Node, is_cluster
 
+logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
@@ -183,8 +186,27 @@ class _Pool(redis.BlockingConnectionPool):
             self.pool.put_nowait(None)
 
 
+class _Script(Script):
+    """A script that is asked for by itself goes out as the one command that it is."""
+
+    def __call__(
+        self, keys: Sequence[Any] | None = None, args: Iterable[Any] | None = None, client: Any = None
+    ) -> Any:
+        keys, args = keys or (), tuple(args or ())
+        if client is None:
+            ask: Any = self.registered_client.execute_command
+            try:
+                return ask("EVALSHA", self.sha, len(keys), *keys, *args)
+            except exceptions.NoScriptError:
+                logger.info("Redis does not know a script yet, or no longer")
+        return super().__call__(keys, args, client)
+
+
 class _GuardedRedis(redis.Redis):
     breaker: Breaker
+
+    def register_script(self, script: Any) -> Script:
+        return _Script(self, script)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         return _guarded(self.breaker, self._ask, *args, **options)
