@@ -9,7 +9,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from pydantic import BaseModel, ValidationError
 from rest_framework import exceptions as drf
 from rest_framework.views import APIView
@@ -61,6 +61,8 @@ def as_gateway_error(exc: Exception) -> errors.GatewayError | None:
             return errors.NotFoundError("Not found.")
         case drf.APIException():
             return errors.InvalidRequestError(str(exc.detail))
+        case UnreadablePostError():
+            return errors.BodyTooSlowError()
         case RequestDataTooBig():
             return errors.BodyTooLargeError(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         case OperationalError() | InterfaceError():

@@ -164,6 +164,18 @@ class MethodNotAllowedError(GatewayError):
     code = "method_not_allowed"
 
 
+class BodyTooSlowError(GatewayError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The body of the request did not arrive in time. Check your connection, and that "
+            "Content-Length is right."
+        )
+
+
 class BodyTooLargeError(GatewayError):
     status = 413
     type = "invalid_request_error"

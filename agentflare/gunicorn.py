@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import socket
 import tempfile
 from typing import Any
 
@@ -35,6 +36,11 @@ timeout = 60
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT_S") or 30)
 # Data URLs travel in the body; a header or a URL of this size is an attack.
 limit_request_line = 4094
+# gunicorn lets whoever comes from this machine, a proxy's clients with it, set these two of WSGI's
+# variables by headers of their names: a path that the proxy refuses could be asked for so.
+forwarder_headers = ""
+# How long a client may leave what it asked for untaken, until its connection is ended.
+UNREAD_TIMEOUT_S = int(os.environ.get("WEB_UNREAD_TIMEOUT_S") or 120)
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
@@ -51,6 +57,20 @@ class OurLogger(glogging.Logger):
 
 
 logger_class = OurLogger
+
+
+def when_ready(server: Any) -> None:
+    """A client that reads nothing would keep its place for ever: the kernel ends its connection.
+
+    Connections have it from the socket that they are accepted on. Where bytes are taken, however
+    slowly, the time begins anew.
+    """
+    timeout_ms = UNREAD_TIMEOUT_S * 1000
+    for listener in server.LISTENERS:
+        if listener.sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(
+            socket, "TCP_USER_TIMEOUT"
+        ):
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
 
 
 def post_worker_init(worker: Any) -> None:

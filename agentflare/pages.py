@@ -29,7 +29,6 @@ ADMIN_CONTENT_SECURITY_POLICY = (
 )
 
 
-MAX_FORM_BYTES = 1024 * 1024
 # Not forms: they bound their bodies themselves.
 _TAKE_MORE = ("playground_call", "stripe_webhook")
 
@@ -63,7 +62,7 @@ class FormSizeMiddleware:
         match = request.resolver_match
         if is_api(request) or (match and match.url_name in _TAKE_MORE):
             return None
-        if int(request.META.get("CONTENT_LENGTH") or 0) <= MAX_FORM_BYTES:
+        if int(request.META.get("CONTENT_LENGTH") or 0) <= settings.MAX_FORM_BYTES:
             return None
         return render(request, "413.html", status=413)
 

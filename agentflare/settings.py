@@ -17,6 +17,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Who we are -----------------------------------------------------------------
 
 SECRET_KEY = env.text("SECRET_KEY")
+# Those that it replaced: what they signed and encrypted is still read (manage.py renew_secrets).
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
 DEBUG = env.flag("DEBUG")
 # The address people and programs use, without a slash at its end.
 AGENTFLARE_URL = env.text("AGENTFLARE_URL", "http://localhost:8000").rstrip("/")
@@ -198,6 +200,10 @@ TEMPLATES = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_BODY_BYTES", 26 * 1024 * 1024)
 # The body is in memory already: its files need no place on disk.
 FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE
+# A page's form is no longer than this.
+MAX_FORM_BYTES = 1024 * 1024
+# How long 64 KiB of a body, or what is left of it, may take to arrive.
+BODY_TIMEOUT_S = env.integer("WEB_BODY_TIMEOUT_S", 30)
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -15,9 +15,12 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 from django.utils.module_loading import import_string
 
+from agentflare.slow_bodies import LateBody, SlowBodyError, TimedBody
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentflare.settings")
 
 Environ = dict[str, Any]
+_CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"}
 _SLASHES = re.compile("//+")
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -28,25 +31,51 @@ class Application:
 
     Bodies that arrive chunked are given a length: Django reads CONTENT_LENGTH bytes and
     no more, so it would take them for empty. Reading stops one byte past the limit; the
-    middleware then answers 413.
+    middleware then answers 413. Of pages' forms it stops earlier, and a program without a key
+    is refused without it.
     """
 
-    def __init__(self, *, api: WsgiApp, pages: WsgiApp, sockets: WsgiApp, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        api: WsgiApp,
+        pages: WsgiApp,
+        sockets: WsgiApp,
+        limit_bytes: int,
+        form_limit_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
         self.api = api
         self.sockets = sockets
         self.pages = pages
         self.limit_bytes = limit_bytes
+        self.form_limit_bytes = form_limit_bytes
+        self.body_timeout_s = body_timeout_s
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-            body = environ["wsgi.input"].read(self.limit_bytes + 1)
-            environ["wsgi.input"] = io.BytesIO(body)
-            environ["CONTENT_LENGTH"] = str(len(body))
         path = environ["PATH_INFO"] = _api_path(environ["PATH_INFO"])
+        if client := environ.get("gunicorn.socket"):
+            body, timeout_s = environ["wsgi.input"], self.body_timeout_s
+            environ["wsgi.input"] = TimedBody(body, client, timeout_s=timeout_s)
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            self._read_chunks(environ)
         if path.startswith("/v1/") and environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             return self.sockets(environ, start_response)
         app = self.api if path.startswith("/v1/") or path == "/v1" else self.pages
         return app(environ, start_response)
+
+    def _read_chunks(self, environ: Environ) -> None:
+        is_api = environ["PATH_INFO"].startswith("/v1/")
+        limit_bytes = self.limit_bytes if is_api else self.form_limit_bytes
+        if is_api and not _CREDENTIALS & environ.keys():
+            limit_bytes = -1
+        try:
+            body = environ["wsgi.input"].read(limit_bytes + 1)
+        except SlowBodyError:
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = LateBody(), "1"
+        else:
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
 
 
 def _api_path(path: str) -> str:
@@ -84,7 +113,12 @@ def make_application() -> Application:
     # Named by its path: the core knows no app.
     sockets = import_string(settings.WEBSOCKETS)
     return Application(
-        api=api, pages=pages, sockets=sockets, limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        api=api,
+        pages=pages,
+        sockets=sockets,
+        limit_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        form_limit_bytes=settings.MAX_FORM_BYTES,
+        body_timeout_s=settings.BODY_TIMEOUT_S,
     )
 
 

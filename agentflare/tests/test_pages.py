@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
-from agentflare.pages import MAX_FORM_BYTES
-
+MAX_FORM_BYTES = settings.MAX_FORM_BYTES
 pytestmark = pytest.mark.usefixtures("_database")
 FORM = "application/x-www-form-urlencoded"
 

@@ -28,6 +28,7 @@ from inference.reference.refusals import (
     NO_SUCH_CONVERSATION,
     NO_SUCH_ITEM,
     TOO_LARGE,
+    TOO_SLOW,
     UNKNOWN_PARAM,
     UNSUPPORTED_PARAM,
     WITH_SCOPE,
@@ -41,7 +42,7 @@ _EXAMPLE = "conv_019aa3b2c4d57e8f9a0b1c2d3e4f5061"
 _EXAMPLE_ITEM = "msg_019aa3b2c4d57e8f9a0b1c2d3e4f5062"
 _ID = path_parameter("conversation_id", "The `id` of a conversation.", _EXAMPLE)
 _ITEM_ID = path_parameter("item_id", "The `id` of an item.", _EXAMPLE_ITEM)
-_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
+_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_SLOW, TOO_LARGE)
 _MESSAGE = {"type": "message", "role": "user", "content": "Hello!"}
 
 

@@ -56,6 +56,7 @@ from inference.reference.refusals import (
     NO_SUCH_ITEM,
     NO_SUCH_MODEL,
     TOO_LARGE,
+    TOO_SLOW,
     UNKNOWN_PARAM,
     UNSUPPORTED_PARAM,
     WITH_SCOPE,
@@ -85,7 +86,7 @@ _IDS = (
     path_parameter("turn_id", "The `id` of a turn.", "turn_019aa3b2c4d57e8f9a0b1c2d3e4f5063"),
 )
 _OF_AGENT, _OF_CONVERSATION, _OF_TURN = _IDS[:1], _IDS[:2], _IDS
-_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
+_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_SLOW, TOO_LARGE)
 _PAGES = (limit_parameter(PAGE_SIZE, MAX_PAGE_SIZE), AFTER)
 _CLIENTS = "May be called with a client token, too."
 

@@ -62,6 +62,7 @@ METHOD = errors.MethodNotAllowedError("Method PUT is not allowed on /v1/models. 
 KEY_IN_USE = errors.IdempotencyKeyInUseError()
 ANSWER_NOT_KEPT = errors.IdempotencyAnswerNotKeptError()
 KEY_REUSED = errors.IdempotencyKeyReusedError()
+TOO_SLOW = errors.BodyTooSlowError()
 TOO_LARGE = errors.BodyTooLargeError(26_214_400)
 UPSTREAM_TOO_LARGE = errors.UpstreamTooLargeError("The request is too large for this model.")
 MEDIA_TYPE = errors.UnsupportedMediaTypeError(
@@ -132,6 +133,7 @@ WHEN: dict[errors.GatewayError, str] = {
     ANSWER_NOT_KEPT: "The first request with this `Idempotency-Key` has ended, but its answer "
     "was not kept.",
     KEY_REUSED: "This `Idempotency-Key` was used for another request.",
+    TOO_SLOW: "The body did not arrive in time.",
     TOO_LARGE: "The body is larger than we take.",
     UPSTREAM_TOO_LARGE: "The body is larger than the provider takes.",
     MEDIA_TYPE: "The body has another `Content-Type` than the endpoint takes, or is compressed.",
@@ -166,6 +168,7 @@ WITH_BODY = (
     ANSWER_NOT_KEPT,
     KEY_REUSED,
     TOO_LARGE,
+    TOO_SLOW,
     MEDIA_TYPE,
     *WITH_SCOPE,
 )

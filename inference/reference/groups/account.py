@@ -33,6 +33,7 @@ from inference.reference.refusals import (
     NO_SUCH_KEY,
     NO_SUCH_RECORD,
     TOO_LARGE,
+    TOO_SLOW,
     UNKNOWN_PARAM,
     WITH_SCOPE,
 )
@@ -40,7 +41,7 @@ from inference.reference.refusals import (
 _ID = path_parameter(
     "key_id", "The `id` of an API key, the 8 characters that end its prefix.", "k3yId123"
 )
-_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_LARGE)
+_WRITES = (INVALID, UNKNOWN_PARAM, MEDIA_TYPE, TOO_SLOW, TOO_LARGE)
 _MOMENT = {"type": "integer", "minimum": 0, "maximum": 9_999_999_999}
 
 
