@@ -1,7 +1,9 @@
 """Typed reading of environment variables, for settings.py alone."""
 
 import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -28,6 +30,19 @@ def _given(name: str) -> str | None:
         return Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as exc:
         raise ImproperlyConfigured(f"{name}_FILE cannot be read: {exc}.") from None
+
+
+def secrets() -> list[str]:
+    """The values of all variables that are secret by their names, each of a list too, also where
+    they stand in files. The longest come first: one may begin as another does."""
+    values: set[str] = set()
+    for name in {name.removesuffix("_FILE") for name in os.environ}:
+        if re.search(r"SECRET|TOKEN|PASSWORD|_KEYS?$", name):
+            # One that cannot be read is told of by whoever needs it.
+            with suppress(ImproperlyConfigured):
+                value = _given(name) or ""
+                values |= {value, *value.split(",")}
+    return sorted(values - {""}, key=lambda value: (-len(value), value))
 
 
 def text(name: str, default: str | None = None) -> str:

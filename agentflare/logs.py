@@ -6,7 +6,6 @@ caused it. What callers send cannot begin a line of its own: control characters 
 """
 
 import logging
-import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -30,12 +29,7 @@ _SECRETS = re.compile(
 _URL_PASSWORDS = re.compile(r"(?<=://)([^\s:/@'\"]*):[^\s/@'\"]+@")
 # What this deployment is configured with is no secret by its form.
 _CONFIGURED = re.compile(
-    "|".join(
-        re.escape(value)
-        for name, value in sorted(os.environ.items())
-        if re.search(r"SECRET|TOKEN|PASSWORD|_KEYS?$", name) and len(value) >= 12
-    )
-    or r"(?!)"
+    "|".join(re.escape(value) for value in env.secrets() if len(value) >= 12) or r"(?!)"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 # Beyond this a line is cut: no log is a place for a document.

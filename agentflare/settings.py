@@ -142,6 +142,12 @@ API_REFERENCE = [
 ]
 # What a workspace's export has of apps that `billing` does not know.
 EXPORT_PARTS = ["agents.export.parts"]
+# Who renews the secrets that are kept encrypted: in the shared schema, and in each tenant's.
+SHARED_SECRETS = ["tenants.users.factors.renew_secrets", "inference.upstreams.secrets.renew_secrets"]
+TENANT_SECRETS = [
+    "tenants.webhooks.endpoints.renew_secrets",
+    "agents.definitions.services.renew_secrets",
+]
 ROOT_URLCONF = "agentflare.urls"
 WSGI_APPLICATION = "agentflare.wsgi.application"
 WEBSOCKETS = "agents.sockets.entrance.serve"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,11 +79,19 @@ def test_passwords_in_addresses_are_not_told(formatter: logging.Formatter) -> No
     assert "redis://someone:…@10.0.0.1:6379/0" in line
 
 
-def test_what_is_configured_as_a_secret_is_not_told() -> None:
+@pytest.mark.parametrize("given", ["itself", "in a file", "in a list"])
+def test_what_is_configured_as_a_secret_is_not_told(given: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("an-odd-value-42\n")
+    variables = {
+        "itself": {"CLOUDFLARE_API_TOKEN": "an-odd-value-42"},
+        "in a file": {"CLOUDFLARE_API_TOKEN_FILE": str(file)},
+        "in a list": {"SECRET_KEY_FALLBACKS": "an-odd-value-41,an-odd-value-42"},
+    }
     code = "from agentflare import logs; print(logs.masked('with an-odd-value-42 and more'))"
     told = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "CLOUDFLARE_API_TOKEN": "an-odd-value-42"},
+        env={**os.environ, **variables[given]},
         capture_output=True,
         text=True,
         check=True,

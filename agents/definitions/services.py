@@ -96,6 +96,26 @@ def open_headers(tool: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+@transaction.atomic
+def renew_secrets(renewal: secrets.Renewal) -> None:
+    """Bring the tenant's secrets under SECRET_KEY; safe to run twice. In its schema."""
+    for agent in Agent.objects.select_for_update().order_by("pk"):
+        tool_secret = renewal.renew(agent.tool_secret, purpose=PURPOSE)
+        tools = [_renewed_headers(tool, renewal) for tool in agent.tool_list]
+        if tool_secret != agent.tool_secret or tools != agent.tool_list:
+            kept = orjson.dumps(tools).decode()
+            Agent.objects.filter(pk=agent.pk).update(tool_secret=tool_secret, tools=kept)
+
+
+def _renewed_headers(tool: Mapping[str, Any], renewal: secrets.Renewal) -> dict[str, Any]:
+    if "headers" not in tool:
+        return dict(tool)
+    headers = {
+        name: renewal.renew(value, purpose=PURPOSE) for name, value in tool["headers"].items()
+    }
+    return {**tool, "headers": headers}
+
+
 def _apply(agent: Agent, params: AgentParams | AgentUpdateParams) -> None:
     given = params.model_fields_set
     for name in ("name", "model", "description", "instructions"):

@@ -1,7 +1,10 @@
 """API tokens at rest: encrypted under a key made from SECRET_KEY."""
 
+from django.db import transaction
+
 from agentflare import secrets
 from agentflare.errors import GatewayError
+from inference.upstreams.models import Upstream
 
 _PURPOSE = "upstreams.secrets"
 
@@ -24,3 +27,12 @@ def decrypt(encrypted: str) -> str:
         raise UnreadableSecretError(
             "The API token was stored under another SECRET_KEY: set it again."
         ) from None
+
+
+@transaction.atomic
+def renew_secrets(renewal: secrets.Renewal) -> None:
+    """Bring all tokens under SECRET_KEY; safe to run twice."""
+    for row in Upstream.objects.select_for_update().order_by("pk"):
+        secret = renewal.renew(row.secret, purpose=_PURPOSE)
+        if secret != row.secret:
+            Upstream.objects.filter(pk=row.pk).update(secret=secret)

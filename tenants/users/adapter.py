@@ -20,6 +20,7 @@ from agentflare import secrets
 from agentflare.client_ip import client_ip
 from tenants.members.invitations import invited_address
 from tenants.users.addresses import forget_unproven
+from tenants.users.factors import PURPOSE
 from tenants.users.models import User
 
 logger = logging.getLogger(__name__)
@@ -105,10 +106,10 @@ class MFAAdapter(DefaultMFAAdapter):
     }
 
     def encrypt(self, text: str) -> str:
-        return secrets.encrypt(text, purpose="second-factors")
+        return secrets.encrypt(text, purpose=PURPOSE)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return secrets.decrypt(encrypted_text, purpose="second-factors")
+        return secrets.decrypt(encrypted_text, purpose=PURPOSE)
 
     def generate_authenticator_name(self, user: User, type: Any) -> str:  # noqa: A002
         return "My passkey"
