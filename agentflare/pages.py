@@ -74,14 +74,16 @@ class PageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # Before: what pages ask of the API goes on as if it were below /v1.
+        is_page = not is_api(request)
         response = self.get_response(request)
+        if is_page and settings.SESSION_COOKIE_NAME in request.COOKIES:
+            # The next person at this browser does not go back to it, either.
+            response.setdefault("Cache-Control", "no-store, private")
         if is_api(request):
             return response
         if response.status_code == 405 and request.method in ("GET", "HEAD"):
             response = form_only(request, response)
-        if settings.SESSION_COOKIE_NAME in request.COOKIES:
-            # The next person at this browser does not go back to it, either.
-            response.setdefault("Cache-Control", "no-store, private")
         return response
 
 
@@ -91,6 +93,8 @@ def form_only(request: HttpRequest, refusal: HttpResponseBase) -> HttpResponse:
     context = {"slug": match.kwargs.get("slug") if match else None}
     response = render(request, "405.html", context, status=405)
     response["Allow"] = refusal.headers.get("Allow", "POST")
+    if "Cache-Control" in refusal.headers:
+        response["Cache-Control"] = refusal.headers["Cache-Control"]
     return response
 
 

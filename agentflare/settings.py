@@ -143,7 +143,10 @@ API_REFERENCE = [
 # What a workspace's export has of apps that `billing` does not know.
 EXPORT_PARTS = ["agents.export.parts"]
 # Who renews the secrets that are kept encrypted: in the shared schema, and in each tenant's.
-SHARED_SECRETS = ["tenants.users.factors.renew_secrets", "inference.upstreams.secrets.renew_secrets"]
+SHARED_SECRETS = [
+    "tenants.users.factors.renew_secrets",
+    "inference.upstreams.secrets.renew_secrets",
+]
 TENANT_SECRETS = [
     "tenants.webhooks.endpoints.renew_secrets",
     "agents.definitions.services.renew_secrets",

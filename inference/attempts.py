@@ -146,7 +146,7 @@ class Attempts:
                 queue = _after(queue, failure)
                 if attempt == limit or not queue or self.is_aborted:
                     raise failure from exc
-                logger.info("Attempt %d failed: %s", attempt, failure.detail)
+                logger.info("Attempt %d failed: %s", attempt, failure.log_line)
                 if queue[0].account is target.account and queue[0].prepared is target.prepared:
                     _pause(attempt)
                 continue

@@ -92,7 +92,7 @@ def run_task(
             check(offer, parts)
         used = _capture(admitted, parts)
     except UpstreamCallError as failure:
-        logger.warning("Upstream failed: %s", failure.detail)
+        logger.warning("Upstream failed: %s", failure.log_line)
         error = error_of(failure)
         _note_waste(admitted, made)
         admitted.meter.finish(

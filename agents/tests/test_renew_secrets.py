@@ -49,7 +49,9 @@ def furnish(cast: Any) -> tuple[dict[str, str], Any]:
     for kind, name in (("totp", "secret"), ("recovery_codes", "seed")):
         data = {name: adapter.encrypt(f"a {name}"), "used_mask": 0}
         Authenticator.objects.create(user=cast.owner, type=kind, data=data)
-    Upstream.objects.create(name=f"up-{uuid4().hex[:8]}", secret=upstream_secrets.encrypt("a token"))
+    Upstream.objects.create(
+        name=f"up-{uuid4().hex[:8]}", secret=upstream_secrets.encrypt("a token")
+    )
     actor = Actor("test")
     with tenant_schema(cast.code):
         endpoint, first = create_endpoint(

@@ -237,7 +237,9 @@ class TurnRun:
                 with given_back(), tenant_schema(self.tenant_code):
                     summaries.keep(conversation_id, summary, until=wanted.until)
         except GatewayError as error:
-            logger.warning("Turn %s has no summary: %s", self.state.id.hex, error.message)
+            logger.warning(
+                "Turn %s has no summary: %s", self.state.id.hex, error.code or error.type
+            )
         except (OperationalError, InterfaceError) as exc:
             logger.warning("Turn %s has no summary: %s", self.state.id.hex, exc)
 

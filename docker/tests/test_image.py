@@ -16,11 +16,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sandbox.embedded import start_postgres, start_valkey
 from sandbox.embedded.children import ended_within, kill_group, spawn
@@ -130,7 +133,33 @@ def test_the_lock_has_what_the_requirements_say() -> None:
         if wanted := re.match(r"([A-Za-z0-9_.-]+)(?:\[.*\])?==(\S+)", line):
             name = re.sub(r"[-_.]+", "-", wanted[1]).lower()
             assert locked[name] == wanted[2], line
-    assert "--hash=sha256:" in read("requirements.lock")
+    # Whatever it installs, and what that needs, by its hash alone.
+    packages = re.split(r"^(?=[a-z0-9-]+==)", read("requirements.lock"), flags=re.MULTILINE)[1:]
+    assert len(packages) == len(locked) > len(read("requirements.txt").splitlines()) / 2
+    for package in packages:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", package), package.splitlines()[0]
+    assert "--require-hashes" in read("docker/build.sh")
+
+
+def test_what_is_installed_is_locked_with_all_that_it_needs() -> None:
+    """The lock lacks nothing that a package of requirements.txt asks for, at a version it takes."""
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", read("requirements.lock"), re.MULTILINE))
+    lines = [line for line in read("requirements.txt").splitlines() if line[:1].isalpha()]
+    waiting = [(canonicalize_name(r.name), frozenset(r.extras)) for r in map(Requirement, lines)]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        name, extras = one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        assert name in locked, name
+        for needed in map(Requirement, metadata.requires(name) or []):
+            marks = [{"extra": extra} for extra in {"", *extras}]
+            if needed.marker is None or any(needed.marker.evaluate(each) for each in marks):
+                wanted = canonicalize_name(needed.name)
+                assert needed.specifier.contains(locked.get(wanted, "0"), prereleases=True), needed
+                waiting.append((wanted, frozenset(needed.extras)))
+    assert len(seen) > 50
 
 
 def test_compose_and_kubernetes_name_what_there_is() -> None:

@@ -140,7 +140,7 @@ class ChatCall:
             self.close()
             return failure
         failure = true_cause(failure, self.meter.hold)
-        logger.warning("The call failed: %s", failure.detail)
+        logger.warning("The call failed: %s", failure.log_line)
         error = failure.error
         self._note_waste()
         self.meter.finish(

@@ -166,7 +166,7 @@ class NativeStreamRun:
             self.close()
             return failure
         failure = true_cause(failure, self.meter.hold)
-        logger.warning("The call failed: %s", failure.detail)
+        logger.warning("The call failed: %s", failure.log_line)
         self.meter.finish(
             status=status_of(failure, delivered=self._delivered),
             used=self._delivered_use(),

@@ -37,6 +37,14 @@ class UpstreamCallError(Exception):
     # The operator has ended it.
     is_stop: bool = False
 
+    @property
+    def log_line(self) -> str:
+        """For logs, and for the operator. Without upstream's words where the call itself may have
+        brought them about: they quote what was said, which is nobody's business."""
+        if self.scope is Scope.CALL or self.may_be_provoked:
+            return self.detail.partition(": ")[0]
+        return self.detail
+
     @classmethod
     def unreachable(cls, detail: str) -> "UpstreamCallError":
         error = errors.UpstreamError("The upstream service could not be reached.")

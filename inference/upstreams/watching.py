@@ -115,7 +115,7 @@ def note_failure(account: Account, failure: UpstreamCallError, *, kind: str, mod
         counts[f"kind:{kind}"] += 1
     counts[f"failed:{failure.error.code or failure.error.type}"] += 1
     _last_errors[account.name] = orjson.dumps(
-        [time.time(), failure.code, failure.detail[:_LONGEST_ERROR], model]
+        [time.time(), failure.code, failure.log_line[:_LONGEST_ERROR], model]
     )
 
 

@@ -122,7 +122,7 @@ class SpeechRun:
             self.close()
             return failure
         failure = true_cause(failure, self.meter.hold)
-        logger.warning("The call failed: %s", failure.detail)
+        logger.warning("The call failed: %s", failure.log_line)
         error = failure.error
         self.meter.finish(
             status=status_of(failure, delivered=self._delivered),
