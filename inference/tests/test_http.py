@@ -33,7 +33,8 @@ POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
         (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400),
         (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nB\xe4d: \xff\r\n\r\n", 400),
         (POST + b"Content-Length: many\r\n\r\n", 400),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
+        # Without a key it would not be read.
+        (POST + b"X-Api-Key: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
         (b"GET /v1/" + b"a" * 5_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         (POST + b"Expect: the-best\r\nContent-Length: 2\r\n\r\n{}", 417),
         (POST + b"X: " + b"a" * 9_000 + b"\r\n\r\n", 431),
