@@ -190,7 +190,10 @@ class _Script(Script):
     """A script that is asked for by itself goes out as the one command that it is."""
 
     def __call__(
-        self, keys: Sequence[Any] | None = None, args: Iterable[Any] | None = None, client: Any = None
+        self,
+        keys: Sequence[Any] | None = None,
+        args: Iterable[Any] | None = None,
+        client: Any = None,
     ) -> Any:
         keys, args = keys or (), tuple(args or ())
         if client is None:
