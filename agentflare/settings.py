@@ -61,6 +61,8 @@ for _name, _value in (
 DATABASE_POOL_TIMEOUT_S = 6
 # How long a call waits for PostgreSQL, where it could go another way.
 DATABASE_PATIENCE_S = 5
+# Where pg_dump and pg_restore are, for backups; empty: on PATH.
+POSTGRESQL_BIN = env.text("POSTGRESQL_BIN", " ").strip()
 
 # Where heavy reads of settled usage go, while it keeps up; empty: to the primary.
 DATABASE_REPLICA_URL = env.postgres_url("DATABASE_REPLICA_URL")

@@ -62,6 +62,11 @@ def path_of(name: str) -> Path:
     return Path(settings.ARCHIVE_DIR) / name
 
 
+def manifest_name(name: str) -> str:
+    """Of the manifest that lies beside an archive."""
+    return name.removesuffix(".jsonl.gz") + ".manifest.json"
+
+
 def write_archive(
     lines: Iterable[bytes], *, tenant_code: str, month: date, part: int, before: str
 ) -> Manifest:
@@ -105,7 +110,7 @@ def write_archive(
 
 
 def _write_manifest(manifest: Manifest, path: Path) -> None:
-    target = path.with_name(path.name.removesuffix(".jsonl.gz") + ".manifest.json")
+    target = path.with_name(manifest_name(path.name))
     unfinished = target.with_name(target.name + ".unfinished")
     with unfinished.open("wb") as out:
         out.write(json.dumps(asdict(manifest), indent=2).encode() + b"\n")

@@ -57,6 +57,15 @@ def take_in(deliver: Callable[[UsageEvent], None]) -> int:
     return taken
 
 
+def waiting() -> list[UsageEvent]:
+    """What is there now, of whomever, and stays: for a copy of it."""
+    events: list[UsageEvent] = []
+    for path in _files():
+        with suppress(FileNotFoundError):  # taken in since
+            events += _events(path, path.read_bytes())
+    return events
+
+
 def _files() -> list[Path]:
     with suppress(FileNotFoundError):
         return sorted(Path(settings.SPOOL_DIR).glob(f"*{_SUFFIX}"))

@@ -32,6 +32,7 @@ ACTIONS = {
     "prices.changed": "set prices for this workspace as operator",
     "prices.withdrawn": "took back prices for this workspace as operator, before they started",
     "tenant.limits_changed": "changed plan or limits",
+    "tenant.restored": "put the workspace back from a copy",
     "tenant.resumed": "ended the suspension",
     "tenant.suspended": "suspended the workspace",
     "usage.given_up": "gave a call up that could not be booked: nobody pays for it",

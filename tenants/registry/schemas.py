@@ -41,6 +41,9 @@ SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 ) AS lines
 """
 
+# A schema of this name marks a database into which a backup is being restored.
+UNFINISHED = "restore_unfinished"
+
 
 class SchemaVersionError(Exception):
     """A tenant's schema is not at the code's version."""
@@ -167,6 +170,14 @@ def describe_schema(name: str, *, cursor: Any = None) -> str:
     (text,) = cursor.fetchone()
     cursor.execute("SELECT set_config('search_path', %s, false)", [path])
     return text or ""
+
+
+def is_half_restored() -> bool:
+    """Whether a backup is being put into this database, or was not put into it to the end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [UNFINISHED])
+        (is_there,) = cursor.fetchone()
+    return bool(is_there)
 
 
 def migrations_fingerprint() -> str:

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from inference.catalog.services import load_catalogue
 from tenants.registry.migrating import migrate_all, one_upgrade_at_a_time, versions_behind
-from tenants.registry.schemas import build_template
+from tenants.registry.schemas import build_template, is_half_restored
 from tenants.users.staff import sync_roles
 
 
@@ -18,6 +18,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with one_upgrade_at_a_time():
+            if is_half_restored():
+                raise CommandError("A restore was interrupted here: repeat `manage.py restore`.")
             self.upgrade(jobs=options["jobs"])
 
     def upgrade(self, *, jobs: int) -> None:
