@@ -1,16 +1,17 @@
 """An installation of a test's own, worked on by processes of its own.
 
-    python -m billing.backup.tests.world ACTION ARGUMENTS…
+    python -m billing.backup.tests.world STEPS
 
-prints what it has found as JSON, on its last line. An installation is an environment: which
-database, which Redis, which folders.
+does each step, a list of an action and its arguments, and prints what they have found as JSON, on
+its last line: importing Django takes longer than most of them. An installation is an environment:
+which database, which Redis, which folders.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,10 @@ class Installation:
     folder: Path
 
     @property
+    def database(self) -> str:
+        return urlsplit(self.database_url).path.removeprefix("/")
+
+    @property
     def environment(self) -> dict[str, str]:
         from sandbox.embedded.programs import find_postgres
 
@@ -50,38 +55,33 @@ class Installation:
             "POSTGRESQL_BIN": str(find_postgres().bin),
         }
 
-    def manage(
-        self, *arguments: str | Path, variables: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return self._run(["manage.py", *map(str, arguments)], variables or {})
-
-    def ask(self, *arguments: str) -> Any:
-        """What an action of this file has found."""
-        done = self._run(["-m", __name__, *arguments], {})
-        assert done.returncode == 0, done.stderr[-2_000:]
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments],
-            cwd=PROJECT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def _run(
-        self, arguments: Sequence[str], variables: Mapping[str, str]
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
+    def ask(self, *steps: Sequence[str | Path], **variables: str) -> list[Any]:
+        """What each step has found."""
+        done = subprocess.run(
+            self._command(steps),
             cwd=PROJECT,
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
             check=False,
         )
+        assert done.returncode == 0, (done.returncode, done.stderr[-2_000:])
+        found: list[Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def start(self, *steps: Sequence[str | Path], **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._command(steps),
+            cwd=PROJECT,
+            env={**self.environment, **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @staticmethod
+    def _command(steps: Sequence[Sequence[str | Path]]) -> list[str]:
+        return [sys.executable, "-m", __name__, json.dumps(steps, default=str)]
 
     def query(self, statement: str) -> list[Any]:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -89,10 +89,11 @@ class Installation:
             return cursor.fetchall() if cursor.description else []
 
 
-def make_database(url: str, name: str) -> str:
-    """An empty database beside that of the URL; returns its own URL."""
+def make_database(url: str, name: str, *, like: str | None = None) -> str:
+    """A database beside that of the URL, empty or a copy of another; returns its own URL."""
+    copied = f' TEMPLATE "{like}"' if like else ""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}"{copied}')
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
@@ -100,10 +101,9 @@ def make_database(url: str, name: str) -> str:
 
 
 def fill() -> dict[str, Any]:
-    """acme has bought and was given, globex was given, initech has been suspended. There are calls
-    of every kind: booked, archived, captured and not booked, running, given up by the ledger."""
+    """acme has bought and was given, globex was given, initech has been suspended. There
+    are calls that are booked, archived, captured and not booked, running."""
     from django.conf import settings
-    from django.core.management import call_command
 
     from billing.archive.services import archive_usage
     from billing.payments.tests.shop import Shop
@@ -111,7 +111,6 @@ def fill() -> dict[str, Any]:
     from conftest import make_cast
     from tenants.registry.services import suspend_tenant
 
-    call_command("upgrade", stdout=StringIO())
     casts = {
         name: make_cast(name, credit_nusd=credit * USD)
         for name, credit in (("acme", 25), ("globex", 10), ("initech", 5))
@@ -211,8 +210,7 @@ def run_and_die(tenant_code: str, delivered_nusd: int) -> str:
 
 
 def serve(*tenant_codes: str) -> dict[str, Any]:
-    """Calls and settles until a line comes; says "serving" when it has begun, and then each call
-    that has ended."""
+    """Calls and settles until a line comes; says each call that has ended."""
     import threading
 
     from agentflare.partitions import partition_of
@@ -254,30 +252,50 @@ def look() -> dict[str, Any]:
 
 
 def use_key(key: str, tenant_code: str) -> dict[str, Any]:
-    """Over the API: its balance. Then a call is admitted, captured and booked."""
+    """Over the API. Where the key is taken, a call of $0.000000007 is made and booked, too."""
     from django.test import Client
 
     from agentflare.partitions import partition_of
     from billing.settlement.services import settle_partition
 
-    client = Client(headers={"Authorization": f"Bearer {key}"})
-    answer = client.get("/v1/balance")
+    client = Client(headers={"Authorization": f"Bearer {key}", "Host": "localhost"})
+    answer = client.get("/v1/models")
     if answer.status_code != 200:
-        return {"status": answer.status_code, "body": answer.json()}
+        return {"status": answer.status_code, "error": answer.json()["error"]}
     call(tenant_code, 7)
     settle_partition(partition=partition_of(tenant_code))
-    again = client.get("/v1/balance")
-    return {"status": 200, "before": answer.json(), "after": again.json()}
+    return {"status": 200, "models": len(answer.json()["data"])}
 
 
-ACTIONS = {each.__name__: each for each in (fill, serve, look, use_key)}
+def manage(*arguments: str) -> dict[str, Any]:
+    """A command of manage.py: what it said, and why it failed."""
+    from django.core.management import call_command
+    from django.core.management.base import CommandError
 
-if __name__ == "__main__":
+    said = StringIO()
+    try:
+        call_command(*arguments, stdout=said, skip_checks=False)
+    except CommandError as exc:
+        return {"said": said.getvalue(), "error": str(exc)}
+    return {"said": said.getvalue(), "error": None}
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    each.__name__: each for each in (fill, serve, look, use_key, manage)
+}
+
+
+def main(steps: list[list[str]]) -> None:
     import django
 
-    # As the gateway hashes passwords, and in a moment.
     django.setup()
     from django.contrib.auth.hashers import Argon2PasswordHasher
 
+    # As production hashes, and in a moment.
     Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost = 1, 64
-    sys.stdout.write(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])) + "\n")
+    found = [ACTIONS[action](*arguments) for action, *arguments in steps]
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
