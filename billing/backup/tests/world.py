@@ -267,6 +267,16 @@ def use_key(key: str, tenant_code: str) -> dict[str, Any]:
     return {"status": 200, "models": len(answer.json()["data"])}
 
 
+def mark_unfinished(stage: str) -> None:
+    from django.db import connection
+
+    from tenants.registry.schemas import UNFINISHED
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {UNFINISHED}")
+        cursor.execute(f"COMMENT ON SCHEMA {UNFINISHED} IS '{stage}'")
+
+
 def manage(*arguments: str) -> dict[str, Any]:
     """A command of manage.py: what it said, and why it failed."""
     from django.core.management import call_command
@@ -281,7 +291,7 @@ def manage(*arguments: str) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (fill, serve, look, use_key, manage)
+    each.__name__: each for each in (fill, serve, look, use_key, mark_unfinished, manage)
 }
 
 
