@@ -11,6 +11,7 @@ from django.db import connection
 
 from agentflare.redis_store import get_redis
 from billing.admission import gate, outage
+from billing.admission.models import FallbackHold
 from billing.admission.warmth import warm_up
 from billing.usage.budgets import sync_spend
 from tenants.keys.models import ApiKey
@@ -26,7 +27,7 @@ _FORGET_PROCESSES = (
     "DELETE FROM admission_countedsecond",
     "DELETE FROM admission_gatestanding",
 )
-_TAKE_OVER_HOLDS = "UPDATE admission_fallbackhold SET redis = %s"
+_TAKE_OVER_HOLDS = "UPDATE admission_fallbackhold SET redis = %s WHERE tenant_code = %s"
 
 
 def rebuild_gates(tenants: Iterable[Tenant]) -> int:
@@ -62,4 +63,6 @@ def forget_processes() -> None:
     with connection.cursor() as cursor:
         for statement in _FORGET_PROCESSES:
             cursor.execute(statement)
-        cursor.execute(_TAKE_OVER_HOLDS, [outage.redis_name()])
+        for tenant_code in set(FallbackHold.objects.values_list("tenant_code", flat=True)):
+            name = outage.redis_name(outage.part_of(tenant_code))
+            cursor.execute(_TAKE_OVER_HOLDS, [name, tenant_code])

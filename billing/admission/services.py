@@ -228,6 +228,8 @@ def capture(hold: Hold, event: UsageEvent) -> Captured:
     hold.event = event
     live_holds.remove(hold)
     live_holds.correct(hold)
+    # The hold is remembered until it is settled; the call, with all that it has read, is not.
+    hold.progress = hold.on_stop = None
     if not outage.is_on(outage.part_of(event.tenant_code)):
         try:
             cost_nusd, available_nusd = live_holds.send_capture(hold)
