@@ -4,19 +4,23 @@ Processes, databases and Redis are real, and of these tests alone: an audit is o
 """
 
 import json
-import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
-from billing.backup.tests.world import USD, Installation, make_database
+from billing.backup.tests.world import USD, Installation, make_database, query
+from sandbox.embedded.postgres import Postgres, start_postgres
 from sandbox.embedded.valkey import start_valkey
+from sandbox.testing import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -47,6 +51,7 @@ class Places:
 
     folder: Path
     stack: ExitStack
+    postgres: Postgres
 
     def make(self, *, redis_copy: Path | None = None, like: str | None = None) -> Installation:
         """redis_copy: a folder of Redis' data. like: the database that this one is a copy of."""
@@ -57,18 +62,42 @@ class Places:
         valkey = start_valkey(folder, durable=False)
         self.stack.callback(valkey.stop_quickly)
         name = f"drill_{folder.name}"
-        url = make_database(os.environ["DATABASE_URL"], name, like=like)
+        url = make_database(self.postgres.url, name, like=like)
         return Installation(url, valkey.url, folder)
 
 
+def start_archiving(folder: Path) -> Postgres:
+    """A server that keeps its write-ahead log, as docs/backup.md says."""
+    server = start_postgres(folder, durable=False)
+    kept = folder / "wal"
+    kept.mkdir()
+    shutil.chown(kept, *owner_of(server.folder))
+    query(server.url, "ALTER SYSTEM SET archive_mode = on")
+    command = f"test ! -f {kept}/%f && cp %p {kept}/%f.part && mv {kept}/%f.part {kept}/%f"
+    query(server.url, f"ALTER SYSTEM SET archive_command = '{command}'")
+    server.stop()
+    return start_postgres(folder, durable=False, port=server.port, password=server.password)
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    return path.stat().st_uid, path.stat().st_gid
+
+
 @pytest.fixture(scope="module")
-def drill(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+def drill() -> Iterator[Drill]:
     with ExitStack() as stack:
-        places = Places(tmp_path_factory.mktemp("drill"), stack)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="drill-")))
+        # PostgreSQL may run as somebody else than we.
+        folder.chmod(0o711)
+        postgres = start_archiving(folder)
+        stack.callback(postgres.stop_quickly)
+        places = Places(folder, stack, postgres)
         upgraded = places.make()
         upgraded.ask(["manage", "upgrade"])
         source = places.make(like=upgraded.database)
         (world,) = source.ask(["fill"])
+        base = [f"--dbname={postgres.url}", "--pgdata", folder / "base", "--checkpoint=fast"]
+        subprocess.run([postgres.programs.bin / "pg_basebackup", *base], check=True)
         codes = [world["tenants"][name]["code"] for name in ("acme", "globex")]
         serving = source.start(["serve", *codes])
         assert serving.stdout
@@ -201,6 +230,54 @@ def test_a_restore_that_is_killed_is_repeated(drill: Drill, tmp_path: Path) -> N
     assert ended["error"] is None
     assert again == found
     assert "not empty" in once_more["error"]
+
+
+def test_a_point_in_time_is_gone_back_to_and_the_gate_follows(drill: Drill) -> None:
+    acme, server = drill.tenant("acme"), drill.places.postgres
+    ids = f"SELECT replace(request_id::text, '-', '') FROM t_{acme['code']}.usage_usagerecord"
+    credit = f"SELECT balance_nusd FROM t_{acme['code']}.ledger_ledgeraccount WHERE code = 'credit'"
+    then = {name for (name,) in drill.source.query(ids)}
+    ((then_nusd,),) = drill.source.query(credit)
+    ((moment,),) = drill.source.query("SELECT clock_timestamp()::text")
+    (used,) = drill.source.ask(["use_key", acme["key"], acme["code"]])
+    assert used["status"] == 200
+    since = {name for (name,) in drill.source.query(ids)} - then
+    ((segment,),) = drill.source.query("SELECT pg_walfile_name(pg_switch_wal())")
+    kept = drill.places.folder / "wal"
+    wait_until((kept / segment).exists, timeout_s=60)
+
+    folder = drill.places.folder / "then"
+    shutil.copytree(drill.places.folder / "base", folder / "postgres")
+    with (folder / "postgres" / "postgresql.auto.conf").open("a") as settings:
+        settings.write(
+            f"archive_mode = off\nrestore_command = 'cp {kept}/%f %p'\n"
+            f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n"
+        )
+    (folder / "postgres" / "recovery.signal").touch()
+    for path in [folder / "postgres", *(folder / "postgres").rglob("*")]:
+        shutil.chown(path, *owner_of(server.folder))
+    restored = start_postgres(folder, durable=False, password=server.password)
+    drill.places.stack.callback(restored.stop_quickly)
+    wait_until(lambda: query(restored.url, "SELECT pg_is_in_recovery()") == [(False,)])
+    # Redis stayed as it is: it knows a later ledger.
+    shutil.copytree(drill.source.folder / "valkey", folder / "valkey")
+    valkey = start_valkey(folder, durable=False)
+    drill.places.stack.callback(valkey.stop_quickly)
+    shutil.copytree(drill.source.folder / "archive", folder / "archive")
+    url = urlsplit(restored.url)._replace(path=f"/{drill.source.database}").geturl()
+
+    rebuilt, found = Installation(url, valkey.url, folder).ask(["manage", "rebuild_gate"], ["look"])
+
+    assert rebuilt["error"] is None
+    assert found["violations"] == []
+    mine = found["tenants"][acme["code"]]
+    assert then <= mine["calls"].keys()
+    # Booked after the moment, and gone from Redis: lost.
+    assert since
+    assert not since & mine["calls"].keys()
+    later = sum(cost for name, cost in mine["calls"].items() if name not in then)
+    assert mine["credit"] == then_nusd - later
+    assert mine["gate"] == [mine["credit"], 0, 0]
 
 
 def test_what_cannot_be_restored_is_refused_before_anything_is_written(

@@ -84,16 +84,19 @@ class Installation:
         return [sys.executable, "-m", __name__, json.dumps(steps, default=str)]
 
     def query(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        return query(self.database_url, statement)
+
+
+def query(url: str, statement: str) -> list[Any]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
 
 
 def make_database(url: str, name: str, *, like: str | None = None) -> str:
     """A database beside that of the URL, empty or a copy of another; returns its own URL."""
     copied = f' TEMPLATE "{like}"' if like else ""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"{copied}')
+    query(url, f'CREATE DATABASE "{name}"{copied}')
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
