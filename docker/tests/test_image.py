@@ -162,6 +162,17 @@ def test_what_is_installed_is_locked_with_all_that_it_needs() -> None:
     assert len(seen) > 50
 
 
+def test_backups_are_made_by_programs_of_the_servers_version() -> None:
+    compose = yaml.safe_load(read("docker/compose.yaml"))
+    server = re.match(r"postgres:(\d+)", compose["services"]["postgres"]["image"])
+    assert server
+    dockerfile = read("docker/Dockerfile")
+    assert f"postgresql-client-{server[1]}" in dockerfile
+    assert f"POSTGRESQL_BIN=/usr/lib/postgresql/{server[1]}/bin" in dockerfile
+    # A restore goes into an empty database: nothing may migrate it before.
+    assert set(compose["services"]["tools"]["depends_on"]) == {"postgres", "valkey"}
+
+
 def test_compose_and_kubernetes_name_what_there_is() -> None:
     compose = yaml.safe_load(read("docker/compose.yaml"))
     made = set(re.findall(r"^make (\w+)", read("docker/secrets.sh"), re.MULTILINE))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.embedded.ports import HOST
+from sandbox.embedded.programs import find_postgres
 from sandbox.stripe import variables
 from sandbox.supervisor.choices import Choices
 from sandbox.supervisor.folder import State
@@ -45,6 +46,9 @@ def product_environment(choices: Choices, state: State, urls: Mapping[str, str])
         "EXPORT_DIR": str(choices.folder / "exports"),
         "PYTHONUNBUFFERED": "1",
     }
+    if "DATABASE_URL" in urls:
+        # Those of the server that runs here: `manage.py backup` needs them.
+        defaults["POSTGRESQL_BIN"] = str(find_postgres().bin)
     if "CLOUDFLARE_ACCOUNT_ID" not in choices.environment:
         defaults |= {
             "CLOUDFLARE_ACCOUNT_ID": "sandbox",

@@ -74,6 +74,7 @@ def demo_env(choices: Choices, folder: DataFolder, environment: Mapping[str, str
         "MAILBOX_URL": environment.get("MAILBOX_URL", ""),
         "SECRET_KEY": environment["SECRET_KEY"],
         "SPOOL_DIR": environment["SPOOL_DIR"],
+        "POSTGRESQL_BIN": environment.get("POSTGRESQL_BIN", ""),
         **{name: environment.get(name, "") for name in variables.ALL},
         "AGENTFLARE_SANDBOX": "1",
         "SANDBOX_DIR": str(folder.path),
