@@ -205,7 +205,9 @@ def test_a_restore_that_is_killed_is_repeated(drill: Drill, tmp_path: Path) -> N
         f'exec "{real}/pg_restore" "$@"\n'
     )
     (programs / "pg_restore").chmod(0o755)
-    killed = elsewhere.start(["manage", "restore", drill.backup], POSTGRESQL_BIN=str(programs))
+    # What it has under way is left there.
+    variables = {"POSTGRESQL_BIN": str(programs), "TMPDIR": str(tmp_path)}
+    killed = elsewhere.start(["manage", "restore", drill.backup], **variables)
     killed.communicate()
     assert killed.returncode == -9
     assert elsewhere.query("SELECT to_regclass('public.registry_tenant')") == [(None,)]
