@@ -67,6 +67,11 @@ def restore_backup(
     """
     manifest = verify_backup(folder)
     manifest.require_this_release()
+    if (here := programs.server_major()) < manifest.postgresql:
+        raise BackupError(
+            f"The server here is of PostgreSQL {here}, and the backup is of {manifest.postgresql}: "
+            "restore it into that version, or a newer one."
+        )
     if not takes_other_key:
         require_our_secret_key(manifest)
     require_redis()

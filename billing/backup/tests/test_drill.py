@@ -299,6 +299,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_written(
     earlier = changed("earlier", migrations=migrations[:-1])
     other_key = changed("other-key", secret_key="0" * 64)
     other_form = changed("other-form", format=2)
+    of_tomorrow = changed("of-tomorrow", postgresql=99)
     one_tenants = changed("one-tenants", kind="tenant")
     damaged, cut, unfinished = changed("damaged"), changed("cut"), changed("unfinished")
     content = bytearray((damaged / "tenants-0001.dump").read_bytes())
@@ -311,6 +312,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_written(
         earlier: f"of an earlier release: it lacks the migration {migrations[-1]}",
         other_key: "SECRET_KEY is not the one",
         other_form: "of form 2",
+        of_tomorrow: "pg_restore is of PostgreSQL 18, and 99 or newer is needed",
         one_tenants: "restore_tenant",
         damaged: "tenants-0001.dump is not what was written",
         cut: "shared.dump is missing",

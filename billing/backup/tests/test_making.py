@@ -14,11 +14,12 @@ from billing.admission.tests.builders import event
 from billing.archive.files import path_of
 from billing.archive.services import archive_usage
 from billing.archive.tests.test_archive import fill
-from billing.backup import making, programs
+from billing.backup import making, programs, restoring
 from billing.backup.calls import State, read_calls
 from billing.backup.errors import BackupError
 from billing.backup.making import CALLS, make_backup, new_folder
 from billing.backup.manifest import Manifest
+from billing.backup.restoring import restore_backup
 from billing.backup.snapshot import Snapshot, all_books, shared_snapshot
 from billing.settlement.services import settle_partition
 from billing.usage.models import UsageArchive
@@ -113,3 +114,14 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(BackupError, match="cannot be made"), new_folder(tmp_path / "file" / "x"):
         pass
+
+
+def test_no_backup_goes_into_an_older_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = backup(tmp_path / "backup")
+    monkeypatch.setattr(restoring, "verify_backup", lambda _: manifest)
+    monkeypatch.setattr(programs, "server_major", lambda: manifest.postgresql - 1)
+
+    with pytest.raises(BackupError, match=f"the backup is of {manifest.postgresql}"):
+        restore_backup(tmp_path / "backup", jobs=1, tell=lambda _: None)
