@@ -500,7 +500,7 @@ def test_a_refund_that_was_refused_may_be_sent_again(
     client = signed_in(acme.owner)
     form = {"amount": "5", "form_id": str(uuid4())}
     with monkeypatch.context() as down:
-        down.setattr(outage, "is_on", lambda: True)
+        down.setattr(outage, "is_on", lambda part=0: True)
         refused = client.post(at(acme, "payments/{id}/refund/", top_up), form)
     assert "Try again in a minute" in text(refused)
     assert f'value="{form["form_id"]}"' in text(refused)
