@@ -104,6 +104,8 @@ class AIModelAdmin(ReasonedAdmin):
     )
     list_filter = ("status", "state", "kind", "vendor")
     search_fields = ("name", "upstream_model", "vendor")
+    # Three milliseconds of templates for each line.
+    list_per_page = 40
     autocomplete_fields = ("successor",)
     list_before_template = "admin/models_note.html"
     change_form_after_template = "admin/model_after.html"

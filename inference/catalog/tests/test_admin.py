@@ -14,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.dashboard.quickstart import QUICKSTART_MODEL
-from billing.prices.models import PriceVersion, Rate
-from billing.prices.services import prices_at
+from billing.prices.models import Markup, PriceVersion, Rate
+from billing.prices.services import prices_at, set_markup
+from billing.prices.services import set_price as add_price
 from inference.catalog.models import AIModel
 from inference.catalog.routes import remove_route, set_route
 from inference.catalog.services import load_catalogue
@@ -258,3 +259,40 @@ def test_the_list_of_routes_asks_as_often_however_many_there_are(
     finally:
         for name in names:
             remove_route(name=name)
+
+
+def test_the_list_of_models_asks_as_little_for_many_as_for_few(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    """Also where a markup makes others of their prices."""
+    names = [f"many-{number}" for number in range(30)]
+
+    def make(some: list[str]) -> None:
+        AIModel.objects.bulk_create(
+            AIModel(name=name, upstream_model=f"@cf/{name}", kind="chat") for name in some
+        )
+        for name in some:
+            price = {"input_tokens": Decimal(1), "output_tokens": Decimal(2)}
+            add_price(
+                ai_model=name, neurons=price, markup_percent=Decimal(10), source="catalogue"
+            )
+            set_markup(percent=Decimal(30), ai_model=name)
+
+    try:
+        make(names[:2])
+        operator.get("/admin/catalog/aimodel/?q=many-")  # copies of prices are made once
+        with CaptureQueriesContext(connection) as of_few:
+            operator.get("/admin/catalog/aimodel/?q=many-")
+        most = len(of_few)
+        assert most > 5
+        make(names[2:])
+        operator.get("/admin/catalog/aimodel/?q=many-")
+        with django_assert_max_num_queries(most):
+            page = operator.get("/admin/catalog/aimodel/?q=many-").content.decode()
+        assert page.count("input tokens $") == len(names)
+    finally:
+        versions = PriceVersion.objects.filter(ai_model__in=names)
+        versions.exclude(copy_of=None).delete()
+        versions.delete()
+        Markup.objects.filter(ai_model__in=names).delete()
+        AIModel.objects.filter(name__in=names).delete()
