@@ -10,6 +10,7 @@ from bench.stack import PROJECT
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_few_tenants_are_made_used_looked_at_and_migrated_and_the_books_agree() -> None:
     # In a process of its own: it brings its stores, and this one has some already.
     sizes = ["--tenants", "3", "--records", "60", "--rounds", "2"]

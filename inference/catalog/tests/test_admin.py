@@ -273,9 +273,7 @@ def test_the_list_of_models_asks_as_little_for_many_as_for_few(
         )
         for name in some:
             price = {"input_tokens": Decimal(1), "output_tokens": Decimal(2)}
-            add_price(
-                ai_model=name, neurons=price, markup_percent=Decimal(10), source="catalogue"
-            )
+            add_price(ai_model=name, neurons=price, markup_percent=Decimal(10), source="catalogue")
             set_markup(percent=Decimal(30), ai_model=name)
 
     try:
