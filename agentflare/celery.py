@@ -7,10 +7,12 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import (
+    beat_init,
     before_task_publish,
     setup_logging,
     task_postrun,
     task_prerun,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -110,6 +112,16 @@ def trace_its_end(task: Any = None, state: str = "", **_: object) -> None:
 @worker_process_shutdown.connect
 def send_what_was_traced(**_: object) -> None:
     tracing.flush()
+
+
+@worker_init.connect
+@beat_init.connect
+def start_on_its_own_release(**_: object) -> None:
+    """Not while the database is of another one. Whoever keeps it running starts it again."""
+    from tenants.registry.versions import why_not_to_start
+
+    if why := why_not_to_start():
+        sys.exit(f"Not started: {why}")
 
 
 @worker_process_init.connect

@@ -79,8 +79,11 @@ def post_worker_init(worker: Any) -> None:
     from agents.sockets import open_sockets
     from inference.catalog.selectors import catalogue
     from inference.tokens.counting import warm_up
+    from tenants.registry import versions
 
     pool_use.watch.start()
+    versions.look_if_possible()
+    versions.watch.start()
     open_sockets.worker = worker
     warm_up()
     try:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from agentflare import api, degraded, envelopes, errors, logs, tracing
+from agentflare import api, degraded, envelopes, errors, logs, served, tracing
 from agentflare.client_ip import client_ip
 from agentflare.ids import uuid7
 from agentflare.metrics import RESPONSES, of
@@ -144,6 +144,24 @@ class PublicSchemaMiddleware:
         if database.schema_name != "public":
             database.set_schema_to_public()
         return self.get_response(request)
+
+
+class ReleaseMiddleware:
+    """503 for all but probes while code and database are of different releases."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not served.why_not() or request.path_info.startswith(_NOT_TOLD):
+            return self.get_response(request)
+        error = served.unavailable()
+        if is_api(request):
+            return api.error_response(error, request=request)
+        # No template: whatever it would show may be what cannot be read.
+        return HttpResponse(
+            error.message, status=503, headers=error.headers, content_type="text/plain"
+        )
 
 
 class ApiErrorMiddleware:

@@ -163,6 +163,7 @@ API_MIDDLEWARE = [
     "agentflare.cors.CorsMiddleware",
     "agentflare.middleware.ApiErrorMiddleware",
     "agentflare.middleware.PublicSchemaMiddleware",
+    "agentflare.middleware.ReleaseMiddleware",
     "tenants.announcements.middleware.MaintenanceMiddleware",
 ]
 MIDDLEWARE = [

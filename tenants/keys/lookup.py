@@ -15,7 +15,7 @@ import orjson
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from agentflare import errors
+from agentflare import errors, served
 from agentflare.connections import patiently
 from agentflare.partitions import partition_key, partition_of, tenant_key
 from agentflare.redis_store import RedisDownError, get_redis
@@ -74,7 +74,9 @@ class KeyRecord:
     suspended: str = ""
 
     def require_usable(self) -> None:
-        """Raises InvalidApiKeyError or TenantSuspendedError."""
+        """Raises InvalidApiKeyError, TenantSuspendedError or, in an upgrade,
+        ServiceUnavailableError."""
+        served.require(self.tenant_code)
         if self.is_revoked:
             raise errors.InvalidApiKeyError("This API key has been revoked.")
         if self.suspended:
@@ -318,6 +320,7 @@ def _from_postgresql(parts: KeyParts) -> KeyRecord | None:
     tenant = Tenant.objects.select_related("plan").filter(code=parts.tenant_code).first()
     if tenant is None:
         return None
+    served.require(tenant.code)  # else this code may not even read the key
     standing = status.standing_of(tenant)
     with suppress(*RedisDownError):
         status.publish(tenant, standing)

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from agentflare import served
 from agentflare.client_ip import client_ip
 from tenants.audit.services import Actor
 from tenants.members import visits
@@ -90,6 +91,8 @@ def workspace_page(
                 if moved := moved_to(request, slug):
                     return moved
                 raise
+            if served.why_not(workspace.tenant.code):
+                return render(request, "workspace/upgrading.html", status=503)
             request.workspace = workspace  # type: ignore[attr-defined]
             if workspace.visit_ends_at and (request.method not in _READS or not for_operators):
                 return render(request, "workspace/looking_only.html", status=403)

@@ -25,16 +25,19 @@ from django.db.migrations.loader import MigrationLoader
 
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import (
+    Key,
     SchemaVersionError,
     applied_migrations,
     describe_schema,
     migrate_schema,
+    note_version,
     take_sql,
     tenant_migrations,
+    version_of,
 )
+from tenants.registry.versions import note_contractions
 
 logger = logging.getLogger(__name__)
-Key = tuple[str, str]
 Told = Callable[["Progress"], None]
 
 # One upgrade at a time, whoever starts how many. Any number will do.
@@ -43,6 +46,7 @@ _UPGRADE_LOCK = 7_265_031
 _LOCK_TIMEOUT = "3s"
 _TRIES = 5
 _SELECT_MARKS = "SELECT app, name FROM django_migrations"
+_NOTE_VERSION = "UPDATE public.registry_tenant SET schema_version = %s WHERE schema_name = %s"
 _INSERT_MARK = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
 
 
@@ -97,14 +101,26 @@ def migrate_all(
     Call it within `one_upgrade_at_a_time`. Raises SchemaVersionError before the third schema of a
     version where replaying makes another schema than the migrations do.
     """
+    note_contractions()
     run = _Run(of=sum(len(version.tenants) for version in versions), tell=tell)
     for version in versions:
         if len(version.tenants) > 1 and can_be_replayed(version.missing):
             _replay(version, run, jobs)
         else:
             for tenant in version.tenants:
-                run.note(tenant, partial(migrate_schema, tenant.schema_name))
+                run.note(tenant, partial(_migrate, tenant))
     return run.progress
+
+
+def note_versions() -> None:
+    """In all tenants' rows, as their schemas are: for whatever has changed one by another way."""
+    for tenant in Tenant.objects.all():
+        note_version(tenant.schema_name)
+
+
+def _migrate(tenant: Tenant) -> None:
+    migrate_schema(tenant.schema_name)
+    note_version(tenant.schema_name)
 
 
 def sql_of(version: Version) -> str:
@@ -161,11 +177,12 @@ def _replay(version: Version, run: _Run, jobs: int) -> None:
 
     def take() -> None:
         taken.append(take_sql(lambda: migrate_schema(first.schema_name), with_idle=True))
+        note_version(first.schema_name)
 
     if not run.note(first, take):
         # What it cannot, the others probably cannot either; each says so by itself.
         for tenant in version.tenants[1:]:
-            run.note(tenant, partial(migrate_schema, tenant.schema_name))
+            run.note(tenant, partial(_migrate, tenant))
         return
     sql, expected = taken[0], describe_schema(first.schema_name)
     params = connection.get_connection_params()
@@ -200,6 +217,7 @@ def _replay_into(
                     raise SchemaVersionError(f"{schema} has changed its version meanwhile.")
                 cursor.execute(sql)
                 cursor.executemany(_INSERT_MARK, missing)
+                cursor.execute(_NOTE_VERSION, [version_of({*applied, *missing}), schema])
                 if expected and describe_schema(schema, cursor=cursor) != expected:
                     raise SchemaVersionError(
                         f"Replaying the migrations' SQL in {schema} makes a different schema."

@@ -76,6 +76,10 @@ class Tenant(TenantMixin, LimitedModel):  # type: ignore[django-manager-missing]
         default=0,
         help_text="How old an answer from the cache may be, where a key does not say; 0: no cache.",
     )
+    # A digest of its schema's migrations; empty: nobody has looked. Written with each change of it.
+    schema_version = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False
+    )
     # Counts changes of standing and limits: Redis takes the newest state only.
     status_version = models.PositiveBigIntegerField(default=0, editable=False)
 
@@ -125,3 +129,20 @@ class SchemaTemplate(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint[:12]
+
+
+class Contraction(models.Model):
+    """A migration that took something away: who does not know `needs` cannot do without it."""
+
+    app = models.CharField(max_length=255)
+    name = models.CharField(max_length=255)
+    needs_app = models.CharField(max_length=255)
+    needs_name = models.CharField(max_length=255)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["app", "name"], name="contraction_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app}.{self.name}"

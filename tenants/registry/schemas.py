@@ -6,7 +6,7 @@ A new schema is made by replaying SQL that was taken from the migrations once pe
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -21,6 +21,9 @@ from agentflare.ids import BASE36, random_code
 from tenants.registry.models import SchemaTemplate, Tenant
 
 logger = logging.getLogger(__name__)
+
+# App and name of a migration.
+Key = tuple[str, str]
 
 # Statements of a migration run that make nothing, or are not needed one by one.
 _NOT_REPLAYED = ("SELECT", "SET", "SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK", "CREATE SCHEMA")
@@ -182,16 +185,34 @@ def is_half_restored() -> bool:
 
 def migrations_fingerprint() -> str:
     """A digest of the names of all migrations of a tenant's schema, in order."""
-    names = "\n".join(sorted(f"{app}.{name}" for app, name in tenant_migrations()))
+    return version_of(tenant_migrations())
+
+
+def version_of(migrations: Iterable[Key]) -> str:
+    """Those of other schemas are left out: each schema has rows for all."""
+    labels = _labels()
+    names = "\n".join(sorted(f"{app}.{name}" for app, name in migrations if app in labels))
     return hashlib.sha256(names.encode()).hexdigest()
 
 
 @cache
-def tenant_migrations() -> frozenset[tuple[str, str]]:
+def _labels() -> frozenset[str]:
+    return frozenset(app.rpartition(".")[2] for app in settings.TENANT_APPS)
+
+
+def note_version(schema: str) -> None:
+    """In the tenant's row, as the schema is."""
+    version = version_of(applied_migrations(schema))
+    Tenant.objects.filter(schema_name=schema).exclude(schema_version=version).update(
+        schema_version=version
+    )
+
+
+@cache
+def tenant_migrations() -> frozenset[Key]:
     """App and name of each. They are of the code that runs, which does not change."""
-    labels = {app.rpartition(".")[2] for app in settings.TENANT_APPS}
     loader = MigrationLoader(connection=None)
-    return frozenset(key for key in loader.disk_migrations if key[0] in labels)
+    return frozenset(key for key in loader.disk_migrations if key[0] in _labels())
 
 
 def tenants_behind() -> list[Tenant]:
@@ -202,7 +223,7 @@ def tenants_behind() -> list[Tenant]:
     ]
 
 
-def applied_migrations(schema: str) -> set[tuple[str, str]]:
+def applied_migrations(schema: str) -> set[Key]:
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT app, name FROM "{schema}".django_migrations')  # noqa: S608  # our own name
         return set(cursor.fetchall())

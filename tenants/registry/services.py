@@ -13,7 +13,7 @@ from tenants.audit import services as audit
 from tenants.limits import Limits
 from tenants.registry import status
 from tenants.registry.models import Plan, Tenant
-from tenants.registry.schemas import create_schema, schema_name
+from tenants.registry.schemas import create_schema, migrations_fingerprint, schema_name
 from tenants.registry.slugs import SLUG
 from tenants.registry.stop_orders import order_stop
 from tenants.users.models import Role
@@ -47,7 +47,14 @@ def create_tenant(
         if is_slug_taken(slug):
             raise TenantExistsError(f"there is already a tenant {slug}")
         code = random_code(6, BASE36)
-        tenant = Tenant(slug=slug, name=name, code=code, schema_name=schema_name(code), plan=plan)
+        tenant = Tenant(
+            slug=slug,
+            name=name,
+            code=code,
+            schema_name=schema_name(code),
+            schema_version=migrations_fingerprint(),
+            plan=plan,
+        )
         try:
             with transaction.atomic():
                 tenant.save()

@@ -5,8 +5,14 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from inference.catalog.services import load_catalogue
-from tenants.registry.migrating import migrate_all, one_upgrade_at_a_time, versions_behind
+from tenants.registry.migrating import (
+    migrate_all,
+    note_versions,
+    one_upgrade_at_a_time,
+    versions_behind,
+)
 from tenants.registry.schemas import build_template, is_half_restored
+from tenants.registry.versions import note_contractions
 from tenants.users.staff import sync_roles
 
 
@@ -23,11 +29,13 @@ class Command(BaseCommand):
             self.upgrade(jobs=options["jobs"])
 
     def upgrade(self, *, jobs: int) -> None:
+        note_contractions()
         call_command("migrate_schemas", shared=True, interactive=False, verbosity=0)
         self.stdout.write("Shared schema: up to date.")
         build_template()
         self.stdout.write("Template of tenants' schemas: checked.")
         ended = migrate_all(versions_behind(), jobs=jobs)
+        note_versions()
         self.stdout.write(f"Tenants' schemas: {ended.done} migrated.")
         if ended.failed:
             raise CommandError(

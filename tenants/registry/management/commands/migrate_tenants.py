@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tenants.registry.migrating import (
     Progress,
     migrate_all,
+    note_versions,
     one_upgrade_at_a_time,
     sql_of,
     versions_behind,
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         with one_upgrade_at_a_time():
             versions = versions_behind(tenants)
             if not versions:
+                note_versions()
                 self.stdout.write("All schemas are at this version.")
                 return
             for version in versions:
