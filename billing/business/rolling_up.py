@@ -6,6 +6,7 @@ nothing. Calls are counted in the day in which they started; one may be booked, 
 later. So the last two days are made anew all the time, and `LOOK_BACK_DAYS` once a night.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,9 @@ from agentflare.ids import first_uuid7
 from billing.business.latency import BOUNDS_MS
 from billing.business.models import Latency, TenantState
 from billing.ledger.models import AccountCode
+from tenants.registry import versions
 from tenants.registry.models import Tenant
-from tenants.registry.schemas import tenant_schema
+from tenants.registry.schemas import schema_name, tenant_schema
 
 LOOK_BACK_DAYS = 40
 # Latencies are kept so long.
@@ -33,6 +35,15 @@ SELECT coalesce((SELECT balance_nusd FROM ledger_ledgeraccount WHERE code = %(cr
        (SELECT started_at FROM usage_usagerecord ORDER BY request_id DESC LIMIT 1),
        coalesce((SELECT auto_state FROM payments_billingaccount WHERE auto_enabled), '')
 """
+# Of one tenant, in its schema: what tells whether anything is new. Codes are our own.
+_VERSION = """
+SELECT '{code}',
+       coalesce((SELECT version FROM "{schema}".ledger_ledgeraccount WHERE code = %(credit)s), 0),
+       coalesce((SELECT sum(calls) FROM "{schema}".usage_usageends
+                  WHERE is_day AND is_refused AND start >= %(today)s), 0)
+"""
+# Each takes some locks until the statement ends.
+_ASKED_AT_ONCE = 50
 _STEPS = (
     "DELETE FROM business_tenantday WHERE tenant_code = %(tenant)s AND day >= %(since)s",
     """
@@ -81,21 +92,40 @@ ON CONFLICT (tenant_code) DO UPDATE SET
 """
 
 
-def roll_up_changed(tenant_code: str) -> bool:
-    """Roll up what may be new since the last time. Returns whether anything was."""
-    known = TenantState.objects.filter(pk=tenant_code).first()
+def roll_up_changed(*tenant_codes: str) -> int:
+    """Roll up what may be new since the last time. Returns how many tenants had anything."""
     now = timezone.now()
-    with tenant_schema(tenant_code):
-        _, version, refused, *_ = _facts(now)
-    if (
-        known
-        and (known.ledger_version, known.refused_today) == (version, refused)
-        and known.rolled_at.astimezone(UTC).date() == now.date()
-    ):
-        return False
-    days = 1 if known else None
-    roll_up(tenant_code, days=days)
-    return True
+    known = TenantState.objects.in_bulk(tenant_codes)
+    changed = [
+        code
+        for code, version, refused in _versions(tenant_codes, now)
+        if not (
+            (state := known.get(code))
+            and (state.ledger_version, state.refused_today) == (version, refused)
+            and state.rolled_at.astimezone(UTC).date() == now.date()
+        )
+    ]
+    for code in changed:
+        roll_up(code, days=1 if code in known else None)
+    return len(changed)
+
+
+def _versions(tenant_codes: Sequence[str], now: datetime) -> list[tuple[str, int, int]]:
+    """Code, the ledger's version and calls refused today, of each: one statement for some tens, as
+    most have nothing new."""
+    rows: list[tuple[str, int, int]] = []
+    for at in range(0, len(tenant_codes), _ASKED_AT_ONCE):
+        codes = tenant_codes[at : at + _ASKED_AT_ONCE]
+        each = (_VERSION.format(code=code, schema=schema_name(code)) for code in codes)
+        names: dict[str, Any] = {"credit": AccountCode.CREDIT, "today": _midnight(now)}
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(each), names)
+            rows += [(code, int(version), int(sum_)) for code, version, sum_ in cursor.fetchall()]
+    return rows
+
+
+def _midnight(now: datetime) -> datetime:
+    return datetime.combine(now.date(), datetime.min.time(), UTC)
 
 
 def roll_up(tenant_code: str, *, days: int | None = LOOK_BACK_DAYS) -> None:
@@ -136,9 +166,8 @@ def _latencies_since(begin: datetime, days: int | None, now: datetime) -> dateti
 def _facts(now: datetime) -> tuple[int, int, int, datetime | None, str]:
     """Credit, the ledger's version, calls refused today, the last call, auto-recharge. In the
     tenant's schema."""
-    today = datetime.combine(now.date(), datetime.min.time(), UTC)
     with connection.cursor() as cursor:
-        cursor.execute(_FACTS, {"credit": AccountCode.CREDIT, "today": today})
+        cursor.execute(_FACTS, {"credit": AccountCode.CREDIT, "today": _midnight(now)})
         balance, version, refused, last_call, auto = cursor.fetchone()
     return int(balance), int(version), int(refused), last_call, auto
 
@@ -151,6 +180,9 @@ def forget_old() -> int:
 
 
 def codes_to_roll_up() -> list[str]:
-    """Not of those whose data is deleted: what they were stays as it was rolled up last."""
+    """Not of those whose data is deleted: what they were stays as it was rolled up last. Nor of
+    those whose schema is of another release."""
     rows = Tenant.objects.exclude(closure__deleted_at__isnull=False)
-    return list(rows.order_by("pk").values_list("code", flat=True))
+    refused = versions.current().tenants
+    codes = rows.order_by("pk").values_list("code", flat=True)
+    return [code for code in codes if code not in refused]

@@ -1,16 +1,47 @@
 """Booking. Everything runs in the tenant's schema."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.utils import timezone
 
 from agentflare.money import MAX_BALANCE_NUSD, format_usd
 from billing.admission import gate
-from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount, Posting
+from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
 from tenants.audit import services as audit
 from tenants.registry.models import Tenant
 from tenants.registry.schemas import tenant_schema
+
+# What is there is written as it was: that locks it, and tells what others have committed while it
+# was waited for, in one statement.
+_LOCK = """
+INSERT INTO ledger_ledgeraccount AS account (code, balance_nusd, version)
+SELECT code, 0, 0 FROM unnest(%s::text[]) AS wanted (code)
+ON CONFLICT (code) DO UPDATE SET version = account.version
+RETURNING code, balance_nusd, version
+"""
+# All of an entry, or nothing of it where its reference is booked.
+_POST = """
+WITH entry AS (
+    INSERT INTO ledger_journalentry (reference, kind, memo, actor, created_at)
+    VALUES (%(reference)s, %(kind)s, %(memo)s, %(actor)s, %(created_at)s)
+    ON CONFLICT (reference) DO NOTHING RETURNING id
+), posted AS (
+    INSERT INTO ledger_posting (entry_id, source_id, destination_id, amount_nusd)
+    SELECT entry.id, line.source, line.destination, line.amount_nusd
+      FROM entry, unnest(%(sources)s::text[], %(destinations)s::text[], %(amounts)s::bigint[])
+           AS line (source, destination, amount_nusd)
+), moved AS (
+    UPDATE ledger_ledgeraccount AS account
+       SET balance_nusd = account.balance_nusd + change.nusd, version = account.version + 1
+      FROM entry, unnest(%(changed)s::text[], %(changes)s::bigint[]) AS change (code, nusd)
+     WHERE account.code = change.code
+)
+SELECT id FROM entry
+"""
 
 
 class LedgerError(Exception):
@@ -42,32 +73,58 @@ def post_entry(
     Raises LedgerError when a balance would leave the range that the gate can count.
     """
     lines = list(lines)
-    entry, is_new = JournalEntry.objects.get_or_create(
-        reference=reference, defaults={"kind": kind, "memo": memo, "actor": actor}
-    )
-    if not is_new:
-        return entry, False
-
     accounts = lock_accounts({code for x in lines for code in (x.source, x.destination)})
-    for line in lines:
-        accounts[line.source].balance_nusd -= line.amount_nusd
-        accounts[line.destination].balance_nusd += line.amount_nusd
-    for account in accounts.values():
-        account.version += 1
-    credit = accounts.get(AccountCode.CREDIT)
-    # The gate counts credit alone; the other accounts grow with the tenant's whole life.
-    if credit and abs(credit.balance_nusd) > MAX_BALANCE_NUSD:
-        raise LedgerError(f"credit would be {format_usd(credit.balance_nusd)} dollars")
-    LedgerAccount.objects.bulk_update(accounts.values(), ["balance_nusd", "version"])
-    Posting.objects.bulk_create(
-        Posting(
-            entry=entry,
-            source_id=line.source,
-            destination_id=line.destination,
-            amount_nusd=line.amount_nusd,
-        )
-        for line in lines
+    return post_locked(
+        accounts, reference=reference, kind=kind, lines=lines, memo=memo, actor=actor
     )
+
+
+def post_locked(
+    accounts: Mapping[AccountCode, LedgerAccount],
+    *,
+    reference: str,
+    kind: JournalEntry.Kind,
+    lines: Sequence[Line],
+    memo: str = "",
+    actor: str = "",
+) -> tuple[JournalEntry, bool]:
+    """As `post_entry`, of accounts that the caller's transaction has locked: all that the lines
+    name. They are as the database has them afterwards."""
+    changes: dict[AccountCode, int] = defaultdict(int)
+    for line in lines:
+        changes[line.source] -= line.amount_nusd
+        changes[line.destination] += line.amount_nusd
+    # The gate counts credit alone; the other accounts grow with the tenant's whole life.
+    if AccountCode.CREDIT in changes:
+        credit_nusd = accounts[AccountCode.CREDIT].balance_nusd + changes[AccountCode.CREDIT]
+        if abs(credit_nusd) > MAX_BALANCE_NUSD:
+            if entry := JournalEntry.objects.filter(reference=reference).first():
+                return entry, False
+            raise LedgerError(f"credit would be {format_usd(credit_nusd)} dollars")
+    values: dict[str, Any] = {
+        "reference": reference,
+        "kind": kind,
+        "memo": memo,
+        "actor": actor,
+        "created_at": timezone.now(),
+    }
+    columns: dict[str, Any] = {
+        "sources": [line.source for line in lines],
+        "destinations": [line.destination for line in lines],
+        "amounts": [line.amount_nusd for line in lines],
+        "changed": list(changes),
+        "changes": list(changes.values()),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_POST, {**values, **columns})
+        row = cursor.fetchone()
+    if row is None:
+        return JournalEntry.objects.get(reference=reference), False
+    for code, change_nusd in changes.items():
+        accounts[code].balance_nusd += change_nusd
+        accounts[code].version += 1
+    entry = JournalEntry(id=row[0], **values)
+    entry._state.adding = False
     return entry, True
 
 
@@ -78,11 +135,13 @@ def lock_accounts(codes: Iterable[AccountCode]) -> dict[AccountCode, LedgerAccou
     other way round, and would deadlock.
     """
     wanted = sorted(set(codes))
-    LedgerAccount.objects.bulk_create(
-        [LedgerAccount(code=code) for code in wanted], ignore_conflicts=True
-    )
-    rows = LedgerAccount.objects.select_for_update().filter(code__in=wanted).order_by("code")
-    return {AccountCode(row.code): row for row in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [wanted])
+        rows = cursor.fetchall()
+    return {
+        AccountCode(code): LedgerAccount(code=code, balance_nusd=balance_nusd, version=version)
+        for code, balance_nusd, version in rows
+    }
 
 
 def credit_account() -> LedgerAccount:

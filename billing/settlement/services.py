@@ -24,7 +24,7 @@ from agentflare.redis_store import execute_where_it_answers, get_redis
 from billing.admission import gate
 from billing.admission.gate import Spent
 from billing.ledger.models import AccountCode, JournalEntry, LedgerAccount
-from billing.ledger.services import LedgerError, Line, lock_accounts, post_entry
+from billing.ledger.services import LedgerError, Line, lock_accounts, post_locked
 from billing.payments.tasks import look_after_balance_task
 from billing.payments.watch import note_balance
 from billing.reconciliation.awaited import await_figures
@@ -33,12 +33,13 @@ from billing.settlement.prompt_facts import push_facts
 from billing.usage.alerts import note_alerts
 from billing.usage.archived import refuse_archived
 from billing.usage.budgets import add_spend, spent_by
-from billing.usage.days import FAILED, add_to_days
-from billing.usage.ends import add_to_ends
+from billing.usage.days import ADD_TO_DAYS, FAILED
+from billing.usage.ends import ADD_TO_ENDS
 from billing.usage.events import UsageEvent
 from billing.usage.models import Status, UsageRecord
 from billing.usage.tasks import tell_alerts_task
-from billing.usage.upstreams import add_to_upstreams
+from billing.usage.upstreams import ADD_TO_UPSTREAMS
+from tenants.registry import versions
 from tenants.registry.schemas import tenant_schema
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ ON CONFLICT (hour, key_id, ai_model) DO UPDATE SET
     cost_nusd = sums.cost_nusd + excluded.cost_nusd,
     provider_cost_nusd = sums.provider_cost_nusd + excluded.provider_cost_nusd
 """
+# Sent as one: each would cost a batch of few calls as much as all its calls do.
+_ADD_TO_SUMS = ";".join((_ADD_TO_HOUR, ADD_TO_DAYS, ADD_TO_UPSTREAMS))
+_ADD_TO_SUMS_AND_ENDS = ";".join((_ADD_TO_SUMS, ADD_TO_ENDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +88,33 @@ def settle_partition(*, partition: int) -> int:
 
     Safe to run twice at once, and after a crash at any point.
     """
-    settled = 0
-    while deliveries := read_outbox(partition, limit=settings.SETTLE_BATCH):
+    settled, after = 0, "-"
+    while deliveries := read_outbox(partition, limit=settings.SETTLE_BATCH, after=after):
+        refused = versions.current()
+        if refused.everything:
+            break  # nothing is lost: it waits for workers of the right release
         by_tenant = defaultdict(list)
         for delivery in deliveries:
             by_tenant[delivery.event.tenant_code].append(delivery)
-        left = 0
+        left, waiting = 0, 0
         for tenant_code, batch in by_tenant.items():
-            left += settle_or_bury(partition, tenant_code, batch)
+            if tenant_code in refused.tenants:
+                waiting += len(batch)
+            else:
+                left += settle_or_bury(partition, tenant_code, batch)
         settled += left
-        if not left:
+        if waiting:
+            after = f"({deliveries[-1].stream_id}"  # those behind them need not wait, too
+        elif not left:
             break  # another worker is at it
     return settled
 
 
-def read_outbox(partition: int, *, limit: int) -> list[Delivery]:
+def read_outbox(partition: int, *, limit: int, after: str = "-") -> list[Delivery]:
     """The oldest events. One that cannot be read goes to the dead letters, loudly."""
     deliveries = []
-    for stream_id, fields in get_redis().xrange(gate.outbox_key(partition), count=limit):
+    outbox = gate.outbox_key(partition)
+    for stream_id, fields in get_redis().xrange(outbox, min=after, count=limit):
         try:
             event = UsageEvent.loads(fields["event"])
             delivery = Delivery(stream_id, int(fields["cost"]), event)
@@ -166,7 +179,7 @@ def settle_tenant(*, tenant_code: str, deliveries: Sequence[Delivery]) -> int:
     return left
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def book_and_sum(events: Sequence[UsageEvent]) -> tuple[LedgerAccount, dict[str, Spent], int]:
     """`book`, what the keys concerned have spent then, and how many alerts that makes new."""
     credit = book(events)
@@ -175,14 +188,15 @@ def book_and_sum(events: Sequence[UsageEvent]) -> tuple[LedgerAccount, dict[str,
     return credit, spent, note_alerts(spent)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     """Book those events that the schema does not have yet. Returns the credit account.
 
     The account's lock lets one settlement of a tenant run at a time, so what is new stays
     new until the commit.
     """
-    credit = lock_accounts([AccountCode.CREDIT])[AccountCode.CREDIT]
+    accounts = lock_accounts([AccountCode.CREDIT, AccountCode.USAGE])
+    credit = accounts[AccountCode.CREDIT]
     by_id = {UUID(event.request_id): event for event in events}
     known = UsageRecord.objects.filter(pk__in=by_id).values_list("pk", flat=True)
     for request_id in known:
@@ -196,21 +210,23 @@ def book(events: Iterable[UsageEvent]) -> LedgerAccount:
     if cost_nusd:
         lines.append(Line(AccountCode.CREDIT, AccountCode.USAGE, cost_nusd))
     # The smallest id names the batch: it is in no other entry.
-    entry, _ = post_entry(
-        reference=f"usage:{min(by_id).hex}", kind=JournalEntry.Kind.USAGE, lines=lines
+    entry, _ = post_locked(
+        accounts,
+        reference=f"usage:{min(by_id).hex}",
+        kind=JournalEntry.Kind.USAGE,
+        lines=lines,
     )
     UsageRecord.objects.bulk_create(
         as_record(request_id, event, entry) for request_id, event in by_id.items()
     )
+    all_completed = all(event.status == Status.COMPLETED for event in by_id.values())
     with connection.cursor() as cursor:
-        cursor.execute(_ADD_TO_HOUR, {"entry": entry.pk, "failed": FAILED})
-    add_to_days(entry.pk)
-    add_to_upstreams(entry.pk)
+        cursor.execute(
+            _ADD_TO_SUMS if all_completed else _ADD_TO_SUMS_AND_ENDS,
+            {"entry": entry.pk, "failed": FAILED},
+        )
     await_figures(by_id.values())
-    if any(event.status != Status.COMPLETED for event in by_id.values()):
-        add_to_ends(entry.pk)
     add_spend(by_id.values())
-    credit.refresh_from_db()
     return credit
 
 

@@ -1,10 +1,9 @@
-"""Sums of usage records by UTC day. Call it in the booking's transaction."""
-
-from django.db import connection
+"""Sums of usage records by UTC day."""
 
 from billing.usage.models import Status
 
-_ADD = """
+# The newly booked records of an entry. In the booking's transaction.
+ADD_TO_DAYS = """
 INSERT INTO usage_dailyusage AS sums (day, key_id, ai_model, calls, failed_calls, input_tokens,
     cached_input_tokens, output_tokens, cost_nusd)
 SELECT (started_at AT TIME ZONE 'UTC')::date, key_id, ai_model, count(*),
@@ -21,9 +20,3 @@ ON CONFLICT (day, key_id, ai_model) DO UPDATE SET
     cost_nusd = sums.cost_nusd + excluded.cost_nusd
 """
 FAILED = [Status.UPSTREAM_FAILED, Status.UPSTREAM_BROKE, Status.PROCESS_DIED]
-
-
-def add_to_days(entry_id: int) -> None:
-    """Add the newly booked records of an entry."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"entry": entry_id, "failed": FAILED})

@@ -1,6 +1,4 @@
-"""Sums of the calls that were not completed. Call it in the booking's transaction."""
-
-from django.db import connection
+"""Sums of the calls that were not completed."""
 
 # Each is counted for its hour and for its day.
 BOTH = "(VALUES (false, 'hour'), (true, 'day')) AS sums_of (is_day, width)"
@@ -9,7 +7,8 @@ ON CONFLICT (is_day, start, key_id, ai_model, "end", is_refused) DO UPDATE SET
     calls = sums.calls + excluded.calls,
     cost_nusd = sums.cost_nusd + excluded.cost_nusd
 """
-_ADD = f"""
+# The newly booked records of an entry. In the booking's transaction.
+ADD_TO_ENDS = f"""
 INSERT INTO usage_usageends AS sums (is_day, start, key_id, ai_model, "end", is_refused, calls,
     cost_nusd)
 SELECT is_day, date_trunc(width, started_at, 'UTC'), key_id, ai_model, status, false, count(*),
@@ -18,9 +17,3 @@ SELECT is_day, date_trunc(width, started_at, 'UTC'), key_id, ai_model, status, f
  WHERE entry_id = %(entry)s AND status <> 'completed'
  GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 {ON_CONFLICT}"""  # noqa: S608  # words of ours alone
-
-
-def add_to_ends(entry_id: int) -> None:
-    """Add the newly booked records of an entry."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"entry": entry_id})

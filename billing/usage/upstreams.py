@@ -1,11 +1,10 @@
 """What calls cost us, by account, upstream's name of the AI model, and UTC day.
 
-For the comparison with the provider's own count. Call these in the booking's transaction.
+For the comparison with the provider's own count.
 """
 
-from django.db import connection
-
-_ADD = """
+# The newly booked records of an entry. In the booking's transaction.
+ADD_TO_UPSTREAMS = """
 INSERT INTO usage_upstreamusage AS sums (day, upstream, upstream_model, calls, provider_cost_nusd)
 SELECT (started_at AT TIME ZONE 'UTC')::date, upstream, upstream_model, count(*),
        sum(provider_cost_nusd)
@@ -15,9 +14,3 @@ ON CONFLICT (day, upstream, upstream_model) DO UPDATE SET
     calls = sums.calls + excluded.calls,
     provider_cost_nusd = sums.provider_cost_nusd + excluded.provider_cost_nusd
 """
-
-
-def add_to_upstreams(entry_id: int) -> None:
-    """Add the newly booked records of an entry."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"entry": entry_id})

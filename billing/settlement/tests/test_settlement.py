@@ -1,22 +1,30 @@
 """From the outbox into the ledger, once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from agentflare.ids import BASE36, random_code
 from agentflare.partitions import partition_key, partition_of
 from agentflare.redis_store import get_redis
+from agentflare.served import Refused
 from billing import invariants
 from billing.admission import gate
 from billing.admission.gate import Gate
 from billing.admission.services import admit, books, capture
 from billing.admission.tests.test_admission import event
 from billing.ledger.models import JournalEntry
+from billing.payments import watch
 from billing.settlement import services, tasks
 from billing.settlement.services import settle_partition
 from billing.usage.models import HourlyUsage, UsageRecord
+from conftest import make_cast
+from tenants.registry import services as tenant_services
+from tenants.registry import versions
 from tenants.registry.schemas import tenant_schema
 
 USD = 1_000_000_000
@@ -63,6 +71,62 @@ def test_a_batch_becomes_records_one_entry_and_hourly_sums(acme: Any) -> None:
         )
     assert books(acme.tenant) == Gate(posted=25 * USD - 12, held=0, unsettled=0)
     assert violations(acme) == []
+
+
+def test_a_batch_needs_a_dozen_statements_however_many_calls(
+    acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a process believes for some seconds is not asked in the middle.
+    for module, name in ((versions, "BELIEVED_S"), (watch, "_REFRESH_S")):
+        monkeypatch.setattr(module, name, 3600)
+    statements = []
+    for calls in (1, 1, 20):
+        for _ in range(calls):
+            call(acme, 3, input_tokens=10)
+        with CaptureQueriesContext(connection) as captured:
+            assert settle(acme) == calls
+        statements.append(len(captured))
+
+    _, of_one, of_many = statements
+    assert of_one == of_many
+    assert 5 < of_many <= 12
+    assert violations(acme) == []
+
+
+def test_who_is_not_served_waits_in_the_outbox_and_holds_up_nobody(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """Their schema is of another release: what cannot be booked must not be buried."""
+    other = neighbour(acme, monkeypatch)
+    settings.SETTLE_BATCH = 2
+    for _ in range(3):
+        call(acme, 5)
+    call(other, 7)
+    behind = Refused(tenants={acme.code: "its schema lacks a migration"})
+    monkeypatch.setattr(versions, "current", lambda: behind)
+
+    assert settle(other) == 1
+    assert books(other.tenant).posted == 25 * USD - 7
+    assert books(acme.tenant).unsettled == 15
+
+    monkeypatch.setattr(versions, "current", lambda: Refused("the shared schema lacks all"))
+    call(other, 2)
+    assert settle(other) == 0
+
+    monkeypatch.undo()
+    assert settle(acme) == 4
+    assert books(acme.tenant) == Gate(posted=25 * USD - 15, held=0, unsettled=0)
+    assert [*violations(acme), *violations(other)] == []
+
+
+def neighbour(cast: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Another tenant in the same partition."""
+    partition = partition_of(cast.code)
+    codes = (random_code(6, BASE36) for _ in count())
+    code = next(code for code in codes if partition_of(code) == partition)
+    with monkeypatch.context() as patch:
+        patch.setattr(tenant_services, "random_code", lambda *_: code)
+        return make_cast("other", credit_nusd=25 * USD)
 
 
 def test_settling_again_changes_nothing(acme: Any) -> None:
