@@ -3,15 +3,12 @@ product's own code. What is only looked at (the operators' trail, Cloudflare's d
 settlement) is written as rows."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.core.management import call_command
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 
 from agentflare.ids import first_uuid7
 from bench.settlement.events import usage_event
@@ -22,17 +19,14 @@ from billing.reconciliation.models import UpstreamDay
 from billing.settlement.services import busy_partitions, settle_partition
 from billing.usage.models import UsageRecord
 from tenants.operators.services import record
-from tenants.registry.migrating import Version, versions_behind
 from tenants.registry.models import Tenant
-from tenants.registry.schemas import replay, take_sql, tenant_schema
+from tenants.registry.schemas import tenant_schema
 from tenants.registry.services import create_tenant
 
 _GRANT_NUSD = 10**15
 _KEYS_OF_A_TENANT = 3
 # Captured before they are settled: about a minute's worth, so that entries have some calls each.
 _AT_ONCE = 5_000
-# The app whose last migration is undone, to have one that is due.
-_APP = "usage"
 
 # Booked a moment after its last call, as it would have been then.
 _DATE_ENTRIES = """
@@ -97,8 +91,8 @@ def books(tenants: list[Tenant]) -> dict[str, int]:
     return {"tenants": sum(map(bool, counts)), "records": sum(counts)}
 
 
-def write_what_is_looked_at(tenants: list[Tenant], *, end: datetime) -> None:
-    """Ten actions a tenant, 90 days of 2 accounts and 12 AI models, a minute's sample of 2 days."""
+def write_trail(tenants: list[Tenant]) -> None:
+    """Ten actions of operators a tenant."""
     for tenant in tenants:
         for number in range(10):
             record(
@@ -108,6 +102,10 @@ def write_what_is_looked_at(tenants: list[Tenant], *, end: datetime) -> None:
                 reason=f"The {number}th reason",
                 tenant=tenant,
             )
+
+
+def write_days(*, end: datetime) -> None:
+    """90 days of 2 accounts and 12 AI models, a minute's sample of 2 days."""
     UpstreamDay.objects.bulk_create(
         UpstreamDay(
             upstream=f"cloudflare-{account}",
@@ -135,33 +133,3 @@ def write_what_is_looked_at(tenants: list[Tenant], *, end: datetime) -> None:
         )
         for back in range(2 * 24 * 60)
     )
-
-
-def undo_a_migration(tenants: list[Tenant]) -> list[Version]:
-    """Bring all schemas to the release before an app's last migration. Returns what is due then."""
-    nodes = list(_migrations_of(_APP))
-    _, before = nodes[-2]
-    first, *rest = tenants
-
-    def undo() -> None:
-        call_command(
-            "migrate_schemas",
-            _APP,
-            before,
-            tenant=True,
-            schema_name=first.schema_name,
-            interactive=False,
-            verbosity=0,
-        )
-
-    sql = take_sql(undo)
-    for tenant in rest:
-        replay(sql, into=tenant.schema_name)
-    return versions_behind()
-
-
-def _migrations_of(app: str) -> Iterator[tuple[str, str]]:
-    """In their order."""
-    graph = MigrationLoader(connection=None).graph
-    (leaf,) = graph.leaf_nodes(app)
-    yield from (node for node in graph.forwards_plan(leaf) if node[0] == app)

@@ -21,7 +21,10 @@ def test_a_few_tenants_are_made_used_looked_at_and_migrated_and_the_books_agree(
     found = json.loads(done.stdout)
     assert found["faults"] == []
     assert found["settled"] == {"tenants": 3, "records": 60 + 1}
-    assert "migrate_tenants, 1 to run" in found["took_s"]
+    assert found["upgrade"]["killed after"]
+    assert ", 0 failed; " in found["upgrade"]["calls meanwhile"]
+    assert len(found["made_ms"]) == 3
+    assert found["pages_of_few"].keys() == found["pages"].keys()
     assert all(took_s > 0 for took_s in found["took_s"].values())
     assert all(page["statements"] > 2 for page in found["pages"].values())
     assert found["tasks"]["roll_up_task"]["statements"] > 0
