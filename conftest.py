@@ -282,13 +282,14 @@ def forget_nodes() -> None:
 
 def forget_redis() -> None:
     from agentflare.redis_store import breaker, get_redis, is_clustered
-    from billing.admission import outage
+    from billing.admission import live_holds, outage
     from billing.admission.gate import script
     from tenants.keys.lookup import forget_all
 
     get_redis.cache_clear()
     script.cache_clear()
     forget_all()
-    outage.forget()
+    with live_holds.at_work:  # it may be at the one before, and find it gone
+        outage.forget()
     if not is_clustered():
         breaker.ask()

@@ -7,6 +7,7 @@ Redis when it is back.
 """
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -75,6 +76,8 @@ _redis_run_ids: dict[int, str] = {}
 _seen_at = 0.0
 # While Redis is down: how often it is asked, and PostgreSQL told how far our calls are.
 _OUTAGE_TICK_S = 1.0
+# Whoever takes it knows that the keeper is between two rounds.
+at_work = threading.Lock()
 
 
 def add(hold: Hold) -> None:
@@ -146,25 +149,36 @@ def start_keeper() -> None:
 
 
 def _keep() -> None:
+    global at_work
+    at_work = threading.Lock()  # a fork may have come in the middle
     while True:
         outage.woken.wait(_OUTAGE_TICK_S if outage.parts_on() else settings.HOLD_RENEW_S)
         outage.woken.clear()
-        # Each by itself: whatever goes wrong in one, the holds must be renewed.
-        in_order = (renew_all, look_at_redis, end_unwanted, live)
-        duties: list[Callable[[], object]] = [live_without_redis] if outage.parts_on() else []
-        if len(outage.parts_on()) < len(outage.parts()):
-            duties += in_order
-        for duty in (*duties, forget_old_captures, recent.forget_old, take_in_spool):
-            try:
-                duty()
-            except RedisDownError as exc:
-                _enter_where_silent(exc)
-            except (OperationalError, InterfaceError) as exc:
-                logger.warning("PostgreSQL is down: %s (%s)", duty.__name__, exc)
-            except Exception:
-                logger.exception("%s failed", duty.__name__)
+        with at_work:
+            _do_all()
         # A thread keeps its connection, and the pool has few.
         connection.close()
+
+
+def _do_all() -> None:
+    # Each by itself: whatever goes wrong in one, the holds must be renewed.
+    in_order = (renew_all, look_at_redis, end_unwanted, live)
+    duties: list[Callable[[], object]] = [live_without_redis] if outage.parts_on() else []
+    if len(outage.parts_on()) < len(outage.parts()):
+        duties += in_order
+    for duty in (*duties, forget_old_captures, recent.forget_old, take_in_spool):
+        _do(duty)
+
+
+def _do(duty: Callable[[], object]) -> None:
+    try:
+        duty()
+    except RedisDownError as exc:
+        _enter_where_silent(exc)
+    except (OperationalError, InterfaceError) as exc:
+        logger.warning("PostgreSQL is down: %s (%s)", duty.__name__, exc)
+    except Exception:
+        logger.exception("%s failed", duty.__name__)
 
 
 def _enter_where_silent(reason: object) -> None:

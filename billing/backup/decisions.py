@@ -53,6 +53,7 @@ DECISIONS: dict[str, Comes | Stays] = {
     "stripe.KnownDispute": Comes(_BY_CODE, may_be_there=True),
     "registry.Plan": Stays("its slug is looked for where the tenant goes to"),
     "registry.SchemaTemplate": Stays("the release's"),
+    "registry.Contraction": Stays("the release's"),
     "users.User_groups": Stays("staff's roles are given by hand"),
     "users.User_user_permissions": Stays("staff's rights are given by hand"),
     "users.SignIn": Stays("of people, whichever workspace they go to"),
