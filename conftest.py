@@ -217,17 +217,13 @@ def _running_sandbox(
 @pytest.fixture
 def own_redis(tmp_path: Path, settings: Any) -> Iterator[Valkey]:
     """A Valkey that a test may stop, pause and start again: the gate of this process."""
-    from billing.admission import live_holds
-
     server = start_valkey(tmp_path)
     settings.REDIS_URL = server.url
-    live_holds.forget_all()
     forget_redis()
     yield server
     with suppress(ProcessLookupError):
         os.kill(server.pid, signal.SIGCONT)
     server.stop_quickly()
-    live_holds.forget_all()
     settings.REDIS_URL = os.environ["REDIS_URL"]
     forget_redis()
 
@@ -236,16 +232,12 @@ def own_redis(tmp_path: Path, settings: Any) -> Iterator[Valkey]:
 def own_cluster(_valkey_cluster: ValkeyCluster, settings: Any) -> Iterator[ValkeyCluster]:
     """A cluster of three nodes, and no replicas, as the gate of this process. A test may kill its
     nodes, and move its slots; the next one has it whole."""
-    from billing.admission import live_holds
-
     _valkey_cluster.make_whole()
     settings.REDIS_URL = _valkey_cluster.url
-    live_holds.forget_all()
     forget_redis()
     yield _valkey_cluster
     _valkey_cluster.make_whole()
     forget_nodes()
-    live_holds.forget_all()
     settings.REDIS_URL = os.environ["REDIS_URL"]
     forget_redis()
 
@@ -290,6 +282,7 @@ def forget_redis() -> None:
     script.cache_clear()
     forget_all()
     with live_holds.at_work:  # it may be at the one before, and find it gone
+        live_holds.forget_all()
         outage.forget()
     if not is_clustered():
         breaker.ask()

@@ -218,6 +218,11 @@ def measure_pages(pages: dict[str, Asked], busy: Any, watch: Watch) -> None:
         "upstreams": "/admin/upstream-health/",
     }.items():
         pages[name] = watch(partial(look_at, operator, path), name)
+    owner = Client()
+    owner.force_login(User.objects.get(email=f"{busy.slug.replace('bench-', 'owner')}@bench.test"))
+    for part in ("", "usage/", "usage/calls/", "keys/", "billing/", "team/", "models/"):
+        name = f"workspace: {part.rstrip('/') or 'overview'}"
+        pages[name] = watch(partial(look_at, owner, f"/t/{busy.slug}/{part}"), name)
 
 
 def look_at(client: Any, path: str) -> int:
