@@ -39,7 +39,7 @@ models: $(VENV)/.installed
 	@exec $(PY) -m sandbox.install.models
 
 test: $(VENV)/.installed-dev
-	@exec $(PY) -m pytest $(SHARED_OUT)
+	@SANDBOX_TEMPLATE=1 exec $(PY) -m pytest $(SHARED_OUT)
 
 test-fast: $(VENV)/.installed-dev
 	@exec $(PY) -m pytest $(SHARED_OUT) \

@@ -27,6 +27,9 @@ util.write_error = server_errors.write_error
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
 worker_class = "gevent"
+# The arbiter reads code and vocabularies once, and its workers have them by being forked: another
+# one in the place of a killed one serves at once, and they share what memory none of them writes.
+preload_app = True
 # Streams are cheap: a thousand of them fit in one worker.
 worker_connections = int(os.environ.get("WEB_WORKER_CONNECTIONS") or 4000)
 backlog = 4096
@@ -60,6 +63,23 @@ logger_class = OurLogger
 
 
 def when_ready(server: Any) -> None:
+    """Before the first worker is forked."""
+    from inference.tokens.counting import warm_up
+
+    end_unread_connections(server)
+    warm_up()
+    freeze()
+
+
+def freeze() -> None:
+    """What stands until the process ends need not be looked through again and again: a full
+    collection over it holds up every stream for more than a tenth of a second, and writes to
+    memory that is shared."""
+    gc.collect()
+    gc.freeze()
+
+
+def end_unread_connections(server: Any) -> None:
     """A client that reads nothing would keep its place for ever: the kernel ends its connection.
 
     Connections have it from the socket that they are accepted on. Where bytes are taken, however
@@ -74,26 +94,21 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """What the first request would wait for otherwise: the vocabulary, and the catalogue."""
+    """What the first request would wait for otherwise: the catalogue."""
     from agentflare import pool_use
     from agents.sockets import open_sockets
     from inference.catalog.selectors import catalogue
-    from inference.tokens.counting import warm_up
     from tenants.registry import versions
 
     pool_use.watch.start()
     versions.look_if_possible()
     versions.watch.start()
     open_sockets.worker = worker
-    warm_up()
     try:
         catalogue()
     except Exception as exc:
         worker.log.warning("The catalogue cannot be read yet: %s", exc)
-    # What stands until the process ends need not be looked through again and again: a full
-    # collection over it holds up every stream for more than a tenth of a second.
-    gc.collect()
-    gc.freeze()
+    freeze()
     # A call makes some two thousand objects, nearly all of which go with it by themselves: looked
     # through after each 700 new ones, as Python does, they are looked through several times.
     gc.set_threshold(10_000, 20, 20)

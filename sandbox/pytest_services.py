@@ -3,16 +3,26 @@
 Started before Django reads its settings, unless DATABASE_URL and REDIS_URL name
 others; stopped at the end, and gone as well when pytest is killed. Each of pytest-xdist's
 workers has its own: what one test does to all tenants, another one must not see.
+
+With SANDBOX_TEMPLATE=1 they, and those of the sandboxes that tests start, begin with a copy of
+tables that were made once.
 """
 
 import os
-from collections.abc import Generator
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from sandbox.embedded import start_postgres
+from sandbox.embedded.postgres import TEMPLATE_VARIABLE
 from sandbox.errors import SandboxError
-from sandbox.services import temporary_services
+from sandbox.services import SANDBOX_DEFAULTS, temporary_services
+from sandbox.supervisor.choices import PROJECT
 
 # Names the variables that we have set, to the workers.
 OURS = "PYTEST_SERVICES_ADDED"
@@ -43,6 +53,30 @@ def pytest_load_initial_conftests(
             if not {"DATABASE_URL", "REDIS_URL"} <= added.keys():
                 pytest.exit("Workers cannot share your DATABASE_URL or REDIS_URL: use -n 0", 4)
             os.environ[OURS] = " ".join(added)
+            if os.environ.get("SANDBOX_TEMPLATE") == "1":
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agentflare-"))
+                os.environ[TEMPLATE_VARIABLE] = str(make_template(Path(folder), added))
+                stack.callback(os.environ.pop, TEMPLATE_VARIABLE)
     except SandboxError as exc:
         pytest.exit(str(exc), returncode=3)
     yield
+
+
+def make_template(folder: Path, services: Mapping[str, str]) -> Path:
+    """The data of a PostgreSQL that the product was installed in. Raises SandboxError."""
+    folder.chmod(0o711)
+    postgres = start_postgres(folder, durable=False)
+    try:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "upgrade"],
+            cwd=PROJECT,
+            env={**SANDBOX_DEFAULTS, **os.environ, **services, "DATABASE_URL": postgres.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        postgres.stop()
+    if done.returncode:
+        raise SandboxError(f"`manage.py upgrade` of the tests' template failed: {done.stderr}")
+    return postgres.folder
