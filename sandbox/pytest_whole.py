@@ -27,14 +27,25 @@ def _own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSa
         sandbox.wait_until_ready()
         yield sandbox
     finally:
+        tell_beat(sandbox, signal.SIGCONT)
         sandbox.stop()
 
 
 @pytest.fixture
-def own_sandbox(_own_sandbox: RunningSandbox) -> RunningSandbox:
-    """With stores of its own, all of which the supervisor starts again when they are killed."""
+def own_sandbox(_own_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
+    """With stores of its own, all of which the supervisor starts again when they are killed.
+
+    Its beat, and so its worker, rest while other tests run.
+    """
+    tell_beat(_own_sandbox, signal.SIGCONT)
     wait_until_whole(_own_sandbox)
-    return _own_sandbox
+    yield _own_sandbox
+    tell_beat(_own_sandbox, signal.SIGSTOP)
+
+
+def tell_beat(sandbox: RunningSandbox, sign: int) -> None:
+    with suppress(OSError, KeyError):  # one that a test has killed starts when it can
+        os.kill(sandbox.pid("beat"), sign)
 
 
 @dataclass
