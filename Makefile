@@ -21,7 +21,7 @@ help: ## Show this
 	@echo 'make run        start all of AgentFlare on this machine; Ctrl-C stops it'
 	@echo '                PORT=8000 and SANDBOX_DIR=.sandbox choose port and data folder'
 	@echo 'make models     small models for embeddings and speech in the stand-in (590 MB)'
-	@echo 'make test       all tests, in twenty minutes'
+	@echo 'make test       all tests, in half an hour'
 	@echo 'make test-fast  the apps alone, each test once, without whole sandboxes: two minutes'
 	@echo 'make test-chaos load while everything is killed and stopped, then the sums; SEED, SECONDS'
 	@echo 'make check      lint, format, types, imports, migrations'

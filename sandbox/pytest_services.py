@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.embedded import start_postgres
-from sandbox.embedded.postgres import TEMPLATE_VARIABLE
+from sandbox.embedded.postgres import TEMPLATE_VARIABLE, the_tests_template
 from sandbox.errors import SandboxError
 from sandbox.services import SANDBOX_DEFAULTS, temporary_services
 from sandbox.supervisor.choices import PROJECT
@@ -53,7 +53,7 @@ def pytest_load_initial_conftests(
             if not {"DATABASE_URL", "REDIS_URL"} <= added.keys():
                 pytest.exit("Workers cannot share your DATABASE_URL or REDIS_URL: use -n 0", 4)
             os.environ[OURS] = " ".join(added)
-            if os.environ.get("SANDBOX_TEMPLATE") == "1":
+            if os.environ.get("SANDBOX_TEMPLATE") == "1" and not the_tests_template():
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agentflare-"))
                 os.environ[TEMPLATE_VARIABLE] = str(make_template(Path(folder), added))
                 stack.callback(os.environ.pop, TEMPLATE_VARIABLE)

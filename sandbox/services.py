@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from sandbox.embedded import start_postgres, start_valkey
+from sandbox.embedded.postgres import the_tests_template
 from sandbox.supervisor.choices import without_demo_env
 
 
@@ -35,7 +36,7 @@ def temporary_services() -> Iterator[dict[str, str]]:
             stack.callback(valkey.kill)
             added["REDIS_URL"] = valkey.url
         if "DATABASE_URL" not in given:
-            postgres = start_postgres(folder, durable=False)
+            postgres = start_postgres(folder, durable=False, template=the_tests_template())
             # Its data is thrown away: no need for a last checkpoint.
             stack.callback(postgres.stop_quickly)
             added["DATABASE_URL"] = postgres.url

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.embedded.ports import free_port
+from sandbox.embedded.postgres import TEMPLATE_VARIABLE
 from sandbox.stripe import variables
 from sandbox.supervisor import product
 from sandbox.supervisor.choices import PROJECT
@@ -126,6 +127,8 @@ def start_sandbox(
     """
     port = port or free_port()
     env = {name: value for name, value in os.environ.items() if name not in OURS}
+    if project != PROJECT:
+        env.pop(TEMPLATE_VARIABLE, None)  # it has other tables, or none
     env |= {"SANDBOX_DIR": str(folder), "PORT": str(port), "SANDBOX_SCRIPTED": str(int(scripted))}
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox", "run", "--project", str(project)],

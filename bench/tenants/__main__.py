@@ -170,7 +170,7 @@ def measure(count: int, records: int, *, folder: Path, rounds: int, explains: bo
         "calls meanwhile": upgrade.meanwhile.in_words,
     }
     found.faults += [f"a call failed: {each}" for each in upgrade.meanwhile.failures[:3]]
-    settle_all()
+    filling.settle_all()
     with timed(found.took_s, "audit, after that"):
         found.faults += invariants.check_all()
     found.fixed_work_ms = processes.fixed_work_ms()
@@ -261,13 +261,6 @@ def time_of(ask: Callable[[], Any], name: str, *, rounds: int, explains: bool) -
         for query in captured.captured_queries:
             print(f"{query['time']} {query['sql'][:300]}", file=sys.stderr)
     return Asked(times[0], max(times[1:]), len(captured), size if isinstance(size, int) else 0)
-
-
-def settle_all() -> None:
-    from billing.settlement.services import busy_partitions, settle_partition
-
-    for partition in busy_partitions():
-        settle_partition(partition=partition)
 
 
 def made_in_words(took_ms: list[float]) -> str:

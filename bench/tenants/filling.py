@@ -56,8 +56,12 @@ def use(
         (tenant,) = chance.choices(tenants, weights)
         _capture(chance, tenant, moment)
         if number % _AT_ONCE == 0 or number == count:
-            for partition in busy_partitions():
-                settle_partition(partition=partition)
+            settle_all()
+
+
+def settle_all() -> None:
+    for partition in busy_partitions():
+        settle_partition(partition=partition)
 
 
 def _capture(chance: random.Random, tenant: Tenant, moment: float) -> None:

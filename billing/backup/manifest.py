@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.migrations.loader import MigrationLoader
 
 from billing.archive.files import digest_of
 from billing.backup.errors import BackupError
 from billing.backup.snapshot import Books
+from tenants.registry.schemas import disk_migrations
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -119,8 +119,7 @@ def key_mark(secret_key: str) -> str:
 
 @cache
 def migrations_of_code() -> tuple[str, ...]:
-    loader = MigrationLoader(connection=None)
-    return tuple(sorted(f"{app}.{name}" for app, name in loader.disk_migrations))
+    return tuple(sorted(f"{app}.{name}" for app, name in disk_migrations()))
 
 
 def part_of(folder: Path, name: str, schemas: Sequence[str] = ()) -> Part:

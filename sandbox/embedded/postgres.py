@@ -45,7 +45,6 @@ SETTINGS = {
 # stay in the server's own memory for a moment, and not even survive kill -9.
 FORGETFUL_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
-# Names the data folder of a stopped server, which new ones begin with: a test run makes dozens.
 TEMPLATE_VARIABLE = "SANDBOX_POSTGRES_TEMPLATE"
 
 PROTOCOL_3_0 = 3 << 16
@@ -62,10 +61,18 @@ class Postgres(Server):
     passing_troubles: ClassVar = ("shared memory block", "lock file")
 
     def __init__(
-        self, folder: Path, *, password: str, port: int, log: Path, durable: bool = True
+        self,
+        folder: Path,
+        *,
+        password: str,
+        port: int,
+        log: Path,
+        durable: bool = True,
+        template: Path | None = None,
     ) -> None:
         super().__init__(folder, password=password, port=port, log=log)
         self.durable = durable
+        self.template = template
         self.account = account_for(folder)
         self.programs = find_postgres()
 
@@ -87,17 +94,14 @@ class Postgres(Server):
         unfinished.rename(self.folder)
 
     def initialise(self, folder: Path) -> None:
-        if template := os.environ.get(TEMPLATE_VARIABLE):
-            self.copy(Path(template), folder)
+        if self.template:
+            self.initialise_from(self.template, folder)
         else:
             self.make_new(folder)
 
-    def copy(self, template: Path, folder: Path) -> None:
-        """The data of a server that was stopped, under our own password."""
-        shutil.copytree(template, folder, dirs_exist_ok=True)
-        if self.account:
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, self.account.uid, self.account.gid)
+    def initialise_from(self, template: Path, folder: Path) -> None:
+        """With its tables, under our own password."""
+        copy_data(template, folder)
         sql = f"ALTER ROLE {ROLE} PASSWORD '{self.password}';\n"
         self.run("postgres", "--single", "-D", str(folder), "postgres", cwd=folder, typed=sql)
 
@@ -189,6 +193,19 @@ class Postgres(Server):
         return (telling or lines or [""])[-1]
 
 
+def copy_data(stopped: Path, folder: Path) -> None:
+    """The data folder of a server that does not run. Owner and modes too: PostgreSQL looks at
+    them."""
+    subprocess.run(["cp", "-a", f"{stopped}/.", folder], check=True)
+
+
+def the_tests_template() -> Path | None:
+    """The data folder of a stopped server that has the product's tables: a test run makes dozens
+    of such. For who needs the tables, not their making."""
+    named = os.environ.get(TEMPLATE_VARIABLE)
+    return Path(named) if named else None
+
+
 COMPLAINTS = ("FATAL:", "PANIC:", "error:", "cannot start")
 
 
@@ -240,11 +257,17 @@ def start_replica(folder: Path, *, primary_url: str) -> PostgresReplica:
 
 
 def start_postgres(
-    folder: Path, *, durable: bool = True, port: int | None = None, password: str | None = None
+    folder: Path,
+    *,
+    durable: bool = True,
+    port: int | None = None,
+    password: str | None = None,
+    template: Path | None = None,
 ) -> Postgres:
     """Start a server with its data in folder/postgres, made if it is not there.
 
-    durable: False turns fsync off, for tests. The caller stops it; it dies with us.
+    durable: False turns fsync off, for tests. template: a stopped server's data folder, which it
+    begins as a copy of. The caller stops it; it dies with us.
     Raises SandboxError.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -254,6 +277,7 @@ def start_postgres(
         port=port or free_port(),
         log=folder / "postgres.log",
         durable=durable,
+        template=template,
     )
     server.prepare()
     server.start()

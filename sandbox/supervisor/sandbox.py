@@ -10,6 +10,7 @@ from functools import partial
 
 from sandbox.embedded import Postgres, Server, Valkey, children
 from sandbox.embedded.ports import HOST, is_free
+from sandbox.embedded.postgres import the_tests_template
 from sandbox.errors import SandboxError
 from sandbox.install import models
 from sandbox.supervisor import product
@@ -216,6 +217,7 @@ class Sandbox:
             password=self.folder.state.postgres_password,
             port=self.folder.port_for("postgres"),
             log=self.folder.log("postgres"),
+            template=the_tests_template(),
         )
         self.start_server(postgres, "DATABASE_URL")
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.embedded import Postgres, Server, Valkey, start_postgres, start_valkey
+from sandbox.embedded.postgres import copy_data
 from sandbox.supervisor.folder import write_private
 from sandbox.testing import RunningSandbox, start_sandbox
 from sandbox.tests.fake_product import write_fake_product
@@ -69,7 +69,7 @@ def running(
 def give_data(folder: Path, postgres: Postgres) -> None:
     """PostgreSQL's data as a first start makes it, which takes a second."""
     folder.mkdir()
-    copy_data(postgres, folder)
+    copy_data(postgres.folder, folder / "postgres")
     write_private(folder / "state.json", json.dumps({"postgres_password": postgres.password}))
 
 
@@ -93,15 +93,10 @@ def new_postgres(tmp_path_factory: pytest.TempPathFactory) -> Postgres:
 
 @pytest.fixture
 def postgres(new_postgres: Postgres, tmp_path: Path, servers: list[Server]) -> Postgres:
-    copy_data(new_postgres, tmp_path)
+    copy_data(new_postgres.folder, tmp_path / "postgres")
     server = start_postgres(tmp_path, durable=False, password=new_postgres.password)
     servers.append(server)
     return server
-
-
-def copy_data(postgres: Postgres, folder: Path) -> None:
-    # Owner and modes too: PostgreSQL looks at them.
-    subprocess.run(["cp", "-a", postgres.folder, folder], check=True)
 
 
 @pytest.fixture

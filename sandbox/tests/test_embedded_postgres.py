@@ -10,19 +10,12 @@ import psycopg
 import pytest
 
 from sandbox.embedded import Postgres, Server, start_postgres
-from sandbox.embedded.postgres import TEMPLATE_VARIABLE
 from sandbox.embedded.programs import find_postgres
 from sandbox.errors import SandboxError
 from sandbox.supervisor.choices import PROJECT
 from sandbox.testing import wait_until
 from sandbox.tests.closed_folders import closed_folder, needs_root
 from sandbox.tests.process_list import command_line, descendants, still_alive
-
-
-@pytest.fixture(autouse=True)
-def _anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These are about making one: none begins as a copy."""
-    monkeypatch.delenv(TEMPLATE_VARIABLE, raising=False)
 
 
 def query(server: Postgres, sql: str) -> list[tuple[object, ...]]:

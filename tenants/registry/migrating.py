@@ -29,6 +29,7 @@ from tenants.registry.schemas import (
     SchemaVersionError,
     applied_migrations,
     describe_schema,
+    disk_migrations,
     migrate_schema,
     note_version,
     take_sql,
@@ -133,8 +134,7 @@ def sql_of(version: Version) -> str:
 
 def can_be_replayed(missing: Sequence[Key]) -> bool:
     """Whether their SQL is the same in every schema, and can run in one transaction."""
-    migrations = MigrationLoader(connection=None).disk_migrations
-    return all(_is_plain(migrations[key]) for key in missing)
+    return all(_is_plain(disk_migrations()[key]) for key in missing)
 
 
 def _is_plain(migration: Migration) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django_tenants.utils import schema_context
 
@@ -210,9 +211,14 @@ def note_version(schema: str) -> None:
 
 @cache
 def tenant_migrations() -> frozenset[Key]:
-    """App and name of each. They are of the code that runs, which does not change."""
-    loader = MigrationLoader(connection=None)
-    return frozenset(key for key in loader.disk_migrations if key[0] in _labels())
+    """App and name of each."""
+    return frozenset(key for key in disk_migrations() if key[0] in _labels())
+
+
+@cache
+def disk_migrations() -> dict[Key, Migration]:
+    """All schemas'. They are of the code that runs, which does not change."""
+    return MigrationLoader(connection=None).disk_migrations
 
 
 def tenants_behind() -> list[Tenant]:

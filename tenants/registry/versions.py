@@ -14,7 +14,6 @@ from functools import cache
 from django.conf import settings
 from django.db import connection
 from django.db.migrations import Migration, operations
-from django.db.migrations.loader import MigrationLoader
 
 from agentflare import served
 from agentflare.background import ProcessThread
@@ -24,6 +23,7 @@ from tenants.registry.models import Contraction, Tenant
 from tenants.registry.schemas import (
     Key,
     applied_migrations,
+    disk_migrations,
     migrations_fingerprint,
     tenant_migrations,
     version_of,
@@ -93,7 +93,7 @@ def _look() -> Refused:
 
 def _contracted(applied: set[Key], needs: dict[Key, Key]) -> str:
     """Why this code cannot do with what newer releases have taken away; empty: it can."""
-    known = _migrations().keys()
+    known = disk_migrations().keys()
     too_new = {key for key in applied - known if key in needs and needs[key] not in known}
     return f"is of a release that this one is too old for: {_names(too_new)}" if too_new else ""
 
@@ -105,7 +105,7 @@ def note_contractions() -> None:
         return
     rows = [
         Contraction(app=app, name=name, needs_app=needs[0], needs_name=needs[1])
-        for (app, name), migration in _migrations().items()
+        for (app, name), migration in disk_migrations().items()
         if (needs := contracts(migration))
     ]
     Contraction.objects.bulk_create(rows, ignore_conflicts=True)
@@ -133,12 +133,7 @@ def _takes_away(operation: object) -> bool:
 @cache
 def shared_migrations() -> frozenset[Key]:
     labels = {app.rpartition(".")[2] for app in settings.SHARED_APPS}
-    return frozenset(key for key in _migrations() if key[0] in labels)
-
-
-@cache
-def _migrations() -> dict[Key, Migration]:
-    return MigrationLoader(connection=None).disk_migrations
+    return frozenset(key for key in disk_migrations() if key[0] in labels)
 
 
 def _names(keys: Set[Key]) -> str:
