@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -317,6 +318,8 @@ def test_it_stops_when_only_make_gets_the_signal(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell that starts the tests in the background lets all of them ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_until((tmp_path / "data" / "demo.env").exists, timeout_s=60)
     family = descendants(make.pid)
